@@ -1,0 +1,1 @@
+"""InferLab's labs: headless, no Qt; usable from the window, a shell and pytest."""
