@@ -1,0 +1,213 @@
+"""A popup with a line to type in and a list that follows: search, the lab list and the command palette use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from PySide6.QtCore import QAbstractListModel, QEvent, QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QTextCharFormat, QTextLayout
+from PySide6.QtWidgets import (
+    QFrame,
+    QGraphicsDropShadowEffect,
+    QLabel,
+    QLineEdit,
+    QListView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.theme import theme_switch
+
+Ranges = list[tuple[int, int]]
+Index = QModelIndex | QPersistentModelIndex
+
+
+@dataclass(frozen=True)
+class PickerItem:
+    """One row: a title, a second line, text at the right; ranges are (start, end) to highlight."""
+
+    key: Any
+    title: str
+    detail: str = ""
+    right: str = ""
+    title_ranges: Ranges = field(default_factory=list)
+    detail_ranges: Ranges = field(default_factory=list)
+
+
+class _Items(QAbstractListModel):
+    def __init__(self) -> None:
+        super().__init__()
+        self.items: list[PickerItem] = []
+
+    def replace(self, items: list[PickerItem]) -> None:
+        self.beginResetModel()
+        self.items = items
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.items)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        item = self.items[index.row()]
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return item.title
+        return item if role == Qt.ItemDataRole.UserRole else None
+
+
+class _RowDelegate(QStyledItemDelegate):
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return QSize(200, 50 if index.data(Qt.ItemDataRole.UserRole).detail else 32)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        item: PickerItem = index.data(Qt.ItemDataRole.UserRole)
+        theme = theme_switch.current
+        rect: QRect = option.rect  # type: ignore[attr-defined]
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if option.state & QStyle.StateFlag.State_Selected:  # type: ignore[attr-defined]
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(theme.selection))
+            painter.drawRoundedRect(rect.adjusted(4, 1, -4, -1), 6, 6)
+        inner = rect.adjusted(14, 6, -14, -6)
+        right_width = 0
+        if item.right:
+            right_width = QFontMetrics(painter.font()).horizontalAdvance(item.right) + 12
+            painter.setPen(QColor(theme.muted))
+            where = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(QRect(inner.x(), inner.y(), inner.width(), 20), where, item.right)
+        title_font = QFont(painter.font())
+        title_font.setWeight(QFont.Weight.DemiBold if item.detail else QFont.Weight.Normal)
+        title = QRect(inner.x(), inner.y(), inner.width() - right_width, 20)
+        _draw_line(painter, title, item.title, item.title_ranges, theme.ink, title_font)
+        if item.detail:
+            detail = QRect(inner.x(), inner.y() + 20, inner.width(), 18)
+            _draw_line(painter, detail, item.detail, item.detail_ranges, theme.muted, painter.font())
+        painter.restore()
+
+
+def _draw_line(painter: QPainter, rect: QRect, text: str, ranges: Ranges, colour: str, font: QFont) -> None:
+    theme = theme_switch.current
+    elided = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
+    layout = QTextLayout(elided, font)
+    formats = []
+    for start, end in ranges:
+        if start < len(elided):
+            span = QTextLayout.FormatRange()
+            mark = QTextCharFormat()
+            mark.setBackground(QColor(theme.mark))
+            mark.setForeground(QColor(theme.ink))
+            span.start, span.length, span.format = start, min(end, len(elided)) - start, mark  # type: ignore[attr-defined]
+            formats.append(span)
+    layout.setFormats(formats)
+    layout.beginLayout()
+    line = layout.createLine()
+    line.setLineWidth(rect.width())
+    layout.endLayout()
+    painter.setPen(QColor(colour))
+    layout.draw(painter, rect.topLeft())
+
+
+class Picker(QFrame):
+    """Opens over its parent's upper middle; Enter or a click picks, Esc or losing the focus closes."""
+
+    picked = Signal(object)  # PickerItem.key
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "popup")
+        shadow = QGraphicsDropShadowEffect(self)
+        shadow.setBlurRadius(32)
+        shadow.setOffset(0, 6)
+        shadow.setColor(QColor(0, 0, 0, 90))
+        self.setGraphicsEffect(shadow)
+        self.line = QLineEdit()
+        self.list = QListView()
+        self.empty = QLabel()
+        self.empty.setProperty("role", "muted")
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._model = _Items()
+        self.list.setModel(self._model)
+        self.list.setItemDelegate(_RowDelegate(self.list))
+        self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.list.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(10, 10, 10, 10)
+        box.setSpacing(8)
+        box.addWidget(self.line)
+        box.addWidget(self.list, 1)
+        box.addWidget(self.empty, 1)
+        self._provide: Callable[[str], list[PickerItem]] = lambda _text: []
+        self._empty_text = ""
+        self.line.textChanged.connect(self._refresh)
+        self.line.installEventFilter(self)
+        self.list.clicked.connect(self._pick)
+        self.hide()
+
+    def open(
+        self, provide: Callable[[str], list[PickerItem]], *, placeholder: str, empty: str, text: str = ""
+    ) -> None:
+        """Show what ``provide(text)`` returns as one types; ``empty`` is said when that is nothing."""
+        self._provide, self._empty_text = provide, empty
+        self.line.setPlaceholderText(placeholder)
+        self.line.setAccessibleName(placeholder)
+        self.line.setText(text)
+        self.line.selectAll()
+        self._place()
+        self._refresh()
+        self.show()
+        self.raise_()
+        self.line.setFocus()
+
+    def _place(self) -> None:
+        area = self.parentWidget().rect()
+        width = min(680, area.width() - 80)
+        height = min(520, area.height() - 140)
+        self.setGeometry((area.width() - width) // 2, 70, width, height)
+
+    def _refresh(self) -> None:
+        items = self._provide(self.line.text())
+        self._model.replace(items)
+        self.list.setVisible(bool(items))
+        self.empty.setVisible(not items)
+        self.empty.setText(self._empty_text if self.line.text().strip() else self.line.placeholderText())
+        if items:
+            self.list.setCurrentIndex(self._model.index(0))
+
+    def items(self) -> list[PickerItem]:
+        return self._model.items
+
+    def _move(self, step: int) -> None:
+        rows = self._model.rowCount()
+        if rows:
+            row = max(0, min(rows - 1, self.list.currentIndex().row() + step))
+            self.list.setCurrentIndex(self._model.index(row))
+
+    def _pick(self) -> None:
+        index = self.list.currentIndex()
+        if index.isValid():
+            key = self._model.items[index.row()].key
+            self.hide()
+            self.picked.emit(key)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.KeyPress and isinstance(event, QKeyEvent):
+            steps = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_PageDown: 8, Qt.Key.Key_PageUp: -8}
+            key = Qt.Key(event.key())
+            if key in steps:
+                self._move(steps[key])
+                return True
+            if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+                self._pick()
+                return True
+            if key == Qt.Key.Key_Escape:
+                self.hide()
+                return True
+        if event.type() == QEvent.Type.FocusOut and self.isVisible():
+            self.hide()
+        return super().eventFilter(watched, event)
