@@ -25,8 +25,8 @@ ProgressSink = Callable[["float | None", "Text"], None]
 MEMO_ENTRIES = 256
 
 
-class Cancelled(Exception):
-    """The run was stopped or superseded. Labs let it pass through."""
+class Cancelled(BaseException):
+    """The run was stopped or superseded. Not an Exception, so that a lab's ``except Exception`` lets it pass."""
 
 
 class Session:
@@ -101,7 +101,9 @@ class Context:
         """The model in fp32 on the CPU, loaded once a worker. A lab that changes it must restore it or copy."""
         from labs.models.loading import load_model
 
-        return self.session.memo(("model", self.session.model_path), lambda: load_model(self.session.model_path))
+        return self.session.memo(
+            ("model", self.session.model_path), lambda: load_model(self.session.model_path)
+        )
 
     def memo(self, key: Hashable, make: Callable[[], T]) -> T:
         """``make()`` once a worker for this key and this model."""
@@ -111,6 +113,9 @@ class Context:
         """Time ``call``: warm up, then repeat for about ``budget_s``; median and 20th and 80th percentiles."""
         return time_calls(call, device=self.device, budget_s=budget_s, check=self.check)
 
-    def reserve(self, size_bytes: int, what: Text) -> None:
-        """Refuse, with LabError, an allocation that would not fit in this machine's free memory."""
-        memory_budget.reserve(size_bytes, what, self.device)
+    def reserve(self, size_bytes: int, what: Text, lower: Text | None = None) -> None:
+        """Refuse, with LabError, an allocation that would not fit in the device's free memory.
+
+        ``what`` names the thing ("the attention scores"), ``lower`` says what to change ("Use fewer tokens").
+        """
+        memory_budget.reserve(size_bytes, what, self.device, lower)

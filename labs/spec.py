@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from labs.text import Text
+from labs.text import Text, same
 
 if TYPE_CHECKING:
     from labs.context import Context
     from labs.results import Result
 
 Scale = Literal["linear", "log", "log2"]
+
+# ``python -m labs run`` takes these beside a lab's own parameters.
+COMMAND_LINE_OPTIONS = frozenset({"help", "preset", "seed", "model", "json", "language", "catalog"})
 
 
 class LabError(Exception):
@@ -25,6 +28,10 @@ class LabError(Exception):
     def __init__(self, text: Text) -> None:
         super().__init__(text.en)
         self.text = text
+
+
+class UsageError(LabError):
+    """What was asked for does not exist or is not allowed; nothing has run."""
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +58,10 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LabParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of a lab's parameters. Building one with a bad value raises LabError: see ``labs.schema``."""
+    """Base of a lab's parameters. Building one with a bad value raises UsageError.
+
+    A bound that only the model knows (``le="last_layer"``) is held by ``check_layers``, before a run.
+    """
 
     def __post_init__(self) -> None:
         for name, (kind, field) in fields_of(type(self)).items():
@@ -97,9 +107,12 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
     needs_model: bool = False
 
     def __post_init__(self) -> None:
+        check_declaration(self.params)
         ids = [preset.id for preset in self.presets]
         if len(set(ids)) != len(ids):
             raise ValueError(f"{self.id}: preset ids are not unique: {ids}")
+        if taken := {"default", "smoke"}.intersection(ids):
+            raise ValueError(f"{self.id}: every lab has the preset {taken.pop()!r} already")
         for preset in self.presets:
             self.params(**preset.values)
 
@@ -113,7 +126,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
             if preset.id == preset_id:
                 return self.params(**preset.values)
         known = ["default", "smoke", *(preset.id for preset in self.presets)]
-        raise LabError(_unknown("preset", "预设", preset_id, known))
+        raise unknown_name("preset", "预设", preset_id, known)
 
 
 def fields_of(params: type[LabParams]) -> dict[str, tuple[Any, Field]]:
@@ -121,7 +134,9 @@ def fields_of(params: type[LabParams]) -> dict[str, tuple[Any, Field]]:
     found: dict[str, tuple[Any, Field]] = {}
     hints = typing.get_type_hints(params, include_extras=True)
     for name in params.__struct_fields__:
-        kind, *extras = typing.get_args(hints[name]) if hasattr(hints[name], "__metadata__") else (hints[name],)
+        kind, *extras = (
+            typing.get_args(hints[name]) if hasattr(hints[name], "__metadata__") else (hints[name],)
+        )
         field = next((extra for extra in extras if isinstance(extra, Field)), None)
         if field is None:
             raise TypeError(f"{params.__qualname__}.{name}: annotate it with labs.spec.Field")
@@ -132,32 +147,63 @@ def fields_of(params: type[LabParams]) -> dict[str, tuple[Any, Field]]:
 def parse_params(params: type[LabParams], given: dict[str, Any]) -> LabParams:
     """Parameters from untrusted values (a form, a link, a command line: strings are converted).
 
-    Raises LabError that names the value, what is allowed, and the nearest name or choice.
+    Raises UsageError that names the value, what is allowed, and the nearest name or choice.
     """
     known = fields_of(params)
     values = {}
     for name, value in given.items():
         if name not in known:
-            raise LabError(_unknown("parameter", "参数", name, list(known)))
-        values[name] = _convert(name, known[name][0], value)
+            raise unknown_name("parameter", "参数", name, list(known))
+        values[name] = _converted(known[name][0], value)
     return params(**values)
 
 
-def _unknown(what_en: str, what_zh: str, given: str, known: list[str]) -> Text:
+def check_layers(params: LabParams, last_layer: Callable[[], int]) -> None:
+    """UsageError for a layer beyond the model's last one, which is asked for only if a field is bound by it."""
+    for name, (_, field) in fields_of(type(params)).items():
+        if field.le == "last_layer":
+            _check_range(name, field, getattr(params, name), high=last_layer())
+
+
+def check_declaration(params: type[LabParams]) -> None:
+    """ValueError where fields contradict themselves: our bugs, found when the lab's file is imported."""
+    fields = fields_of(params)
+    for name, (kind, field) in fields.items():
+        if name in COMMAND_LINE_OPTIONS:
+            raise ValueError(f"{name}: the command line has an option of this name")
+        if field.choices is not None and set(field.choices) != {
+            str(choice) for choice in typing.get_args(kind)
+        }:
+            raise ValueError(f"{name}: choices label {sorted(field.choices)}, the type allows {kind}")
+        for other, values in (field.when or {}).items():
+            if other not in fields:
+                raise ValueError(f"{name}: shown when {other!r} has a value, and there is no such field")
+            for value in values:
+                _check(other, *fields[other], value)
+
+
+def unknown_name(what_en: str, what_zh: str, given: str, known: list[str]) -> UsageError:
+    """The refusal of a name, with the nearest one and all that are known."""
     near = difflib.get_close_matches(given, known, n=1)
-    en = f"no {what_en} {given!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-    zh = f"没有名为 {given!r} 的{what_zh}" + (f"；是否指 {near[0]!r}？" if near else "")
-    listed = ", ".join(known)
-    return Text(zh=f"{zh}。可用：{listed}", en=f"{en} Known: {listed}" if near else f"{en}. Known: {listed}")
+    en = f"no {what_en} {given!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
+    zh = f"没有名为 {given!r} 的{what_zh}" + (f"；是否指 {near[0]!r}？" if near else "。")
+    listed = ", ".join(known) or "-"
+    return UsageError(Text(zh=f"{zh}可用：{listed}", en=f"{en} Known: {listed}"))
 
 
-def _convert(name: str, kind: Any, value: Any) -> Any:
+def _converted(kind: Any, value: Any) -> Any:
     """``value`` as ``kind`` where that loses nothing, else unchanged (``_check`` refuses it with a reason)."""
     try:
-        if kind is bool and isinstance(value, str) and value.lower() in ("true", "false", "1", "0", "yes", "no"):
+        if (
+            kind is bool
+            and isinstance(value, str)
+            and value.lower() in ("true", "false", "1", "0", "yes", "no")
+        ):
             return value.lower() in ("true", "1", "yes")
-        if kind is int and isinstance(value, str | float) and float(value) == int(float(value)):
-            return int(float(value))
+        if kind is int and isinstance(value, str):
+            return int(value)
+        if kind is int and isinstance(value, float) and value == int(value):
+            return int(value)
         if kind is float and isinstance(value, str | int) and not isinstance(value, bool):
             return float(value)
         if typing.get_origin(kind) is Literal:
@@ -169,28 +215,37 @@ def _convert(name: str, kind: Any, value: Any) -> Any:
 
 def _check(name: str, kind: Any, field: Field, value: Any) -> None:
     if typing.get_origin(kind) is Literal:
-        choices = typing.get_args(kind)
-        if value not in choices:
-            near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1)
-            listed = ", ".join(str(choice) for choice in choices)
-            hint_en = f"; nearest: {near[0]}" if near else ""
-            hint_zh = f"；最接近：{near[0]}" if near else ""
-            raise LabError(
-                Text(
-                    zh=f"{field.zh}（{name}）= {value!r} 不可用；可选：{listed}{hint_zh}",
-                    en=f"{name} = {value!r} is not one of: {listed}{hint_en}",
-                )
-            )
-        return
-    if kind in (int, float):
+        _check_choice(name, field, typing.get_args(kind), value)
+    elif kind in (int, float):
         if not _is_number(kind, value):
-            zh_kind, en_kind = ("整数", "an integer") if kind is int else ("有限的数", "a finite number")
-            zh = f"{field.zh}（{name}）= {value!r} 应为{zh_kind}"
-            raise LabError(Text(zh=zh, en=f"{name} = {value!r} must be {en_kind}"))
+            expected = (
+                Text(zh="整数", en="an integer") if kind is int else Text(zh="有限的数", en="a finite number")
+            )
+            raise _refusal(name, field, value, zh=f"应为{expected.zh}", en=f"must be {expected.en}")
         _check_range(name, field, value)
     elif not isinstance(value, kind):
-        zh = f"{field.zh}（{name}）= {value!r} 应为 {kind.__name__} 类型"
-        raise LabError(Text(zh=zh, en=f"{name} = {value!r} must be a {kind.__name__}"))
+        raise _refusal(name, field, value, zh=f"应为 {kind.__name__} 类型", en=f"must be a {kind.__name__}")
+
+
+def _check_choice(name: str, field: Field, choices: tuple[Any, ...], value: Any) -> None:
+    # Compared with the type: True == 1, and a form must not get away with it.
+    if any(type(choice) is type(value) and choice == value for choice in choices):
+        return
+    listed = ", ".join(str(choice) for choice in choices)
+    near = _nearest_choice(choices, value)
+    zh = f"不可用；可选：{listed}" + (f"；最接近：{near}" if near else "")
+    en = f"is not one of: {listed}" + (f"; nearest: {near}" if near else "")
+    raise _refusal(name, field, value, zh=zh, en=en)
+
+
+def _nearest_choice(choices: tuple[Any, ...], value: Any) -> str | None:
+    if all(isinstance(choice, int | float) for choice in choices):
+        try:
+            return str(min(choices, key=lambda choice: abs(choice - float(value))))
+        except (TypeError, ValueError):
+            return None
+    near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1)
+    return near[0] if near else None
 
 
 def _is_number(kind: Any, value: Any) -> bool:
@@ -199,13 +254,32 @@ def _is_number(kind: Any, value: Any) -> bool:
     return isinstance(value, int) if kind is int else isinstance(value, int | float) and math.isfinite(value)
 
 
-def _check_range(name: str, field: Field, value: float) -> None:
-    low = -math.inf if field.ge is None else field.ge
-    high = field.le if isinstance(field.le, int | float) else math.inf
-    if not low <= value <= high:
-        unit = f" {field.unit}" if field.unit else ""
-        nearest = low if value < low else high
-        allowed = f"{low:g} – {high:g}{unit}"
-        zh = f"{field.zh}（{name}）= {value:g} 超出范围；允许 {allowed}，最接近的是 {nearest:g}"
-        en = f"{name} = {value:g} is out of range: allowed {allowed}; nearest {nearest:g}"
-        raise LabError(Text(zh=zh, en=en))
+def _check_range(name: str, field: Field, value: float, high: float | None = None) -> None:
+    if high is None and not isinstance(field.le, str):
+        high = field.le
+    low = field.ge
+    if low is not None and value < low:
+        nearest = low
+    elif high is not None and value > high:
+        nearest = high
+    else:
+        return
+    allowed = _range(low, high, field.unit)
+    zh = f"超出范围；允许 {allowed.zh}，最接近的是 {nearest:g}"
+    raise _refusal(
+        name, field, value, zh=zh, en=f"is out of range: allowed {allowed.en}; nearest {nearest:g}"
+    )
+
+
+def _range(low: float | None, high: float | None, unit: str) -> Text:
+    unit = f" {unit}" if unit else ""
+    if low is not None and high is not None:
+        return same(f"{low:g} – {high:g}{unit}")
+    if high is None:
+        return Text(zh=f"不小于 {low:g}{unit}", en=f"at least {low:g}{unit}")
+    return Text(zh=f"不大于 {high:g}{unit}", en=f"at most {high:g}{unit}")
+
+
+def _refusal(name: str, field: Field, value: Any, *, zh: str, en: str) -> UsageError:
+    shown = f"{value:g}" if _is_number(float, value) else repr(value)
+    return UsageError(Text(zh=f"{field.zh}（{name}）= {shown} {zh}", en=f"{name} = {shown} {en}"))
