@@ -55,7 +55,7 @@ def quantize(x: Sequence[float], scale: float, zero_point: int, low: int, high: 
 def quantize(
     x: float | Sequence[float], scale: float, zero_point: int, low: int, high: int
 ) -> int | list[int]:
-    """``clamp(round(x / scale) + zero_point, low, high)``; ties go to the even multiple, as in ``torch.round``."""
+    """``clamp(round(x / scale) + zero_point, low, high)``; ties go to the even multiple, as in torch."""
     if isinstance(x, Sequence):
         return [quantize(value, scale, zero_point, low, high) for value in x]
     # Clamped before rounding, which cannot round an infinity.
@@ -77,8 +77,8 @@ def scale_count(rows: int, columns: int, granularity: Granularity, group_size: i
     """Number of scales of a ``[rows, columns]`` matrix.
 
     A row is an output channel of a weight ``[out, in]``, or a token of an activation ``[tokens, channels]``:
-    "channel" and "token" both mean one scale a row. A group is ``group_size`` neighbours within a row; the last
-    group of a row may be shorter.
+    "channel" and "token" both mean one scale a row. A group is ``group_size`` neighbours within a row; the
+    last one of a row may be shorter.
     """
     if granularity == "tensor":
         return 1
@@ -140,7 +140,7 @@ def uniform_sqnr_db(bits: int, crest_factor: float, steps: int | None = None) ->
 
 
 def sqnr_db(reference: Sequence[float], approximation: Sequence[float]) -> float:
-    """Signal-to-quantisation-noise ratio ``10 log10(sum x**2 / sum (x - y)**2)``; ``inf`` if both are equal."""
+    """Signal-to-quantisation-noise ratio ``10 log10(sum x**2 / sum (x - y)**2)``; ``inf`` if both agree."""
     noise = math.fsum((x - y) ** 2 for x, y in zip(reference, approximation, strict=True))
     signal = math.fsum(x * x for x in reference)
     if noise == 0:
