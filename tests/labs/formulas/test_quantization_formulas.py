@@ -115,7 +115,7 @@ def test_bits_per_weight_agrees_with_storage(rows: int, columns: int, bits: int,
 
 
 def test_block_formats_of_llama_cpp_follow_from_their_layout() -> None:
-    # A super-block is 256 weights: Q4_K has 8 blocks with a 6-bit scale and minimum, and two FP16 for them all;
+    # A super-block is 256 weights: Q4_K has 8 blocks with a 6-bit scale and minimum, two FP16 for them all;
     # Q6_K has 16 blocks with an 8-bit scale, and one FP16.
     assert bits_per_weight(1, 256, 4, "group", 32, scale_bits=6, zero_point_bits=6) + 32 / 256 == 4.5
     assert bits_per_weight(1, 256, 6, "group", 16, scale_bits=8) + 16 / 256 == 6.5625
