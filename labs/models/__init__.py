@@ -1,0 +1,1 @@
+"""Checkpoints, the tokenizer, and the Llama-family module that the labs run."""

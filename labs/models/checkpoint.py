@@ -1,0 +1,75 @@
+"""What a checkpoint is, whatever its file format: tensors by the names of ``labs.models.config``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from labs.models.config import tensor_shapes
+from labs.models.errors import unusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import torch
+
+    from labs.models.config import ModelConfig
+    from labs.text import Text
+
+
+class Checkpoint(Protocol):
+    """An opened checkpoint. Opening checks the header; ``tensor`` reads one tensor's bytes."""
+
+    path: Path
+    config: ModelConfig
+
+    @property
+    def source_text(self) -> Text:
+        """One sentence on what these weights are, for the results that were computed with them."""
+
+    def names(self) -> set[str]:
+        """The tensors that the file holds, by canonical name where they have one."""
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """One tensor on the CPU: FP32, or the floating-point type in which it is stored."""
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint at a path that ``labs.models.location.locate`` returned."""
+    if path.is_dir():
+        from labs.models.safetensors_checkpoint import SafetensorsCheckpoint
+
+        return SafetensorsCheckpoint(path)
+    from labs.models.gguf_checkpoint import GGUFCheckpoint
+
+    return GGUFCheckpoint(path)
+
+
+def checked_tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every tensor that the config asks for, in the order of the forward pass.
+
+    LabError when one is missing or of the wrong shape, and when the file holds one that the config does not
+    explain: a bias or a norm left out would give wrong results in silence.
+    """
+    expected, present = tensor_shapes(checkpoint.config), checkpoint.names()
+    # Some Llama folders store the tied head again, or the rotary table that the config already determines.
+    extra = {name for name in present - expected.keys() if not _is_redundant(name, checkpoint.config)}
+    for names, zh, en in (
+        (expected.keys() - present, "缺少张量", "missing tensor"),
+        (extra, "含有配置未说明的张量", "a tensor that its config does not explain"),
+    ):
+        if names:
+            first = sorted(names)[0]
+            zh, en = f"{zh} {first}（共 {len(names)} 个）", f"{en}: {first} ({len(names)} in all)"
+            raise unusable(checkpoint.path, zh=zh, en=en)
+    for name, shape in expected.items():
+        tensor = checkpoint.tensor(name)
+        if tuple(tensor.shape) != shape:
+            given = tuple(tensor.shape)
+            zh, en = f"{name} 的形状为 {given}，应为 {shape}", f"{name} has shape {given}, expected {shape}"
+            raise unusable(checkpoint.path, zh=zh, en=en)
+        yield name, tensor
+
+
+def _is_redundant(name: str, config: ModelConfig) -> bool:
+    return name.endswith("rotary_emb.inv_freq") or (config.tied_embeddings and name == "lm_head.weight")
