@@ -35,3 +35,13 @@ def optimal_bits(layers: Sequence[tuple[int, float]], average: float) -> list[fl
 def damage(layers: Sequence[tuple[int, float]], bits: Sequence[float]) -> float:
     """Total of ``weights * sensitivity * 4**-bits``, which ``optimal_bits`` minimises."""
     return math.fsum(count * s * 4.0**-b for (count, s), b in zip(layers, bits, strict=True))
+
+
+def q4_k_m_promoted(layers: int) -> list[int]:
+    """Layers whose V and down projections llama.cpp's Q4_K_M stores as Q6_K instead of Q4_K.
+
+    The first eighth, the last eighth, and every third between (``use_more_bits`` in src/llama-quant.cpp). The
+    output matrix is Q6_K as well; everything else with two dimensions is Q4_K.
+    """
+    eighth = layers // 8
+    return [i for i in range(layers) if i < eighth or i >= 7 * layers // 8 or (i - eighth) % 3 == 2]

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from labs.formulas.clipping import clipping_mse, gaussian_absmax, optimal_clip, rounding_mse
-from labs.formulas.mixed_precision import average_bits, damage, optimal_bits
+from labs.formulas.mixed_precision import average_bits, damage, optimal_bits, q4_k_m_promoted
 from labs.formulas.quantization import (
     Scheme,
     asymmetric_scale_zero_point,
@@ -201,3 +201,8 @@ def test_no_mixture_of_the_same_size_does_less_damage(
 
 def test_four_times_the_sensitivity_deserves_one_bit_more() -> None:
     assert optimal_bits([(1, 1.0), (1, 4.0)], 4.0) == pytest.approx([3.5, 4.5])
+
+
+def test_q4_k_m_promotes_half_of_32_layers() -> None:
+    promoted = q4_k_m_promoted(32)
+    assert promoted == [0, 1, 2, 3, 6, 9, 12, 15, 18, 21, 24, 27, 28, 29, 30, 31]

@@ -1,0 +1,21 @@
+"""The figures that are shown are those that labs.formulas draws today."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from resources.figures import generate_quantization
+
+SHIPPED = Path(generate_quantization.__file__).parent
+
+
+def test_figures_agree_with_the_formulas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate_quantization, "FOLDER", tmp_path)
+    generate_quantization.main()
+    drawn = sorted(tmp_path.glob("*.svg"))
+    assert len(drawn) == 10
+    for figure in drawn:
+        shipped = (SHIPPED / figure.name).read_text(encoding="utf-8")
+        assert figure.read_text(encoding="utf-8") == shipped, f"regenerate {figure.name}"
