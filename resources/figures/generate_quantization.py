@@ -1,7 +1,7 @@
 """Draws the figures of notes 1.2.1-06 to 1.2.1-09 from labs.formulas, one SVG a language.
 
-Run from the repository's root: ``python -m resources.figures.generate_quantization``. QtSvg draws little but plain
-shapes. The note view replaces the neutral colours by those of the theme, so most words use them.
+Run from the repository's root: ``python -m resources.figures.generate_quantization``. QtSvg draws little but
+plain shapes. The note view replaces the neutral colours by those of the theme, so most words use them.
 """
 
 from __future__ import annotations

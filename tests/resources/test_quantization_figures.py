@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from resources.figures import generate_quantization
+
+if TYPE_CHECKING:
+    import pytest
 
 SHIPPED = Path(generate_quantization.__file__).parent
 
