@@ -1,0 +1,1 @@
+"""Quantisation in torch: number formats, uniform quantisers, packing, and what they do to the real model."""
