@@ -114,7 +114,7 @@ class Llama(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        # Not initialised: nn.Embedding's own init imports torch._dynamo on the meta device, which takes 1-2 s.
+        # Not initialised: on the meta device nn.Embedding's own init imports torch._dynamo, 1-2 s.
         self.embed_tokens = nn.Embedding.from_pretrained(
             torch.empty(config.vocab, config.hidden), freeze=False
         )
