@@ -1,22 +1,23 @@
-"""What a running lab may ask of its host: device, seed, model, timing, progress, memory; and where it may stop."""
+"""What a running lab may ask of its host: device, seed, model, timing, memory; and where it may stop."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from labs import memory_budget
 from labs.measure import Timing, time_calls
+from labs.text import Text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
     from labs.models.config import ModelConfig
     from labs.models.loading import LoadedModel
-    from labs.text import Text
 
 T = TypeVar("T")
 ProgressSink = Callable[["float | None", "Text"], None]
@@ -24,9 +25,11 @@ ProgressSink = Callable[["float | None", "Text"], None]
 # Entries of the memo, not bytes: a lab memoises small things (an activation, a perplexity), a handful a run.
 MEMO_ENTRIES = 256
 
+_LOADING = Text(zh="加载模型", en="Loading the model")
+
 
 class Cancelled(BaseException):
-    """The run was stopped or superseded. Not an Exception, so that a lab's ``except Exception`` lets it pass."""
+    """The run was stopped or superseded. Not an Exception: a lab's ``except Exception`` lets it pass."""
 
 
 class Session:
@@ -37,7 +40,7 @@ class Session:
         self._memo: OrderedDict[Hashable, object] = OrderedDict()
 
     def memo(self, key: Hashable, make: Callable[[], T]) -> T:
-        """``make()`` the first time, then the same object. ``key`` must hold everything the value depends on."""
+        """``make()`` the first time, then the same object. ``key`` holds all that the value depends on."""
         if key not in self._memo:
             value = make()  # first: a cancelled or failed make leaves no entry
             self._memo[key] = value
@@ -78,7 +81,7 @@ class Context:
             raise Cancelled
 
     def progress(self, fraction: float | None, text: Text) -> None:
-        """Show how far the run is (0 to 1, None when unknown) and what it is doing. Also a point to stop at."""
+        """Show how far the run is (0 to 1, None: unknown) and what it is doing. Also a point to stop at."""
         self.check()
         if self._on_progress:
             self._on_progress(fraction, text)
@@ -92,17 +95,19 @@ class Context:
     def model_config(self) -> ModelConfig:
         """The model's configuration, read without torch and without loading weights."""
         from labs.models.config import read_config
-        from labs.models.location import find_model
+        from labs.models.location import locate
 
-        path = find_model(self.session.model_path)
+        path = locate(self.session.model_path)
         return self.session.memo(("config", path), lambda: read_config(path))
 
     def model(self) -> LoadedModel:
-        """The model in fp32 on the CPU, loaded once a worker. A lab that changes it must restore it or copy."""
+        """The model in fp32 on the CPU, loaded once a worker. A lab that changes it restores it."""
         from labs.models.loading import load_model
 
+        path = self.session.model_path
         return self.session.memo(
-            ("model", self.session.model_path), lambda: load_model(self.session.model_path)
+            ("model", path),
+            lambda: load_model(path, on_progress=lambda share: self.progress(share, _LOADING)),
         )
 
     def memo(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -110,7 +115,7 @@ class Context:
         return self.session.memo((self.session.model_path, key), make)
 
     def measure(self, call: Callable[[], object], *, budget_s: float = 0.5) -> Timing:
-        """Time ``call``: warm up, then repeat for about ``budget_s``; median and 20th and 80th percentiles."""
+        """Time ``call``: warm up, repeat for about ``budget_s``; median, 20th and 80th percentile."""
         return time_calls(call, device=self.device, budget_s=budget_s, check=self.check)
 
     def reserve(self, size_bytes: int, what: Text, lower: Text | None = None) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
-# A sample shorter than this is a batch of several calls: the clock and the scheduler disturb short samples most.
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# A sample shorter than this is a batch of several calls: clock and scheduler disturb short samples most.
 SAMPLE_S = 1e-3
 WARM_UP_CALLS = 2
 MIN_SAMPLES = 5
@@ -66,8 +69,8 @@ def _cpu_sample(call: Callable[[], object], batch: int) -> float:
 def _cuda_sample(call: Callable[[], object], batch: int) -> float:
     import torch
 
-    begin = torch.cuda.Event(enable_timing=True)
-    end = torch.cuda.Event(enable_timing=True)
+    begin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     torch.cuda.synchronize()
     begin.record()
     for _ in range(batch):

@@ -38,8 +38,8 @@ def reserve(size_bytes: int, what: Text, device: str = "cpu", lower: Text | None
     raise LabError(
         Text(
             zh=f"内存不足：{what.zh}需要 {_size(size_bytes)}，可用 {_size(usable)}（{device}）。{hint.zh}",
-            en=f"Not enough memory: {what.en} needs {_size(size_bytes)}, {_size(usable)} can be used ({device}). "
-            f"{hint.en}",
+            en=f"Not enough memory: {what.en} needs {_size(size_bytes)}, {_size(usable)} can be used "
+            f"({device}). {hint.en}",
         )
     )
 
@@ -71,7 +71,7 @@ def _cgroup_free() -> int | None:
 
 
 def _cgroup_folders() -> list[Path]:
-    """This process's memory group and its parents; inside a container the mounted root is the group itself."""
+    """This process's memory group and its parents; in a container the mounted root is the group itself."""
     try:
         lines = CGROUP_OF_SELF.read_text().splitlines()
     except OSError:

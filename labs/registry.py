@@ -1,4 +1,4 @@
-"""Finding the labs: every file in a folder of the catalog is one. A file that fails to import hides no other."""
+"""Finding the labs: every file in a folder of the catalog is one; one that fails to import hides no other."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import importlib.util
 import sys
 import traceback
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from labs.spec import Lab, unknown_name
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 CATALOG = Path(__file__).parent / "catalog"
 GROUPS = ("model", "operator", "system", "hardware")
@@ -32,7 +35,7 @@ class Catalog(msgspec.Struct, frozen=True):
     broken: list[BrokenLab]
 
     def find(self, lab_id: str) -> Lab:
-        """The lab with this id; UsageError names the nearest one. A broken lab's file and last line are told."""
+        """The lab with this id. UsageError names the nearest one, BrokenLabError the file that failed."""
         if lab_id in self.labs:
             return self.labs[lab_id]
         for entry in self.broken:
@@ -76,7 +79,7 @@ def _load(file: Path, lab_id: str, folder: Path) -> Lab:
 
 
 def _module(file: Path, folder: Path) -> ModuleType:
-    """The module of a lab file. Ours go by their package name; a folder elsewhere gets names that clash with none."""
+    """The module of a lab file, imported once. A folder other than ours gets names that clash with none."""
     package = "labs.catalog" if folder == CATALOG else f"catalog_{abs(hash(folder)):x}"
     name = f"{package}.{file.parent.name}.{file.stem}"
     if name in sys.modules:

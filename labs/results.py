@@ -31,7 +31,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """Common to all kinds.
 
     ``unit`` is that of the figures (of the y axis where there are two); ``""`` means dimensionless.
-    ``source`` traces them: the formula for an estimate, the citation for a report, the method for a measurement.
+    ``source`` traces them: an estimate's formula, a report's citation, a measurement's method.
     ``wide`` asks for the full width of the results.
     """
 
@@ -45,10 +45,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Metric(Result, frozen=True, kw_only=True, tag="metric"):
-    """One figure. ``low`` and ``high`` are its spread (20th and 80th percentile unless ``source`` says otherwise).
+    """One figure. ``low`` and ``high`` are its spread: 20th and 80th percentile unless ``source`` says else.
 
-    ``predicted`` is what theory says of the same quantity, in the same unit, and ``formula`` how: the view shows
-    both and the error. ``better`` says which direction is good, if one is. ``value`` None means not measured yet.
+    ``predicted`` is what theory says of the same quantity, in the same unit, and ``formula`` how: the view
+    shows both and the error. ``better`` says which direction is good, if one is. ``value`` None: not measured
+    yet.
     """
 
     value: float | None
@@ -81,10 +82,10 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """One named curve or point set; ``x`` and ``y`` are 1-D and of equal length, NaN where there is no figure.
+    """One named curve or point set; ``x`` and ``y`` are 1-D, of equal length, NaN where there is no figure.
 
-    ``low`` and ``high`` bound ``y``. ``provenance`` is given where it differs from the plot's. ``labels`` name
-    single points. ``reference`` draws a thin dashed line: a baseline or a bound.
+    ``low`` and ``high`` bound ``y``. ``provenance`` is given where it differs from the plot's. ``labels``
+    name single points. ``reference`` draws a thin dashed line: a baseline or a bound.
     """
 
     name: Text
@@ -161,10 +162,10 @@ class Histogram(Result, frozen=True, kw_only=True, tag="histogram"):
 
 
 class Heatmap(Result, frozen=True, kw_only=True, tag="heatmap"):
-    """A 2-D array, rows downwards. ``diverging`` centres the colours on zero; ``log`` scales them logarithmically.
+    """A 2-D array, rows downwards. ``diverging`` centres the colours on zero; ``log`` makes them logarithmic.
 
-    Where the data was reduced for the screen, ``row_step`` and ``column_step`` say how many real rows and columns
-    one cell stands for, and ``reduction`` how they were reduced (``max`` keeps outliers visible).
+    Where the data was reduced for the screen, ``row_step`` and ``column_step`` say how many real rows and
+    columns one cell stands for, and ``reduction`` how they were reduced (``max`` keeps outliers visible).
     """
 
     values: Array
@@ -187,8 +188,8 @@ class BitField(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BitRow(msgspec.Struct, frozen=True, kw_only=True):
-    """How one format stores the value. ``flips`` is what the value becomes when each bit is flipped, NaN where
-    that is not a number, in the order of the bits; an empty list means that the bits cannot be clicked."""
+    """How one format stores the value. ``flips`` is what the value becomes when each bit is flipped, NaN
+    where that is no number, in the order of the bits; an empty list: the bits cannot be clicked."""
 
     name: Text
     fields: list[BitField]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +10,8 @@ from labs.results import Metric, Provenance, Result
 from labs.spec import check_layers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from labs.context import Context
     from labs.spec import Lab, LabParams, Prediction
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 def execute(lab: Lab, params: LabParams, ctx: Context) -> Iterator[Result]:
     """The results of one run, as they come; one with the id of an earlier one replaces it.
 
-    Each yield is a point where the run can be stopped: ``Cancelled`` is raised and the lab's generator closed.
-    LabError is raised for a layer that the model does not have.
+    At each yield the run can be stopped: ``Cancelled`` is raised and the lab's generator closed. UsageError
+    for a layer that the model does not have.
     """
     check_layers(params, lambda: ctx.model_config().layers - 1)
     predictions: dict[str, Prediction] = {}

@@ -1,24 +1,27 @@
-"""JSON Schema of a lab's parameters: all that a form or a command line needs to know, so that none has to guess."""
+"""JSON Schema of a lab's parameters: all that a form needs to know, so that none has to guess."""
 
 from __future__ import annotations
 
 import typing
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from labs.spec import Field, Lab, LabParams, fields_of
 from labs.text import Text, same
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TYPES = {int: "integer", float: "number", bool: "boolean", str: "string"}
 
 
 def json_schema(params: type[LabParams], last_layer: int | None = None) -> dict[str, Any]:
-    """The schema; ``last_layer`` resolves bounds that the model sets, which are left out where it is None.
+    """The schema; ``last_layer`` resolves bounds that the model sets; they are left out where it is None.
 
-    What a form needs beyond the standard stands under ``x-inferlab``: both languages, unit, step, scale, labels
-    of choices, and the condition under which the field is shown.
+    What a form needs beyond the standard stands under ``x-inferlab``: both languages, unit, step, scale,
+    labels of choices, and the condition under which the field is shown.
     """
     defaults = msgspec.to_builtins(params())
     properties = {
@@ -33,10 +36,8 @@ def values(params: LabParams) -> dict[str, Any]:
     return {name: getattr(params, name) for name in params.__struct_fields__}
 
 
-def describe(
-    lab: Lab, source_path: str, source: str, last_layer: int | None, missing: Text | None
-) -> dict[str, Any]:
-    """What the window shows of a lab before it runs. ``missing`` says why there is no model, if there is none."""
+def describe(lab: Lab, file: Path, last_layer: int | None, model_missing: Text | None) -> dict[str, Any]:
+    """What the window shows of the lab in ``file`` before it runs; the last two are ``model_bounds``."""
     return {
         "id": lab.id,
         "title": _text(lab.title),
@@ -46,10 +47,10 @@ def describe(
         "schema": json_schema(lab.params, last_layer),
         "presets": [msgspec.to_builtins(preset) for preset in lab.presets],
         "smoke": values(lab.smoke),
-        "source_path": source_path,
-        "source": source,
+        "source_path": str(file),
+        "source": file.read_text(encoding="utf-8"),
         "needs_model": lab.needs_model,
-        "model_missing": _text(missing) if missing and lab.needs_model else None,
+        "model_missing": _text(model_missing) if model_missing and lab.needs_model else None,
     }
 
 

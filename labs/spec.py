@@ -1,4 +1,4 @@
-"""What a lab is: its parameters, its texts, and a generator that runs it. One file in ``catalog/`` is one lab."""
+"""What a lab is: parameters, texts, and a generator that runs it. One file in ``catalog/`` is one lab."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import msgspec
 from labs.text import Text, same
 
 if TYPE_CHECKING:
-    from labs.context import Context
-    from labs.results import Result
+    # A Lab is never decoded, so msgspec does not need these two; importing them would be circular.
+    from labs.context import Context  # noqa: TC004
+    from labs.results import Result  # noqa: TC004
 
 Scale = Literal["linear", "log", "log2"]
 
@@ -37,8 +38,8 @@ class UsageError(LabError):
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a form or a command line must know of one parameter, beside its type and default.
 
-    ``ge`` and ``le`` bound a number, inclusive; ``le="last_layer"`` is resolved from the loaded model's config.
-    ``step`` is the slider's; ``scale="log2"`` walks powers of two. ``choices`` labels the values of a Literal.
+    ``ge`` and ``le`` bound a number, inclusive; ``le="last_layer"`` is resolved from the model's config.
+    ``step`` is the slider's; ``scale="log2"`` walks powers of two. ``choices`` labels a Literal's values.
     ``when`` shows the field only while another has one of the given values.
     ``preview=False`` says that dragging this field is not worth a coarse preview.
     """
@@ -90,8 +91,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 class Lab(msgspec.Struct, frozen=True, kw_only=True):
     """One lab.
 
-    ``sections`` are outline section numbers (``1.2.1``), ``questions`` the ids of single questions (``1.2.1-07``).
-    ``smoke`` is a small run for tests and the tour. ``predict`` yields what theory says before ``run`` measures.
+    ``sections`` are outline section numbers (``1.2.1``), ``questions`` ids of questions (``1.2.1-07``).
+    ``smoke`` is a small run for tests and the tour. ``predict`` yields what theory says, ``run`` measures.
     """
 
     id: str
@@ -159,7 +160,7 @@ def parse_params(params: type[LabParams], given: dict[str, Any]) -> LabParams:
 
 
 def check_layers(params: LabParams, last_layer: Callable[[], int]) -> None:
-    """UsageError for a layer beyond the model's last one, which is asked for only if a field is bound by it."""
+    """UsageError for a layer beyond the last one; ``last_layer`` is called only if a field is bound by it."""
     for name, (_, field) in fields_of(type(params)).items():
         if field.le == "last_layer":
             _check_range(name, field, getattr(params, name), high=last_layer())
@@ -191,8 +192,11 @@ def unknown_name(what_en: str, what_zh: str, given: str, known: list[str]) -> Us
     return UsageError(Text(zh=f"{zh}可用：{listed}", en=f"{en} Known: {listed}"))
 
 
+_WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
 def _converted(kind: Any, value: Any) -> Any:
-    """``value`` as ``kind`` where that loses nothing, else unchanged (``_check`` refuses it with a reason)."""
+    """``value`` as ``kind`` where that loses nothing, else unchanged: ``_check`` refuses it with a reason."""
     try:
         if (
             kind is bool

@@ -1,4 +1,4 @@
-"""Bilingual text. Every string that a lab shows is one of these, so that the language switches at run time."""
+"""Bilingual text: every string that a lab shows is one, so that the language switches at run time."""
 
 from __future__ import annotations
 

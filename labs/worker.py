@@ -1,0 +1,211 @@
+"""Serving labs to a window over stdin and stdout: one run at a time, the newest request wins.
+
+A thread reads requests, a thread writes answers (``labs.outbox``), and labs run on the main thread, where libraries
+expect to be. A lab's exception is an answer; a crash ends the process, which the window replaces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import msgspec
+
+from labs import registry, wire
+from labs.context import Cancelled, Context, Session
+from labs.environment import environment
+from labs.lifetime import die_first_without_memory, die_with_parent
+from labs.model_bounds import model_bounds
+from labs.outbox import Outbox
+from labs.requests import Credit, Describe, Run, Stop, parse_request
+from labs.runner import execute
+from labs.schema import describe, values
+from labs.spec import LabError, parse_params
+from labs.streams import claim_stdin, claim_stdout
+from labs.text import Text, same
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+class _Job:
+    """A requested run. ``status`` is why it was cancelled, if it was."""
+
+    def __init__(self, request: Run) -> None:
+        self.request = request
+        self.cancelled = threading.Event()
+        self.status = "stopped"
+
+    def cancel(self, status: str) -> None:
+        if not self.cancelled.is_set():
+            self.status = status
+            self.cancelled.set()
+
+
+class Worker:
+    """``read`` belongs to the reader thread, ``serve`` to the main thread; ``_changed`` guards what they share."""
+
+    def __init__(self, catalog: registry.Catalog, session: Session, outbox: Outbox) -> None:
+        self._catalog = catalog
+        self._session = session
+        self._outbox = outbox
+        self._changed = threading.Condition()
+        self._current: _Job | None = None
+        self._waiting: _Job | None = None
+
+    def read(self, stream: BinaryIO) -> NoReturn:
+        """Handle requests until the window closes the stream; then the process ends, whatever a lab is doing."""
+        try:
+            while (body := wire.read_body(stream)) is not None:
+                try:
+                    self._handle(body)
+                except Exception:  # a worker that no longer listens could not even be stopped
+                    self._outbox.send({"type": "log", "text": traceback.format_exc()})
+        finally:
+            os._exit(0)
+
+    def serve(self) -> NoReturn:
+        """Run what is requested, forever."""
+        while True:
+            with self._changed:
+                self._current = None
+                self._changed.wait_for(lambda: self._waiting is not None)
+                job, self._waiting = self._waiting, None
+                assert job
+                self._current = job
+            self._run(job)
+
+    def _handle(self, body: bytes) -> None:
+        try:
+            request = parse_request(body)
+        except msgspec.DecodeError as error:
+            self._outbox.send({"type": "log", "text": f"a request that cannot be read: {error}"})
+            return
+        match request:
+            case Describe():
+                self._outbox.send(self._labs())
+            case Run():
+                self._take(request)
+            case Stop():
+                self._stop(request.run)
+            case Credit():
+                self._outbox.grant(request.run, request.frames)
+
+    def _labs(self) -> dict[str, Any]:
+        bounds = model_bounds(self._session.model_path)
+        files = self._catalog.files
+        return {
+            "type": "labs",
+            "labs": [describe(lab, files[lab_id], *bounds) for lab_id, lab in self._catalog.labs.items()],
+            "broken": self._catalog.broken,
+        }
+
+    def _take(self, request: Run) -> None:
+        with self._changed:
+            if self._waiting:
+                self._outbox.send(_finished(self._waiting.request.run, "superseded", 0.0))
+            if self._current:
+                self._current.cancel("superseded")
+            self._waiting = _Job(request)
+            self._changed.notify()
+
+    def _stop(self, run: int) -> None:
+        with self._changed:
+            if self._waiting and self._waiting.request.run == run:
+                self._outbox.send(_finished(run, "stopped", 0.0))
+                self._waiting = None
+            elif self._current and self._current.request.run == run:
+                self._current.cancel("stopped")
+
+    def _run(self, job: _Job) -> None:
+        run, start, status = job.request.run, time.perf_counter(), "done"
+        try:
+            self._execute(job)
+        except Cancelled:
+            status = job.status
+        except LabError as error:
+            self._outbox.finish(_failed(run, True, error.text, ""), deliver=True)
+            return
+        except (Exception, SystemExit) as error:
+            message = _failed(run, False, _explanation(error), traceback.format_exc())
+            self._outbox.finish(message, deliver=True)
+            traceback.clear_frames(error.__traceback__)  # they hold the lab's tensors
+            gc.collect()
+            return
+        message = _finished(run, status, time.perf_counter() - start)
+        self._outbox.finish(message, deliver=status != "superseded")
+
+    def _execute(self, job: _Job) -> None:
+        request, outbox = job.request, self._outbox
+        lab = self._catalog.find(request.lab)
+        params = parse_params(lab.params, request.params)
+        started = {"type": "started", "run": request.run, "lab": lab.id, "params": values(params)}
+        outbox.begin(request.run, started | {"environment": environment(with_device=True)})
+
+        def show(fraction: float | None, text: Text) -> None:
+            outbox.progress({"type": "progress", "run": request.run, "fraction": fraction, "text": text})
+
+        ctx = Context(
+            self._session,
+            preview=request.preview,
+            seed=request.seed,
+            on_progress=show,
+            cancelled=job.cancelled,
+        )
+        for result in execute(lab, params, ctx):
+            outbox.result(result.id, {"type": "result", "run": request.run, "result": result})
+
+
+def _finished(run: int, status: str, seconds: float) -> dict[str, Any]:
+    return {"type": "finished", "run": run, "status": status, "seconds": seconds}
+
+
+def _failed(run: int, user_error: bool, text: Text, trace: str) -> dict[str, Any]:
+    return {"type": "failed", "run": run, "user_error": user_error, "text": text, "traceback": trace}
+
+
+def _explanation(error: BaseException) -> Text:
+    # torch has an exception of its own for each device, and a plain RuntimeError for the CPU.
+    if isinstance(error, MemoryError) or "memory" in f"{type(error).__name__} {error}".lower():
+        return Text(
+            zh=f"内存不足：{type(error).__name__}。请改用更小的参数，或关闭其他占用内存的程序。",
+            en=f"Out of memory: {type(error).__name__}. Choose smaller values, or close other programs.",
+        )
+    last = traceback.format_exception_only(error)[-1].strip()
+    return same(last)
+
+
+def main() -> NoReturn:
+    """Serve until stdin ends."""
+    stdout, stdin = claim_stdout(), claim_stdin()
+    faulthandler.enable()
+    die_with_parent()
+    die_first_without_memory()
+    # Ctrl-C in the shell that started the window is the window's to handle.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Threads that wait must not spin: the window needs the core. Read once, when torch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    parser = argparse.ArgumentParser(
+        prog="python -m labs.worker", description="Serve labs over stdin and stdout."
+    )
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--catalog", type=Path, default=registry.CATALOG)
+    options = parser.parse_args()
+    outbox = Outbox(stdout)
+    outbox.send({"type": "ready", "environment": environment()})
+    worker = Worker(registry.load_catalog(options.catalog), Session(options.model), outbox)
+    threading.Thread(target=worker.read, args=(stdin,), name="reader", daemon=True).start()
+    worker.serve()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
