@@ -14,12 +14,12 @@ from typing import Any
 
 CPUINFO = Path("/proc/cpuinfo")
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
-# Where an NVIDIA or AMD device's driver shows itself: without one, no `cuda` on Linux.
+# Where an NVIDIA or AMD device's driver shows itself: without one, no cuda on Linux.
 _GPU_NODES = (NVIDIA_DRIVER, Path("/dev/kfd"), Path("/dev/dxg"))
 
 
 def environment(*, with_device: bool = False) -> dict[str, Any]:
-    """The record. Without ``with_device`` torch is not imported; the device may then be None: not known yet."""
+    """The record. Without ``with_device`` torch is not imported, and the device may be None: not known."""
     if with_device and _may_have_gpu():
         import torch  # noqa: F401 the device's name comes from it
     return {**_machine(), "threads": _threads(), **_device()}

@@ -1,7 +1,7 @@
 """What a worker has to say, written by a thread of its own: a slow reader never delays a computation.
 
-Result frames cost credit. Without credit the latest frame of each result id waits for it, and older ones of the
-same id are dropped. The last state of a run is delivered with or without credit.
+Result frames cost credit. Without credit the latest frame of each result id waits for it, and older ones of
+the same id are dropped. The last state of a run is delivered with or without credit.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Outbox:
             self._enqueue(wire.frame(message))
 
     def result(self, result_id: str, message: dict[str, Any]) -> None:
-        """A result of the current run. The message is encoded at once: the lab may go on to reuse its arrays."""
+        """A result of the current run. It is encoded at once: the lab may go on to reuse its arrays."""
         frame = wire.frame(message)
         with self._changed:
             if self._credit > 0:
@@ -74,7 +74,7 @@ class Outbox:
                 self._enqueue(self._waiting.popitem(last=False)[1])
 
     def finish(self, message: dict[str, Any], *, deliver: bool) -> None:
-        """The run is over: its waiting results go out first, or are dropped where nobody wants them any more."""
+        """The run is over: its waiting results go out first, or are dropped where nobody wants them."""
         with self._changed:
             if deliver:
                 self._queue.extend(self._waiting.values())

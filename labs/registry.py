@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from labs.schema import json_schema
 from labs.spec import Lab, unknown_name
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def _load(file: Path, lab_id: str, folder: Path) -> Lab:
         raise TypeError(f"{file.name} defines no LAB of type labs.spec.Lab")
     if lab.id != lab_id:
         raise ValueError(f"LAB.id is {lab.id!r}, but the file's place makes it {lab_id!r}")
+    json_schema(lab.params)  # a lab that no form could show is broken too
     return lab
 
 

@@ -36,7 +36,9 @@ class Credit(Request, frozen=True, kw_only=True, tag="credit"):
     frames: int
 
 
-_decoder = msgspec.msgpack.Decoder(Describe | Run | Stop | Credit)
+_decoder: msgspec.msgpack.Decoder[Describe | Run | Stop | Credit] = msgspec.msgpack.Decoder(
+    Describe | Run | Stop | Credit
+)
 
 
 def parse_request(body: bytes) -> Describe | Run | Stop | Credit:

@@ -1,7 +1,7 @@
 """Serving labs to a window over stdin and stdout: one run at a time, the newest request wins.
 
-A thread reads requests, a thread writes answers (``labs.outbox``), and labs run on the main thread, where libraries
-expect to be. A lab's exception is an answer; a crash ends the process, which the window replaces.
+A thread reads requests, a thread writes answers (``labs.outbox``), and labs run on the main thread, where
+libraries expect to be. A lab's exception is an answer; a crash ends the process, which the window replaces.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Job:
 
 
 class Worker:
-    """``read`` belongs to the reader thread, ``serve`` to the main thread; ``_changed`` guards what they share."""
+    """``read`` is for the reader thread, ``serve`` for the main one; ``_changed`` guards what they share."""
 
     def __init__(self, catalog: registry.Catalog, session: Session, outbox: Outbox) -> None:
         self._catalog = catalog
@@ -63,13 +63,15 @@ class Worker:
         self._waiting: _Job | None = None
 
     def read(self, stream: BinaryIO) -> NoReturn:
-        """Handle requests until the window closes the stream; then the process ends, whatever a lab is doing."""
+        """Handle requests until the window closes the stream; then end the process, whatever it is doing."""
         try:
             while (body := wire.read_body(stream)) is not None:
                 try:
                     self._handle(body)
                 except Exception:  # a worker that no longer listens could not even be stopped
                     self._outbox.send({"type": "log", "text": traceback.format_exc()})
+        except (OSError, ValueError) as error:
+            print(f"the window's messages cannot be read: {error}", file=sys.stderr)
         finally:
             os._exit(0)
 
@@ -127,22 +129,26 @@ class Worker:
                 self._current.cancel("stopped")
 
     def _run(self, job: _Job) -> None:
-        run, start, status = job.request.run, time.perf_counter(), "done"
+        message = self._outcome(job)
+        self._outbox.finish(message, deliver=message.get("status") != "superseded")
+
+    def _outcome(self, job: _Job) -> dict[str, Any]:
+        """Run the lab, and say in the run's last message how it ended."""
+        run, start = job.request.run, time.perf_counter()
         try:
             self._execute(job)
         except Cancelled:
-            status = job.status
+            return _finished(run, job.status, time.perf_counter() - start)
         except LabError as error:
-            self._outbox.finish(_failed(run, True, error.text, ""), deliver=True)
-            return
+            return _failed(run, True, error.text, "")
+        except registry.BrokenLabError as error:
+            return _failed(run, False, same(str(error)), error.entry.traceback)
         except (Exception, SystemExit) as error:
-            message = _failed(run, False, _explanation(error), traceback.format_exc())
-            self._outbox.finish(message, deliver=True)
+            trace = traceback.format_exc()
             traceback.clear_frames(error.__traceback__)  # they hold the lab's tensors
             gc.collect()
-            return
-        message = _finished(run, status, time.perf_counter() - start)
-        self._outbox.finish(message, deliver=status != "superseded")
+            return _failed(run, False, _explanation(error), trace)
+        return _finished(run, "done", time.perf_counter() - start)
 
     def _execute(self, job: _Job) -> None:
         request, outbox = job.request, self._outbox
@@ -174,14 +180,22 @@ def _failed(run: int, user_error: bool, text: Text, trace: str) -> dict[str, Any
 
 
 def _explanation(error: BaseException) -> Text:
-    # torch has an exception of its own for each device, and a plain RuntimeError for the CPU.
-    if isinstance(error, MemoryError) or "memory" in f"{type(error).__name__} {error}".lower():
-        return Text(
-            zh=f"内存不足：{type(error).__name__}。请改用更小的参数，或关闭其他占用内存的程序。",
-            en=f"Out of memory: {type(error).__name__}. Choose smaller values, or close other programs.",
-        )
     last = traceback.format_exception_only(error)[-1].strip()
+    if _out_of_memory(error):
+        return Text(
+            zh=f"内存不足，请改用更小的参数，或关闭其他占用内存的程序。{last}",
+            en=f"Out of memory: choose smaller values, or close other programs. {last}",
+        )
     return same(last)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """torch raises an OutOfMemoryError on a GPU, and a plain RuntimeError on the CPU."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
 
 
 def main() -> NoReturn:
