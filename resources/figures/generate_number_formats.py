@@ -375,7 +375,7 @@ def per_channel_gemm(language: str) -> None:
 
     rows, inner, columns = 4, 6, 5
     matrix(70, top, rows, inner, "q(X)", "T × K, INT8")
-    matrix(300, top - cell, inner, columns, "q(W)", "K × N, INT8")
+    matrix(300, top - cell, inner, columns, "q(W)ᵀ", "K × N, INT8")
     matrix(560, top, rows, columns, "Y", "T × N")
     drawing.text(248, top + 52, "×", size=24, anchor="middle")
     drawing.text(488, top + 52, "→", size=24, anchor="middle")
