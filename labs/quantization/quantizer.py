@@ -56,16 +56,19 @@ class Quantized:
             column //= self.config.group_size
         return figures[min(row, figures.shape[0] - 1), min(column, figures.shape[1] - 1)]
 
-    def stored_bytes(self) -> int:
-        """Bytes that the matrix takes when it is really packed: codes, scales, zero points."""
+    def stored_bytes(self) -> dict[str, int]:
+        """Bytes of each part when the matrix is really packed: ``codes``, ``scales``, ``zero_points``."""
         first, _ = self.config.codes
-        total = pack(self.codes - first, self.config.bits).nbytes
-        total += self.scale.numel() * self.config.scale_bits // 8
+        zero_points = 0
         if self.config.has_float_minimum:
-            return total + self.zero_point.numel() * self.config.scale_bits // 8
-        if self.config.scheme == "asymmetric":
-            total += pack(self.zero_point, self.config.bits).nbytes
-        return total
+            zero_points = self.zero_point.numel() * self.config.scale_bits // 8
+        elif self.config.scheme == "asymmetric":
+            zero_points = pack(self.zero_point, self.config.bits).nbytes
+        return {
+            "codes": pack(self.codes - first, self.config.bits).nbytes,
+            "scales": self.scale.numel() * self.config.scale_bits // 8,
+            "zero_points": zero_points,
+        }
 
 
 def quantize_dequantize(x: Tensor, config: QuantizerConfig, generator: Generator | None = None) -> Quantized:
