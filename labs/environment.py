@@ -62,7 +62,7 @@ def _may_have_gpu() -> bool:
 
 def _driver() -> str | None:
     try:
-        found = re.search(r"Kernel Module\D*?\s(\d+(?:\.\d+)+)", NVIDIA_DRIVER.read_text())
+        found = re.search(r"NVIDIA.*?\s(\d+\.[\d.]+)", NVIDIA_DRIVER.read_text())
     except OSError:
         return None
     return found[1] if found else None

@@ -155,6 +155,16 @@ def write_fake_catalog(folder: Path) -> Path:
     )
     write_lab(
         folder,
+        "model/printing_then_busy",
+        """
+        def run(params, ctx):
+            yield metric("before", 1.0)
+            print("busy now", flush=True)
+            time.sleep(3600)
+        """,
+    )
+    write_lab(
+        folder,
         "model/flooding",
         """
         def run(params, ctx):
