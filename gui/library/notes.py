@@ -1,7 +1,7 @@
-"""Notes on disk: found by their file names alone, opened one at a time, with the other language as a fallback.
+"""Notes on disk: found by file name alone, opened one at a time, with the other language as a fallback.
 
-``content/notes/1.2.1/07-quantization-granularity.md`` is the Chinese note of question ``1.2.1-07``; its English
-twin ends in ``.en.md``. Listing reads no file, so that a start with hundreds of notes costs milliseconds.
+``content/notes/1.2.1/07-quantization-granularity.md`` is the Chinese note of question ``1.2.1-07``; its
+English twin ends in ``.en.md``. Listing reads no file: starting with hundreds of notes costs milliseconds.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class NoteError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
-    """The head of a note. ``labs`` are lab ids, ``related`` question ids; ``title`` is "" where none is given."""
+    """The head of a note. ``labs`` are lab ids, ``related`` question ids; ``title`` may be empty."""
 
     id: str
     question: str
@@ -134,7 +134,7 @@ def find_notes(notes_dir: Path) -> dict[str, Note]:
 
 
 def stray_files(notes_dir: Path) -> list[Path]:
-    """Markdown files whose name is not ``NN-slug.md`` or ``NN-slug.en.md``: no question would ever show them."""
+    """Markdown files not named ``NN-slug.md`` or ``NN-slug.en.md``: no question would ever show them."""
     return [path for _section, path in _markdown_files(notes_dir) if not _FILE.fullmatch(path.name)]
 
 
@@ -195,10 +195,8 @@ def _front_problem(values: dict[str, Any], note_id: str) -> tuple[str, str] | No
         if not values.get(name):
             return name, f"the field {name!r} is missing or empty"
     if values["difficulty"] not in DIFFICULTIES:
-        return (
-            "difficulty",
-            f"difficulty must be 1 (recall), 2 (explain) or 3 (design), not {values['difficulty']}",
-        )
+        allowed = "1 (recall), 2 (explain) or 3 (design)"
+        return "difficulty", f"difficulty must be {allowed}, not {values['difficulty']}"
     if values["id"] != note_id:
         return "id", f"id {values['id']!r} differs from the file's place, which is {note_id!r}"
     return None

@@ -1,0 +1,212 @@
+"""The text area: a page of limited width in the middle, its drawn objects, its hits, and the place in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtGui import QColor, QTextCursor, QTextDocument, QTextFormat, QTextOption
+from PySide6.QtWidgets import QFrame, QTextBrowser, QTextEdit, QWidget
+
+from gui.reading.inline_objects import InlineObjects, object_name
+from gui.reading.page_style import MEASURE_PX, page_font, page_style
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PySide6.QtCore import QUrl
+    from PySide6.QtGui import QResizeEvent, QWheelEvent
+
+# Around the text on all sides.
+MARGIN_PX = 24
+# More hits than anyone steps through; a single letter in a long note would cost a second.
+MOST_HITS = 1000
+_OBJECT = "\ufffc"
+
+
+class NoteBrowser(QTextBrowser):
+    """Shows HTML and loads nothing: no file, no network, whatever the HTML names."""
+
+    zoom_wheeled = Signal(int)  # +1 or -1, from Ctrl and the wheel
+    scrolled = Signal()
+
+    def __init__(self, objects: InlineObjects, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.objects = objects
+        self.zoom = 1.0
+        self.hits: list[QTextCursor] = []
+        self._current_hit = -1
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setOpenLinks(False)
+        self.setUndoRedoEnabled(False)
+        # Breaking anywhere would let a narrow table cut words in two; a line that cannot break scrolls.
+        self.setWordWrapMode(QTextOption.WrapMode.WordWrap)
+        self.setObjectName("note-text")
+        self.document().setDocumentMargin(MARGIN_PX)
+        self.document().setIndentWidth(26)
+        objects.attach(self.document())
+        self.verticalScrollBar().valueChanged.connect(self.scrolled)
+
+    def show_html(self, html: str, zoom: float) -> None:
+        """Lay ``html`` out in the current theme and zoom, from the top."""
+        theme = self.objects.drawing.theme
+        self.zoom = zoom
+        self._forget_hits()
+        sheet = (
+            f"QTextBrowser#note-text {{ background: {theme.paper}; color: {theme.ink}; border: 0;"
+            f" padding: 0; border-radius: 0; selection-background-color: {theme.selection};"
+            f" selection-color: {theme.ink}; }}"
+        )
+        if sheet != self.styleSheet():
+            self.setStyleSheet(sheet)
+        document = self.document()
+        if page_font(zoom) != document.defaultFont():
+            # Set only when it differs: it lays the old page out once more.
+            document.setDefaultFont(page_font(zoom))
+            document.setIndentWidth(26 * zoom)
+        document.setDefaultStyleSheet(page_style(theme, zoom))
+        self._fit()
+        self.setHtml(html)
+
+    def loadResource(self, type: int, name: QUrl | str) -> object:
+        """Nothing, ever: all pictures are drawn by InlineObjects from checked files."""
+        return None
+
+    # Where one is, as heading number + share of the way to the next: it survives zoom, width and language.
+
+    def scroll_position(self) -> float:
+        """0 at the top, 2.5 halfway from the second heading to the third."""
+        marks = self._marks()
+        value = self.verticalScrollBar().value()
+        place = max(index for index, mark in enumerate(marks[:-1]) if mark <= value or index == 0)
+        length = max(1.0, marks[place + 1] - marks[place])
+        return place + min(0.999, max(0.0, (value - marks[place]) / length))
+
+    def set_scroll_position(self, position: float) -> None:
+        marks = self._marks()
+        place = min(int(position), len(marks) - 2)
+        value = marks[place] + (position - place) * (marks[place + 1] - marks[place])
+        self.verticalScrollBar().setValue(round(value))
+
+    def heading_tops(self) -> list[float]:
+        """The y of each heading below the title, in the order of the page."""
+        layout = self.document().documentLayout()
+        tops = []
+        block = self.document().begin()
+        while block.isValid():
+            if block.blockFormat().headingLevel() > 1:
+                tops.append(layout.blockBoundingRect(block).top())
+            block = block.next()
+        return tops
+
+    def _marks(self) -> list[float]:
+        end = self.document().documentLayout().documentSize().height()
+        return [0.0, *self.heading_tops(), end]
+
+    # Hits: of a search that led here, or of the find bar.
+
+    def find_all(self, needles: Sequence[str]) -> int:
+        """Mark every occurrence of every needle, regardless of case; returns how many there are."""
+        self.hits = []
+        for needle in filter(None, needles):
+            hit = self.document().find(needle)
+            while not hit.isNull() and len(self.hits) < MOST_HITS:
+                self.hits.append(hit)
+                hit = self.document().find(needle, hit)
+        self.hits.sort(key=lambda cursor: cursor.selectionStart())
+        self._current_hit = -1
+        self._mark_hits()
+        return len(self.hits)
+
+    def go_to_hit(self, index: int) -> None:
+        """Make the hit ``index`` (modulo their number) current and bring it into view."""
+        if not self.hits:
+            return
+        self._current_hit = index % len(self.hits)
+        cursor = QTextCursor(self.hits[self._current_hit])
+        cursor.clearSelection()
+        self.setTextCursor(cursor)
+        where = self.cursorRect(cursor)
+        if not self.viewport().rect().adjusted(0, 40, 0, -60).contains(where):
+            bar = self.verticalScrollBar()
+            bar.setValue(bar.value() + where.top() - self.viewport().height() // 3)
+        self._mark_hits()
+
+    @property
+    def current_hit(self) -> int:
+        """The index of the current hit, -1 for none."""
+        return self._current_hit
+
+    def clear_hits(self) -> None:
+        self._forget_hits()
+        self._mark_hits()
+
+    def _forget_hits(self) -> None:
+        self.hits = []
+        self._current_hit = -1
+
+    def _mark_hits(self) -> None:
+        theme = self.objects.drawing.theme
+        selections = []
+        for index, hit in enumerate(self.hits):
+            selection = QTextEdit.ExtraSelection()
+            current = index == self._current_hit
+            selection.cursor = hit
+            selection.format.setBackground(QColor(theme.accent if current else theme.mark))
+            if current:
+                selection.format.setForeground(QColor(theme.accent_ink))
+            selections.append(selection)
+        self.setExtraSelections(selections)
+
+    # Qt's events.
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        """Plain text, with formulas as their TeX: an object has no text of its own."""
+        data = QMimeData()
+        data.setText(selected_text(self.textCursor(), self.document()))
+        return data
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        position = self.scroll_position()
+        self._fit()
+        super().resizeEvent(event)
+        self.set_scroll_position(position)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            if event.angleDelta().y():
+                self.zoom_wheeled.emit(1 if event.angleDelta().y() > 0 else -1)
+            event.accept()
+            return
+        super().wheelEvent(event)
+
+    def _fit(self) -> None:
+        """Centre a column of at most the measure; objects learn its width before they are laid out."""
+        free = self.width() - self.verticalScrollBar().sizeHint().width()
+        side = max(0, round((free - MEASURE_PX * self.zoom) / 2) - MARGIN_PX)
+        self.objects.drawing.column = float(max(80, free - 2 * (side + MARGIN_PX)))
+        margins = self.viewportMargins()
+        if (margins.left(), margins.right()) != (side, side):
+            self.setViewportMargins(side, 0, side, 0)
+
+
+def selected_text(cursor: QTextCursor, document: QTextDocument) -> str:
+    """The selection as text. Formulas become ``$TeX$``, other objects vanish."""
+    from urllib.parse import unquote
+
+    parts = []
+    walker = QTextCursor(document)
+    place = cursor.selectionStart()
+    for character in cursor.selectedText().replace("\u2029", "\n").replace("\u2028", "\n"):
+        # Positions count UTF-16 units: a character beyond the first plane is two.
+        place += len(character.encode("utf-16-le")) // 2
+        if character != _OBJECT:
+            parts.append(character)
+            continue
+        walker.setPosition(place)
+        format_ = walker.charFormat()
+        if format_.objectType() == QTextFormat.ObjectTypes.ImageObject.value:
+            kind, name = object_name(format_)
+            if kind.startswith("formula"):
+                parts.append(f"${unquote(name)}$")
+    return "".join(parts).replace("\u200b", "")

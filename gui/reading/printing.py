@@ -1,0 +1,91 @@
+"""A page as PDF: A4, light colours whatever the theme, formulas and figures as vectors, pages numbered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QMarginsF, QRectF, QSizeF, Qt
+from PySide6.QtGui import (
+    QAbstractTextDocumentLayout,
+    QColor,
+    QPageLayout,
+    QPageSize,
+    QPainter,
+    QPalette,
+    QPdfWriter,
+    QTextDocument,
+)
+
+from gui.reading.inline_objects import Drawing, InlineObjects
+from gui.reading.page_style import page_font, page_style
+from gui.theme import LIGHT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gui.reading.figure import FigureStore
+    from gui.reading.formula import FormulaStore
+
+# 16 px at 96 dpi are 12 pt: this makes the body 9.75 pt.
+_ZOOM = 0.8125
+_DPI = 96
+_FOOTER_PX = 26
+
+
+def print_pdf(
+    path: Path, html: str, title: str, drawing: Drawing, formulas: FormulaStore, figures: FigureStore
+) -> int:
+    """Write ``html`` to ``path``, return the number of pages; raises OSError if it cannot be written."""
+    writer = QPdfWriter(str(path))
+    writer.setPageSize(QPageSize(QPageSize.PageSizeId.A4))
+    writer.setPageMargins(QMarginsF(18, 16, 18, 14), QPageLayout.Unit.Millimeter)
+    writer.setTitle(title)
+    writer.setCreator("InferLab")
+    scale = writer.logicalDpiX() / _DPI
+    sheet = QSizeF(writer.width() / scale, writer.height() / scale)
+    page = QSizeF(sheet.width(), sheet.height() - _FOOTER_PX)
+    light = Drawing(LIGHT, drawing.language, page.width(), drawing.content_dir, drawing.figures_dir)
+    objects = InlineObjects(light, formulas, figures)
+    document = QTextDocument()
+    objects.attach(document)
+    document.setDocumentMargin(0)
+    document.setIndentWidth(26 * _ZOOM)
+    document.setDefaultFont(page_font(_ZOOM))
+    document.setDefaultStyleSheet(page_style(LIGHT, _ZOOM))
+    document.setHtml(html)
+    document.setPageSize(page)
+    painter = QPainter()
+    if not painter.begin(writer):
+        raise OSError(f"cannot write {path}")
+    painter.scale(scale, scale)
+    for number in range(document.pageCount()):
+        if number:
+            writer.newPage()
+        _draw_page(painter, document, number, page)
+        _draw_footer(painter, document, number, sheet, title)
+    painter.end()
+    return document.pageCount()
+
+
+def _draw_page(painter: QPainter, document: QTextDocument, number: int, page: QSizeF) -> None:
+    context = QAbstractTextDocumentLayout.PaintContext()
+    palette = QPalette()
+    palette.setColor(QPalette.ColorRole.Text, QColor(LIGHT.ink))
+    context.palette = palette
+    context.clip = QRectF(0, number * page.height(), page.width(), page.height())
+    painter.save()
+    painter.translate(0, -number * page.height())
+    painter.setClipRect(context.clip)
+    document.documentLayout().draw(painter, context)
+    painter.restore()
+
+
+def _draw_footer(painter: QPainter, document: QTextDocument, number: int, sheet: QSizeF, title: str) -> None:
+    font = page_font(0.68)
+    painter.setFont(font)
+    painter.setPen(QColor(LIGHT.muted))
+    box = QRectF(0, sheet.height() - _FOOTER_PX + 6, sheet.width(), _FOOTER_PX - 6)
+    name = painter.fontMetrics().elidedText(title, Qt.TextElideMode.ElideRight, round(sheet.width() * 0.8))
+    bottom = Qt.AlignmentFlag.AlignBottom
+    painter.drawText(box, Qt.AlignmentFlag.AlignLeft | bottom, name)
+    painter.drawText(box, Qt.AlignmentFlag.AlignRight | bottom, f"{number + 1} / {document.pageCount()}")

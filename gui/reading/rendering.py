@@ -1,0 +1,88 @@
+"""Markdown to the HTML that the page shows, the same for every theme and zoom, kept on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gui.library.notes import NoteText
+    from gui.reading.formula import FormulaStore
+
+# A new number discards what older versions of the renderer have cached.
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """A note's body. ``contents`` lists (level, text, anchor) of its headings, ``code`` the Copy texts."""
+
+    html: str
+    contents: tuple[tuple[int, str, str], ...]
+    code: tuple[str, ...]
+
+
+class Renderer:
+    """Renders notes once; a note that was opened before needs neither Python-Markdown nor pygments."""
+
+    def __init__(self, cache_dir: Path, formulas: FormulaStore) -> None:
+        self._folder = cache_dir / "notes"
+        self._formulas = formulas
+
+    def render(self, text: NoteText) -> Rendering:
+        """The note's body as HTML; raises NoteError for an unclosed front matter."""
+        body = text.body
+        path = self._folder / f"{VERSION}-{text.digest[:32]}.json"
+        found = _load(path)
+        if found is None:
+            found = render_markdown(body, self._formulas)
+            _save(path, found)
+        return found
+
+
+def render_markdown(body: str, formulas: FormulaStore) -> Rendering:
+    """Markdown with tables, footnotes, admonitions and formulas. Raw HTML is shown as text, never obeyed."""
+    from markdown import Markdown
+
+    from gui.reading.document_tree import DocumentTree
+    from gui.reading.markdown_source import FormulaToken, SourceBlocks
+
+    md = Markdown(extensions=["tables", "footnotes", "admonition", "sane_lists"])
+    md.preprocessors.deregister("html_block")
+    md.inlinePatterns.deregister("html")
+    md.ESCAPED_CHARS.append("$")
+    source, tree = SourceBlocks(md), DocumentTree(md)
+    depth_of = lambda tex: formulas.get(tex, display=False).depth  # noqa: E731
+    md.preprocessors.register(source, "source_blocks", 25)
+    md.inlinePatterns.register(FormulaToken(md, source, depth_of), "formula_token", 200)
+    md.treeprocessors.register(tree, "document_tree", 5)
+    html = md.convert(body)
+    return Rendering(html, tuple(tree.contents), tuple(source.code))
+
+
+def warm_up(formulas: FormulaStore) -> None:
+    """Import and exercise what a first rendering needs (0.4 s): a thread can do it ahead of the reader."""
+    render_markdown("`x` $x$\n\n```python\nx = 1\n```\n\n| a |\n|---|\n| b |\n", formulas)
+
+
+def _load(path: Path) -> Rendering | None:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        contents = tuple((level, text, anchor) for level, text, anchor in data["contents"])
+        return Rendering(data["html"], contents, tuple(data["code"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _save(path: Path, rendering: Rendering) -> None:
+    """Written aside and renamed, so that a killed app leaves no half file. A full disk costs time only."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".new")
+        aside.write_text(json.dumps(asdict(rendering), ensure_ascii=False), encoding="utf-8")
+        aside.replace(path)
+    except OSError:
+        pass
