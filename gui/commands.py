@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,13 @@ MENUS = (
 COMMANDS = (
     Command("file.model", QT_TRANSLATE_NOOP("Commands", "Choose model folder…"), "File"),
     Command("file.default_model", QT_TRANSLATE_NOOP("Commands", "Use the default model"), "File"),
-    Command("file.print", QT_TRANSLATE_NOOP("Commands", "Print note to PDF…"), "File", "Ctrl+P", separator_before=True),
+    Command(
+        "file.print",
+        QT_TRANSLATE_NOOP("Commands", "Print note to PDF…"),
+        "File",
+        "Ctrl+P",
+        separator_before=True,
+    ),
     Command("file.quit", QT_TRANSLATE_NOOP("Commands", "Quit"), "File", "Ctrl+Q", separator_before=True),
     Command("go.search", QT_TRANSLATE_NOOP("Commands", "Search notes and titles"), "Go", "Ctrl+K"),
     Command("go.filter", QT_TRANSLATE_NOOP("Commands", "Filter the outline"), "Go", "Ctrl+L"),
@@ -49,7 +59,9 @@ COMMANDS = (
     Command("go.next", QT_TRANSLATE_NOOP("Commands", "Next question"), "Go", "Alt+Down"),
     Command("note.find", QT_TRANSLATE_NOOP("Commands", "Find in page"), "Note", "Ctrl+F"),
     Command("note.read", QT_TRANSLATE_NOOP("Commands", "Mark as read"), "Note", "Ctrl+D", checkable=True),
-    Command("note.zoom_in", QT_TRANSLATE_NOOP("Commands", "Zoom in"), "Note", "Ctrl++", separator_before=True),
+    Command(
+        "note.zoom_in", QT_TRANSLATE_NOOP("Commands", "Zoom in"), "Note", "Ctrl++", separator_before=True
+    ),
     Command("note.zoom_out", QT_TRANSLATE_NOOP("Commands", "Zoom out"), "Note", "Ctrl+-"),
     Command("note.zoom_reset", QT_TRANSLATE_NOOP("Commands", "Actual size"), "Note", "Ctrl+0"),
     Command("lab.run", QT_TRANSLATE_NOOP("Commands", "Run"), "Lab", "Ctrl+Return"),
@@ -62,9 +74,16 @@ COMMANDS = (
     Command("view.note", QT_TRANSLATE_NOOP("Commands", "Note"), "View", "F10", checkable=True),
     Command("view.lab", QT_TRANSLATE_NOOP("Commands", "Lab"), "View", "F11", checkable=True),
     Command(
-        "view.dark", QT_TRANSLATE_NOOP("Commands", "Dark theme"), "View", "Ctrl+T", checkable=True, separator_before=True
+        "view.dark",
+        QT_TRANSLATE_NOOP("Commands", "Dark theme"),
+        "View",
+        "Ctrl+T",
+        checkable=True,
+        separator_before=True,
     ),
-    Command("view.language", QT_TRANSLATE_NOOP("Commands", "Switch to Chinese / English"), "View", "Ctrl+Shift+E"),
+    Command(
+        "view.language", QT_TRANSLATE_NOOP("Commands", "Switch to Chinese / English"), "View", "Ctrl+Shift+E"
+    ),
     Command("help.commands", QT_TRANSLATE_NOOP("Commands", "Command palette"), "Help", "Ctrl+Shift+P"),
     Command("help.keys", QT_TRANSLATE_NOOP("Commands", "Keyboard shortcuts"), "Help", "F1"),
     Command("help.about", QT_TRANSLATE_NOOP("Commands", "About InferLab"), "Help"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QCoreApplication, QLocale, QObject, QTranslator, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Language = Literal["zh", "en"]
 TRANSLATIONS = Path(__file__).resolve().parent.parent / "resources" / "translations"

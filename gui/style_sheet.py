@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QStandardPaths
 
 from gui.icons import ICONS, INK
-from gui.theme import Theme
+
+if TYPE_CHECKING:
+    from gui.theme import Theme
 
 _SHEET = Template("""
 QMainWindow, QDialog { background: $chrome; }
@@ -70,7 +73,9 @@ QTableView, QTableWidget { background: transparent; gridline-color: $rule; selec
 QHeaderView::section { background: $chrome; color: $muted; border: 0; border-bottom: 1px solid $rule; padding: 5px 8px;
     font-weight: 600; }
 QTableCornerButton::section { background: $chrome; border: 0; }
-QTreeView::branch { background: transparent; }
+QTreeView { show-decoration-selected: 0; }
+QTreeView::branch, QTreeView::branch:selected, QTreeView::branch:hover { background: transparent; }
+QTreeView::item, QTreeView::item:selected, QTreeView::item:hover { background: transparent; }
 QTreeView::branch:has-children:closed { image: url($forward); }
 QTreeView::branch:has-children:open { image: url($down); }
 QScrollArea { background: transparent; border: 0; }

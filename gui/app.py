@@ -1,0 +1,115 @@
+"""Starts the window: opens the library, makes the worker client, applies the user's theme and language."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import QStandardPaths
+from PySide6.QtGui import QFont, QIcon
+from PySide6.QtWidgets import QApplication, QMessageBox
+
+from gui.icons import ICONS
+from gui.lab.client import WorkerClient
+from gui.language import language_switch
+from gui.library.database import Database, LibraryError
+from gui.library.notes import find_notes
+from gui.library.outline import OutlineError, load_outline
+from gui.library.runs import Runs
+from gui.library.study import Study
+from gui.theme import DARK, LIGHT, theme_switch
+from gui.window import Library, MainWindow
+
+ROOT = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+# Latin first, then the Chinese fonts of Linux, macOS and Windows: Qt takes each character from the first that has it.
+FONTS = [
+    "Noto Sans",
+    "Segoe UI",
+    "SF Pro Text",
+    "Noto Sans CJK SC",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "WenQuanYi Micro Hei",
+    "DejaVu Sans",
+]
+FONT_PX = 13
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line may override; None leaves the user's setting."""
+
+    data: Path | None = None
+    theme: str | None = None
+    language: str | None = None
+    model: Path | None = None
+    link: str | None = None
+
+
+def make_application(argv: list[str]) -> QApplication:
+    """The one QApplication, with InferLab's name (its data folders follow from it), icon and font."""
+    app = QApplication.instance() or QApplication(argv)
+    assert isinstance(app, QApplication)
+    app.setApplicationName("InferLab")
+    app.setApplicationVersion(VERSION)
+    app.setDesktopFileName("inferlab")
+    app.setWindowIcon(QIcon(str(ICONS / "inferlab.svg")))
+    font = QFont()
+    font.setFamilies(FONTS)
+    font.setPixelSize(FONT_PX)
+    app.setFont(font)
+    return app
+
+
+def make_window(options: Options) -> tuple[MainWindow, Database]:
+    """The window, not yet shown. Raises LibraryError or OutlineError with a text that can be shown."""
+    data = options.data or Path(_folder(QStandardPaths.StandardLocation.AppDataLocation))
+    cache = (
+        options.data / "cache"
+        if options.data
+        else Path(_folder(QStandardPaths.StandardLocation.CacheLocation))
+    )
+    database = Database.open(data / "inferlab.sqlite")
+    study = Study(database)
+    theme = options.theme or study.get("theme", "light")
+    theme_switch.apply(DARK if theme == "dark" else LIGHT)
+    language = options.language or study.get("language", language_switch.current)
+    language_switch.apply("zh" if language == "zh" else "en")
+    stored_model = study.get("model")
+    model = options.model or (Path(stored_model) if stored_model else None)
+    content = ROOT / "content"
+    library = Library(
+        content=content,
+        figures=ROOT / "resources" / "figures",
+        cache=cache,
+        outline=load_outline(content),
+        notes=find_notes(content / "notes"),
+        study=study,
+        runs=Runs(database),
+        notice=database.notice,
+    )
+    window = MainWindow(library, WorkerClient(model_path=model))
+    if options.link:
+        window.open_link(options.link)
+    return window, database
+
+
+def run(options: Options, argv: list[str]) -> int:
+    """Show the window until it is closed. Returns the exit status."""
+    app = make_application(argv)
+    try:
+        window, database = make_window(options)
+    except (LibraryError, OutlineError) as error:
+        print(error, file=sys.stderr)
+        QMessageBox.critical(None, "InferLab", str(error))
+        return 1
+    window.show()
+    status = app.exec()
+    database.close()
+    return status
+
+
+def _folder(where: QStandardPaths.StandardLocation) -> str:
+    return QStandardPaths.writableLocation(where)

@@ -1,0 +1,498 @@
+"""The main window: outline, note and lab side by side, and the places one has been."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QMainWindow,
+    QMessageBox,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.commands import COMMANDS, CommandSet
+from gui.key_help import show_keys
+from gui.language import language_switch
+from gui.library.lab_index import LabIndex
+from gui.library.note_index import open_index
+from gui.library.study import Place
+from gui.picker import Picker, PickerItem
+from gui.reading.note_view import NotePage, NoteView
+from gui.reading.outline_model import Marks
+from gui.reading.outline_tree import OutlineTree
+from gui.reading.overview import OverviewPage
+from gui.theme import DARK, LIGHT, theme_switch
+from gui.top_bar import TopBar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PySide6.QtGui import QCloseEvent, QShowEvent
+
+    from gui.lab.client import WorkerClient
+    from gui.lab.panel import LabPanel
+    from gui.library.notes import Note
+    from gui.library.outline import Node, Outline
+    from gui.library.runs import Runs
+    from gui.library.search import SearchIndex
+    from gui.library.study import Study
+
+
+@dataclass
+class Library:
+    """What the window shows and remembers; made by ``gui.app``."""
+
+    content: Path
+    figures: Path
+    cache: Path
+    outline: Outline
+    notes: dict[str, Note]
+    study: Study
+    runs: Runs
+    notice: str | None = None
+
+
+class MainWindow(QMainWindow):
+    """Places are outline nodes; a lab stands beside the place from which it was opened."""
+
+    lab_shown = Signal(str)
+
+    def __init__(self, library: Library, client: WorkerClient) -> None:
+        super().__init__()
+        self.library = library
+        self.client = client
+        self.labs = LabIndex(library.outline, [], [])
+        self.marks = Marks(notes=set(library.notes), read=set(library.study.read_marks()))
+        self.commands = CommandSet(self, self._callbacks())
+        self.commands.fill_menu_bar(self.menuBar())
+        self.tree = OutlineTree(library.outline, self.marks)
+        self.note = NoteView(library.content, library.figures, library.cache)
+        self.overview = OverviewPage()
+        self.lab: LabPanel | None = None
+        self._index: SearchIndex | None = None
+        self._pending_lab: str | None = None
+        self._visited: list[str] = []
+        self._at = -1
+        self._lay_out()
+        self.picker = Picker(self)
+        self._connect()
+        self._restore()
+
+    # --- layout
+
+    def _lay_out(self) -> None:
+        self.reader = QStackedWidget()
+        self.reader.setProperty("role", "pane")
+        self.reader.addWidget(self.note)
+        self.reader.addWidget(self.overview)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.setHandleWidth(1)
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.addWidget(self.tree)
+        self.splitter.addWidget(self.reader)
+        self.tree.setMinimumWidth(210)
+        self.reader.setMinimumWidth(320)
+        self.splitter.setStretchFactor(1, 1)
+        self.splitter.setSizes([300, 980])
+        self.top_bar = TopBar(self.commands)
+        body = QWidget()
+        box = QVBoxLayout(body)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(0)
+        box.addWidget(self.top_bar)
+        box.addWidget(self.splitter, 1)
+        self.setCentralWidget(body)
+        self.setWindowTitle("InferLab")
+        self.resize(1280, 800)
+
+    def _connect(self) -> None:
+        self.tree.activated.connect(self.open_node)
+        self.note.note_requested.connect(self._open_note_link)
+        self.note.lab_requested.connect(self.open_lab)
+        self.overview.node_requested.connect(self.open_node)
+        self.overview.lab_requested.connect(self.open_lab)
+        self.picker.picked.connect(self._picked)
+        self.client.labs.connect(self._labs_described)
+        self.client.ready.connect(self.top_bar.set_environment)
+
+    def _callbacks(self) -> dict[str, Callable[[], object]]:
+        return {
+            "file.model": self.choose_model,
+            "file.default_model": lambda: self.use_model(None),
+            "file.print": lambda: self.note.print_to_pdf(),
+            "file.quit": self.close,
+            "go.search": self.search,
+            "go.filter": self._focus_filter,
+            "go.labs": self.pick_lab,
+            "go.back": lambda: self._travel(-1),
+            "go.forward": lambda: self._travel(1),
+            "go.previous": lambda: self._neighbour(-1),
+            "go.next": lambda: self._neighbour(1),
+            "note.find": lambda: self.note.find(),
+            "note.read": self._toggle_read,
+            "note.zoom_in": lambda: self.note.zoom_in(),
+            "note.zoom_out": lambda: self.note.zoom_out(),
+            "note.zoom_reset": lambda: self.note.zoom_reset(),
+            "lab.run": lambda: self._with_lab("run"),
+            "lab.stop": lambda: self._with_lab("stop"),
+            "lab.reset": lambda: self._with_lab("reset"),
+            "lab.link": lambda: self._with_lab("copy_link"),
+            "lab.source": lambda: self._with_lab("show_source"),
+            "lab.close": lambda: self._show_lab(False),
+            "view.outline": lambda: self._show_pane(self.tree, "view.outline"),
+            "view.note": lambda: self._show_pane(self.reader, "view.note"),
+            "view.lab": lambda: self._show_lab(self.commands["view.lab"].isChecked()),
+            "view.dark": lambda: self.set_dark(self.commands["view.dark"].isChecked()),
+            "view.language": lambda: self.set_language("en" if language_switch.current == "zh" else "zh"),
+            "help.commands": self.pick_command,
+            "help.keys": lambda: show_keys(self, self.commands),
+            "help.about": self._about,
+        }
+
+    # --- places
+
+    def open_node(self, node_id: str, remember: bool = True) -> None:
+        """Show an outline node; an unknown id is ignored (an old link or bookmark)."""
+        node = self.library.outline.nodes.get(node_id)
+        if node is None:
+            return
+        self._remember_scroll()
+        if remember and (self._at < 0 or self._visited[self._at] != node_id):
+            self._visited[self._at + 1 :] = [node_id]
+            self._at = len(self._visited) - 1
+        self._show(node)
+        self.tree.select(node_id)
+        self.library.study.remember_place(Place(node_id, self.library.study.scroll_of(node_id)))
+        self._update_commands()
+
+    def _show(self, node: Node) -> None:
+        if node.kind == "question":
+            self.note.show_page(self._page(node))
+            self.note.set_scroll(self.library.study.scroll_of(node.id))
+            self.reader.setCurrentWidget(self.note)
+        else:
+            self.overview.show_node(node, self.marks, self.labs.under(node))
+            self.reader.setCurrentWidget(self.overview)
+        if self.reader.isHidden():
+            self.commands["view.note"].setChecked(True)
+            self._show_pane(self.reader, "view.note")
+
+    def _page(self, node: Node) -> NotePage:
+        outline = self.library.outline
+        section = outline.section_of(node.id)
+        assert section is not None, "a question is always in a section"
+        siblings = [other for other in outline.questions if outline.section_of(other.id) is section]
+        written = [other for other in siblings if other.id in self.library.notes and other is not node]
+        crumbs = []
+        above = node.parent
+        while above is not None:
+            crumbs.insert(0, above)
+            above = above.parent
+        note = self.library.notes.get(node.id)
+        return NotePage(
+            id=node.id,
+            title_zh=node.title_zh,
+            title_en=node.title_en,
+            breadcrumb=[(crumb.id, crumb.title_zh, crumb.title_en) for crumb in crumbs],
+            note=note,
+            section_notes=[(other.id, other.title_zh, other.title_en) for other in written],
+            labs=[(lab["id"], lab["title"]["zh"], lab["title"]["en"]) for lab in self.labs.of_question(node)],
+            titles={other.id: (other.title_zh, other.title_en) for other in outline.questions},
+        )
+
+    def current_node(self) -> Node | None:
+        return self.library.outline.nodes[self._visited[self._at]] if self._at >= 0 else None
+
+    def _remember_scroll(self) -> None:
+        node = self.current_node()
+        if node and node.kind == "question" and self.reader.currentWidget() is self.note:
+            self.library.study.remember_place(Place(node.id, self.note.scroll()))
+
+    def _travel(self, step: int) -> None:
+        if 0 <= self._at + step < len(self._visited):
+            self._remember_scroll()
+            self._at += step
+            self.open_node(self._visited[self._at], remember=False)
+
+    def _neighbour(self, step: int) -> None:
+        questions = self.library.outline.questions
+        node = self.current_node()
+        if node is None or node.kind != "question":
+            self.open_node(questions[0].id)
+            return
+        at = questions.index(node) + step
+        if 0 <= at < len(questions):
+            self.open_node(questions[at].id)
+
+    def _open_note_link(self, link: str) -> None:
+        self.open_node(link.removeprefix("note:"))
+
+    def _toggle_read(self) -> None:
+        node = self.current_node()
+        if node is None or node.kind != "question":
+            return
+        read = node.id not in self.marks.read
+        self.library.study.mark_read(node.id, read)
+        (self.marks.read.add if read else self.marks.read.discard)(node.id)
+        self.tree.refresh_marks()
+        self._update_commands()
+
+    def _update_commands(self) -> None:
+        node = self.current_node()
+        question = node is not None and node.kind == "question"
+        self.commands["go.back"].setEnabled(self._at > 0)
+        self.commands["go.forward"].setEnabled(self._at < len(self._visited) - 1)
+        self.commands["note.read"].setEnabled(question)
+        self.commands["note.read"].setChecked(question and node is not None and node.id in self.marks.read)
+        lab_open = self.lab is not None and self.lab.isVisibleTo(self)
+        for command in COMMANDS:
+            if command.menu == "Lab":
+                self.commands[command.id].setEnabled(lab_open)
+        self.commands["view.lab"].setChecked(lab_open)
+        self.commands["view.outline"].setChecked(self.tree.isVisibleTo(self))
+        self.commands["view.note"].setChecked(self.reader.isVisibleTo(self))
+
+    # --- labs
+
+    def _labs_described(self, labs: list[dict[str, Any]], broken: list[dict[str, str]]) -> None:
+        self.labs = LabIndex(self.library.outline, labs, broken)
+        self.marks.labs = self.labs.questions()
+        self.tree.refresh_marks()
+        node = self.current_node()
+        if node is not None:
+            if node.kind == "question":
+                self.note.set_labs(self._page(node).labs)
+            else:
+                self._show(node)
+        if self._pending_lab is not None:
+            link, self._pending_lab = self._pending_lab, None
+            self.open_lab(link)
+
+    def open_lab(self, link: str) -> None:
+        """Open ``lab:ID?param=value`` beside the note. Before the worker has answered, the link waits for it."""
+        if not self.labs.labs and not self.labs.broken:
+            self._pending_lab = link
+            self.client.describe()
+            return
+        panel = self._lab_panel()
+        self._show_lab(True)
+        panel.open_link(link, self.labs.labs, self.labs.broken)
+        self._update_commands()
+        self.lab_shown.emit(link)
+
+    def _lab_panel(self) -> LabPanel:
+        if self.lab is None:
+            # The first lab pays for numpy and pyqtgraph; the window's start does not.
+            from gui.lab.panel import LabPanel
+
+            self.lab = LabPanel(self.client, self.library.runs)
+            self.lab.setMinimumWidth(380)
+            self.lab.link_activated.connect(self.open_link)
+            self.lab.close_requested.connect(lambda: self._show_lab(False))
+            self.splitter.addWidget(self.lab)
+            sizes = self.splitter.sizes()
+            room = sum(sizes) - sizes[0]
+            self.splitter.setSizes([sizes[0], room * 42 // 100, room * 58 // 100])
+        return self.lab
+
+    def open_link(self, link: str) -> None:
+        """A ``lab:`` or ``note:`` link from anywhere, or an outline id."""
+        if link.startswith("lab:"):
+            self.open_lab(link)
+        else:
+            self._open_note_link(link)
+
+    def _with_lab(self, method: str) -> None:
+        if self.lab is not None:
+            getattr(self.lab, method)()
+
+    def _show_lab(self, shown: bool) -> None:
+        if shown and self.lab is None:
+            self.commands["view.lab"].setChecked(False)
+            self.pick_lab()
+            return
+        if self.lab is not None:
+            self.lab.setVisible(shown)
+        if not shown and self.reader.isHidden():
+            self.reader.show()
+        self._update_commands()
+
+    def _show_pane(self, pane: QWidget, command: str) -> None:
+        pane.setVisible(self.commands[command].isChecked())
+        lab_open = self.lab is not None and self.lab.isVisibleTo(self)
+        if pane is self.reader and not pane.isVisibleTo(self) and not lab_open:
+            pane.show()  # something must stay
+        self._update_commands()
+
+    # --- model
+
+    def choose_model(self) -> None:
+        folder = QFileDialog.getExistingDirectory(
+            self, self.tr("A folder with a Llama- or Qwen-family model")
+        )
+        if folder:
+            self.use_model(Path(folder))
+
+    def use_model(self, path: Path | None) -> None:
+        """Measure another model from now on; None is the one that InferLab ships with."""
+        self.library.study.set("model", str(path) if path else None)
+        self.client.set_model(path)
+        self.client.describe()
+
+    # --- pickers
+
+    def search(self) -> None:
+        """Titles and notes, as one types."""
+        self.picker.open(
+            self._search_items,
+            placeholder=self.tr("Search titles and notes, in Chinese or English"),
+            empty=self.tr("Nothing found. Fewer or shorter words find more."),
+        )
+
+    def _search_items(self, text: str) -> list[PickerItem]:
+        hits = self._search_index().search(text, language_switch.current) if text.strip() else []
+        return [
+            PickerItem(
+                key=("note", hit.id, text),
+                title=hit.title,
+                title_ranges=hit.title_ranges,
+                detail=hit.snippet or self._where(hit.id),
+                detail_ranges=hit.snippet_ranges if hit.snippet else [],
+                right=hit.id,
+            )
+            for hit in hits
+        ]
+
+    def _where(self, node_id: str) -> str:
+        node = self.library.outline.nodes[node_id].parent
+        return node.title(language_switch.current) if node else " "
+
+    def _search_index(self) -> SearchIndex:
+        if self._index is None:
+            library = self.library
+            self._index = open_index(library.content, library.cache, library.outline, library.notes)
+        return self._index
+
+    def pick_lab(self) -> None:
+        """Every lab, those that failed to load included."""
+        if not self.labs.labs and not self.labs.broken:
+            self.client.describe()
+        self.picker.open(
+            self._lab_items,
+            placeholder=self.tr("Open a lab"),
+            empty=self.tr("No lab has these words in its title."),
+        )
+
+    def _lab_items(self, text: str) -> list[PickerItem]:
+        words = text.lower().split()
+        pick = language_switch.pick
+        items = []
+        for lab in self.labs.labs.values():
+            hay = f"{lab['id']} {lab['title']['zh']} {lab['title']['en']} {pick(lab['summary'])}".lower()
+            if all(word in hay for word in words):
+                where = " ".join(lab["sections"])
+                items.append(PickerItem(("lab", lab["id"]), pick(lab["title"]), pick(lab["summary"]), where))
+        for broken in self.labs.broken:
+            if all(word in broken["file"].lower() for word in words):
+                last = broken["traceback"].strip().splitlines()[-1]
+                items.append(
+                    PickerItem(("lab", broken["file"]), broken["file"], last, self.tr("failed to load"))
+                )
+        return items
+
+    def pick_command(self) -> None:
+        self.picker.open(
+            self._command_items, placeholder=self.tr("Type a command"), empty=self.tr("No such command.")
+        )
+
+    def _command_items(self, text: str) -> list[PickerItem]:
+        words = text.lower().split()
+        items = []
+        for command, (menu, title, keys) in zip(COMMANDS, self.commands.help_rows(), strict=True):
+            hay = f"{menu} {title} {command.title}".lower()
+            if self.commands[command.id].isEnabled() and all(word in hay for word in words):
+                items.append(PickerItem(("command", command.id), f"{menu} › {title}", right=keys))
+        return items
+
+    def _picked(self, key: tuple[str, ...]) -> None:
+        if key[0] == "note":
+            self.open_node(key[1])
+            self.note.highlight(key[2])
+        elif key[0] == "lab":
+            self.open_lab(f"lab:{key[1]}")
+        else:
+            self.commands[key[1]].trigger()
+
+    def _focus_filter(self) -> None:
+        self.commands["view.outline"].setChecked(True)
+        self._show_pane(self.tree, "view.outline")
+        self.tree.filter.setFocus()
+        self.tree.filter.selectAll()
+
+    # --- settings
+
+    def set_dark(self, dark: bool) -> None:
+        theme_switch.apply(DARK if dark else LIGHT)
+        self.commands["view.dark"].setChecked(dark)
+        self.library.study.set("theme", theme_switch.current.name)
+
+    def set_language(self, language: str) -> None:
+        language_switch.apply("zh" if language == "zh" else "en")
+        self.library.study.set("language", language_switch.current)
+
+    def _restore(self) -> None:
+        study = self.library.study
+        self.commands["view.dark"].setChecked(theme_switch.current.dark)
+        geometry = study.get("geometry")
+        if geometry:
+            self.restoreGeometry(QByteArray.fromBase64(geometry.encode()))
+        self.note.set_zoom(float(study.get("zoom", 1.0)))
+        place = study.last_place()
+        node_id = place.node_id if place else None
+        if node_id not in self.library.outline.nodes:
+            first = next(iter(self.library.notes), self.library.outline.questions[0].id)
+            node_id = first
+        self.open_node(node_id)
+        # Beside the note being read, the outline shows what else there is.
+        self._update_commands()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not event.spontaneous():
+            # After the first paint: what is not needed to read.
+            QTimer.singleShot(0, self._after_first_paint)
+
+    def _after_first_paint(self) -> None:
+        self.client.describe()
+        if self.library.notice:
+            QMessageBox.warning(self, "InferLab", self.library.notice)
+            self.library.notice = None
+
+    def _about(self) -> None:
+        from gui.app import VERSION
+
+        text = self.tr(
+            "InferLab {version}\nLLM inference optimisation: a study and lab desk.\n"
+            "Every number shown can be run, traced, or cited."
+        )
+        QMessageBox.about(self, "InferLab", text.format(version=VERSION))
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.LanguageChange:
+            self.commands.retranslate()
+        super().changeEvent(event)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._remember_scroll()
+        study = self.library.study
+        study.set("geometry", bytes(self.saveGeometry().toBase64().data()).decode())
+        study.set("zoom", self.note.zoom())
+        self.client.shutdown()
+        super().closeEvent(event)
