@@ -7,13 +7,16 @@ A result yielded again under the same ``id`` replaces the earlier one in place.
 from __future__ import annotations
 
 import enum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from labs.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sized
 
 Array = NDArray[Any]
 
@@ -74,6 +77,10 @@ class Table(Result, frozen=True, kw_only=True, tag="table"):
     rows: list[list[Text | float | int | None]]
     highlight: int | None = None
 
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            _same_length(f"a row of table {self.id!r}", row, self.columns)
+
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
     title: Text
@@ -96,6 +103,10 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     provenance: Provenance | None = None
     labels: list[Text] | None = None
     reference: bool = False
+
+    def __post_init__(self) -> None:
+        for other in (self.y, self.low, self.high, self.labels):
+            _same_length(f"series {self.name}", self.x, other)
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +152,11 @@ class Bars(Result, frozen=True, kw_only=True, tag="bars"):
     y: Axis
     missing: dict[int, Text] = {}
 
+    def __post_init__(self) -> None:
+        for series in self.series:
+            for values in (series.values, series.low, series.high):
+                _same_length(f"series {series.name} of bars {self.id!r}", self.categories, values)
+
 
 class HistogramSeries(msgspec.Struct, frozen=True, kw_only=True):
     """Counts over ``edges`` (one longer than ``counts``)."""
@@ -148,6 +164,9 @@ class HistogramSeries(msgspec.Struct, frozen=True, kw_only=True):
     name: Text
     edges: Array
     counts: Array
+
+    def __post_init__(self) -> None:
+        _same_length(f"histogram {self.name}", self.edges[1:], self.counts)
 
 
 class Histogram(Result, frozen=True, kw_only=True, tag="histogram"):
@@ -178,6 +197,10 @@ class Heatmap(Result, frozen=True, kw_only=True, tag="heatmap"):
     log: bool = False
     # Heat maps in one run that share a `scale_group` share their colour scale, so that they can be compared.
     scale_group: str = ""
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2:
+            raise ValueError(f"heat map {self.id!r}: an array of shape {self.values.shape}, expected 2-D")
 
 
 class BitField(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,6 +237,12 @@ class Markdown(Result, frozen=True, kw_only=True, tag="markdown"):
 
 
 ResultKind = Metric | Table | Lines | Scatter | Bars | Histogram | Heatmap | Bits | Markdown
+
+
+def _same_length(what: str, one: Sized, other: Sized | None) -> None:
+    """A view would draw nonsense, or fail far from the lab that made the mistake."""
+    if other is not None and len(one) != len(other):
+        raise ValueError(f"{what}: {len(one)} and {len(other)} values, expected as many")
 
 
 def array(values: Any, dtype: Any = np.float64) -> Array:

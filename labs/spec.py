@@ -57,6 +57,9 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     when: dict[str, list[Any]] | None = None
     preview: bool = True
 
+    def __post_init__(self) -> None:
+        Text(self.zh, self.en), Text(self.zh_help, self.en_help)  # refuse a missing language
+
 
 class LabParams(msgspec.Struct, frozen=True, kw_only=True):
     """Base of a lab's parameters. Building one with a bad value raises UsageError.

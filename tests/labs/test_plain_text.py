@@ -1,0 +1,125 @@
+"""Results in a terminal: every kind has a form, columns line up in both scripts, provenance is told."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from labs.plain_text import render
+from labs.results import (
+    Axis,
+    Bars,
+    BarSeries,
+    BitField,
+    BitRow,
+    Bits,
+    Column,
+    Heatmap,
+    Histogram,
+    HistogramSeries,
+    Lines,
+    Markdown,
+    Metric,
+    Provenance,
+    Result,
+    ResultKind,
+    Scatter,
+    Series,
+    Table,
+    array,
+)
+from labs.text import Text, same
+
+
+def common(**changes: Any) -> dict[str, Any]:
+    fields = {"id": "x", "title": Text(zh="标题", en="Title"), "provenance": Provenance.MEASURED, "unit": "B"}
+    return {**fields, **changes}
+
+
+X, Y = Axis(title=same("x")), Axis(title=same("y"))
+SERIES = [Series(name=same("s"), x=array([1, 2]), y=array([3, np.nan]), provenance=Provenance.REPORTED)]
+BITS = [BitField(role="sign", bits="0"), BitField(role="exponent", bits="0111")]
+
+EXAMPLES: list[tuple[Result, str]] = [
+    (Metric(**common(), value=1.5), "Title: 1.5 B (measured)"),
+    (Metric(**common(), value=None), "Title: – B (measured)"),
+    (Metric(**common(unit=""), value=2.0, low=1.0, high=3.0), "Title: 2 [1 – 3] (measured)"),
+    (
+        Metric(**common(), value=1.5, predicted=1.0, formula=same("bits / 8")),
+        "Title: 1.5 B (measured)\n  predicted: 1 B (error +50.0%)\n  bits / 8",
+    ),
+    (Metric(**common(), value=1.5, predicted=0.0), "Title: 1.5 B (measured)\n  predicted: 0 B"),
+    (Metric(**common(source=same("a paper")), value=1.5), "Title: 1.5 B (measured)\n  a paper"),
+    (
+        Table(
+            **common(),
+            columns=[Column(title=same("name")), Column(title=same("n"), unit="B")],
+            rows=[[same("中文"), 1.5], [same("abcdef"), None]],
+            highlight=1,
+        ),
+        "Title [B] (measured)\n     name    n [B]\n     中文      1.5\n  *  abcdef      –",
+    ),
+    (
+        Lines(**common(), x=X, y=Y, series=SERIES),
+        "Title [B] (measured)\n  s (reported): 2 points, x 1 – 2; y 3 – 3",
+    ),
+    (
+        Scatter(**common(), x=X, y=Y, series=SERIES),
+        "Title [B] (measured)\n  s (reported): 2 points, x 1 – 2; y 3 – 3",
+    ),
+    (
+        Bars(
+            **common(),
+            categories=[same("a"), same("b")],
+            series=[BarSeries(name=same("s"), values=array([1, np.nan]))],
+            y=Y,
+            missing={1: same("needs a GPU")},
+        ),
+        "Title [B] (measured)\n     s\n  a  1\n  b  –  needs a GPU",
+    ),
+    (
+        Histogram(
+            **common(),
+            x=X,
+            series=[HistogramSeries(name=same("h"), edges=array([0, 1, 2]), counts=array([1000, 2000]))],
+            levels=array([-1, 0, 1]),
+        ),
+        "Title [B] (measured)\n  h: n = 3,000, 0 – 2\n  3 levels, -1 – 1",
+    ),
+    (
+        Heatmap(**common(), values=array([[1, 2, 3], [4, 5, np.inf]]), rows=Y, columns=X),
+        "Title [B] (measured)\n  2 x 3, 1 – 5",
+    ),
+    (
+        Bits(
+            **common(unit=""),
+            rows=[BitRow(name=same("FP8"), fields=BITS, value=0.1, error=1e-3)],
+            highlight=0,
+        ),
+        "Title (measured)\n  *  FP8  0 0111  0.1  0.001",
+    ),
+    (Markdown(**common(), body=Text(zh="正文", en="One.\n\nTwo.")), "Title\n  One.\n\n  Two."),
+]
+
+
+@pytest.mark.parametrize(("result", "expected"), EXAMPLES)
+def test_each_kind(result: Result, expected: str) -> None:
+    assert render(result) == expected
+    assert render(result, "zh").startswith("标题")
+
+
+def test_every_kind_has_an_example() -> None:
+    assert {type(result) for result, _ in EXAMPLES} == set(get_args(ResultKind))
+
+
+def test_columns_line_up_where_a_character_takes_two() -> None:
+    rows = [[same("量化"), 1.0], [same("int8"), 22.0], [same("中文名字"), 333.0]]
+    table = Table(**common(), columns=[Column(title=same("名")), Column(title=same("值"))], rows=rows)
+    widths = {
+        sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in line)
+        for line in render(table).splitlines()[1:]
+    }
+    assert len(widths) == 1
