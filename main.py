@@ -1,4 +1,4 @@
-"""InferLab: ``python main.py`` opens the window; ``--tour OUT`` walks the app offscreen and writes pictures."""
+"""InferLab: opens the window, or with ``--tour OUT`` walks the app offscreen and writes pictures."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from gui.window import Library, MainWindow
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
-# Latin first, then the Chinese fonts of Linux, macOS and Windows: Qt takes each character from the first that has it.
+# Latin first, then Chinese fonts of Linux, macOS and Windows: the first that has a character draws it.
 FONTS = [
     "Noto Sans",
     "Segoe UI",

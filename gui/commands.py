@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Command:
-    """``title`` and ``menu`` are English sources, translated when shown. ``menu`` "" keeps it out of the menus."""
+    """``title`` and ``menu`` are English sources, translated when shown."""
 
     id: str
     title: str

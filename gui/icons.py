@@ -16,8 +16,7 @@ INK = "#1f2328"
 
 
 def icon(name: str, colour: str | None = None) -> QIcon:
-    """The icon ``resources/icons/{name}.svg``; ``colour`` defaults to the theme's ink. KeyError-free: a missing
-    file is our bug and raises FileNotFoundError."""
+    """The icon ``resources/icons/{name}.svg`` in ``colour``, by default the theme's ink."""
     theme = theme_switch.current
     return _icon(name, colour or theme.ink, theme.muted if colour is None else colour)
 

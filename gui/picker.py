@@ -1,4 +1,4 @@
-"""A popup with a line to type in and a list that follows: search, the lab list and the command palette use it."""
+"""A line to type in and a list that follows: search, the lab list and the command palette use it."""
 
 from __future__ import annotations
 

@@ -107,8 +107,8 @@ QFrame[role="popup"] QListView { background: transparent; }
 
 
 def style_sheet(theme: Theme) -> str:
-    """The sheet in ``theme``'s colours. Style sheets load images from files only, so the few that it needs are
-    written, recoloured, to the cache folder."""
+    """The sheet in ``theme``'s colours. Style sheets load images from files only: the few needed are written,
+    recoloured, to the cache folder."""
     colours = {name: getattr(theme, name) for name in theme.__dataclass_fields__ if name != "series"}
     images = {
         "down": _recoloured("down", theme.muted),

@@ -1,4 +1,4 @@
-"""Colours of the light and the dark theme: one table that the palette, style sheet, plots, notes and figures use."""
+"""Colours of the light and the dark theme: one table for palette, style sheet, plots, notes and figures."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class ThemeSwitch(QObject):
         self.current = LIGHT
 
     def apply(self, theme: Theme) -> None:
-        """Restyle the whole application. Fusion with our own palette: setColorScheme is a no-op on most Linux."""
+        """Restyle the application. Fusion and our own palette: setColorScheme is a no-op on most Linux."""
         self.current = theme
         app = QApplication.instance()
         if isinstance(app, QApplication):

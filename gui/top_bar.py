@@ -1,4 +1,4 @@
-"""The bar above the panes: navigation at the left, search in the middle, device, language and theme at the right."""
+"""The bar above the panes: navigation, search, the device that labs run on, panes, language and theme."""
 
 from __future__ import annotations
 

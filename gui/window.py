@@ -276,7 +276,7 @@ class MainWindow(QMainWindow):
             self.open_lab(link)
 
     def open_lab(self, link: str) -> None:
-        """Open ``lab:ID?param=value`` beside the note. Before the worker has answered, the link waits for it."""
+        """Open ``lab:ID?param=value`` beside the note. The link waits until the worker has named its labs."""
         if not self.labs.labs and not self.labs.broken:
             self._pending_lab = link
             self.client.describe()

@@ -12,7 +12,7 @@ Description = Mapping[str, Any]
 
 
 class LabIndex:
-    """Descriptions by id, and what failed to load (``file``, ``traceback``). Empty until the worker has answered."""
+    """Descriptions by id, and what failed to load (``file``, ``traceback``)."""
 
     def __init__(self, outline: Outline, labs: list[Description], broken: list[Mapping[str, str]]) -> None:
         self._outline = outline

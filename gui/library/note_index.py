@@ -29,7 +29,7 @@ def open_index(content: Path, cache: Path, outline: Outline, notes: Mapping[str,
 
 
 def _indexed(notes: Mapping[str, Note]) -> Iterator[IndexedNote]:
-    """Every note in every language it has; one that cannot be read is left out here and says so when opened."""
+    """Every note in every language it has; one that cannot be read says so when it is opened."""
     for note in notes.values():
         for language in note.paths:
             try:
