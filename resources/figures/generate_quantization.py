@@ -350,14 +350,15 @@ def scale_zero_point(language: str) -> None:
     best = optimal_clip(4)
     for clip, label, color in (
         (best, {"zh": f"最优 {best:.2f}σ", "en": f"best {best:.2f}σ"}, ORANGE),
-        (gaussian_absmax(128), {"zh": "128 个的最大值", "en": "max of 128"}, INK),
-        (gaussian_absmax(4096), {"zh": "4096 个的最大值", "en": "max of 4096"}, INK),
+        (gaussian_absmax(128), {"zh": "128 个值的 min-max", "en": "min-max of 128"}, INK),
+        (gaussian_absmax(4096), {"zh": "4096 个值的 min-max", "en": "min-max of 4096"}, INK),
     ):
-        x, y = at(clip, rounding_mse(clip, 4) + clipping_mse(clip))
+        # A min-max range clips nothing of its own group: rounding is its whole error.
+        error = rounding_mse(clip, 4) + (clipping_mse(clip) if clip == best else 0)
+        x, y = at(clip, error)
         d.line(x, y, x, bottom, color, 1, "2 3")
         d.dot(x, y, color)
-        up = 34 if color == ORANGE else 14
-        d.text(x, y - up, label, color, 12)
+        d.text(x, y - 34 if clip == best else y - 14, label, color, 12)
     d.text(*at(3.12, 0.0075), {"zh": "取整误差", "en": "rounding"}, MUTED, 12, "start")
     d.text(*at(1.5, 0.014), {"zh": "截断误差", "en": "clipping"}, MUTED, 12, "start")
     d.save("scale-zero-point")
