@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Architecture = Literal["llama", "qwen2", "qwen3"]
 
+_MOST_LAYERS = 1000  # several times the deepest published model; a damaged file can claim any number
+
 ATTENTION_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP_LINEARS = ("gate_proj", "up_proj", "down_proj")
 LINEARS = ATTENTION_LINEARS + MLP_LINEARS
@@ -50,6 +52,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
         for name in (*sizes, "rms_norm_eps", "rope_theta"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} = {getattr(self, name)}, expected a positive number")
+        if self.layers > _MOST_LAYERS:
+            raise ValueError(f"layers = {self.layers}, expected at most {_MOST_LAYERS}")
         if self.heads % self.kv_heads:
             raise ValueError(f"{self.heads} heads cannot share {self.kv_heads} KV heads evenly")
         if self.head_dim % 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,7 @@ class GGUFCheckpoint:
                 zh=zh,
                 en=f"{entry.name}: shape {shape} does not divide into blocks of {block_size}",
             )
-        count = row * block_bytes * int(np.prod(entry.shape[:-1], dtype=np.int64))
+        count = row * block_bytes * math.prod(entry.shape[:-1])  # Python's integers do not overflow
         if entry.offset + count > len(self._header.data):
             raise truncated(
                 self.path, f"{entry.name}: {entry.offset} + {count} > {len(self._header.data)} bytes"

@@ -40,7 +40,7 @@ def _build(header: GGUFHeader) -> ModelConfig:
         raise unusable(
             header.path, zh="缺少张量 token_embd.weight", en="the tensor token_embd.weight is missing"
         )
-    eos = header.values.get("tokenizer.ggml.eos_token_id")
+    bos, eos = (header.values.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos"))
     return ModelConfig(
         architecture="llama",
         layers=_integer(header, "llama.block_count"),
@@ -55,7 +55,7 @@ def _build(header: GGUFHeader) -> ModelConfig:
         rope_theta=_number(header, "llama.rope.freq_base", 10000.0),
         rope_factors=_rope_factors(header, head_dim),
         tied_embeddings="output.weight" not in header.tensors,
-        bos_id=header.values.get("tokenizer.ggml.bos_token_id"),
+        bos_id=bos if isinstance(bos, int) else None,
         eos_ids=(eos,) if isinstance(eos, int) else (),
     )
 

@@ -26,10 +26,10 @@ _read_u64 = struct.Struct("<Q").unpack_from
 
 
 class ArrayValue(NamedTuple):
-    """An array that was stepped over: ``count`` items of GGUF value type ``item_type`` at ``offset``."""
+    """An array that was stepped over: ``size`` items of GGUF value type ``item_type`` at ``offset``."""
 
     item_type: int
-    count: int
+    size: int
     offset: int
 
 
@@ -63,7 +63,7 @@ class GGUFHeader:
         if not isinstance(value, ArrayValue) or value.item_type != _STRING:
             raise unusable(self.path, zh=f"缺少字符串数组 {key}", en=f"it has no array of strings {key}")
         data, position, found = self.data, value.offset, []
-        for _ in range(value.count):
+        for _ in range(value.size):
             start = position + 8
             position = start + _read_u64(data, position)[0]
             # A byte-level vocabulary is valid UTF-8; one odd entry must not lose all the others.
@@ -75,7 +75,7 @@ class GGUFHeader:
         value = self.values.get(key)
         if not isinstance(value, ArrayValue) or value.item_type not in _SCALARS:
             raise unusable(self.path, zh=f"缺少数值数组 {key}", en=f"it has no array of numbers {key}")
-        form = f"<{value.count}{_SCALARS[value.item_type][1]}"
+        form = f"<{value.size}{_SCALARS[value.item_type][1]}"
         return list(struct.unpack_from(form, self.data, value.offset))
 
     def floats(self, tensor: str) -> tuple[float, ...]:

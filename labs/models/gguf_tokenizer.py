@@ -30,10 +30,10 @@ def read_gguf_tokenizer(path: Path) -> ModelTokenizer:
         )
         raise unusable(path, zh=zh, en=en)
     tokens = header.strings("tokenizer.ggml.tokens")
-    merges = [tuple(merge.split(" ", 1)) for merge in header.strings("tokenizer.ggml.merges")]
     try:
+        merges = [_pair(merge) for merge in header.strings("tokenizer.ggml.merges")]
         bpe = models.BPE(vocab={token: index for index, token in enumerate(tokens)}, merges=merges)
-    except Exception as error:  # the library raises bare Exceptions
+    except Exception as error:  # ValueError from a pair; the library raises bare Exceptions
         zh, en = f"词表与合并规则不一致：{error}", f"vocabulary and merges disagree: {error}"
         raise unusable(path, zh=zh, en=en) from error
     tokenizer = Tokenizer(bpe)
@@ -42,7 +42,8 @@ def read_gguf_tokenizer(path: Path) -> ModelTokenizer:
     types = header.numbers("tokenizer.ggml.token_type")
     tokenizer.add_special_tokens(_added(tokens, types, _CONTROL, special=True))
     tokenizer.add_tokens(_added(tokens, types, _USER_DEFINED, special=False))
-    return ModelTokenizer(tokenizer, header.values.get("tokenizer.chat_template"), _names(header, tokens))
+    template = header.values.get("tokenizer.chat_template")
+    return ModelTokenizer(tokenizer, template if isinstance(template, str) else None, _names(header, tokens))
 
 
 def _pre_tokenizer(header: GGUFHeader) -> pre_tokenizers.PreTokenizer:
@@ -57,6 +58,11 @@ def _pre_tokenizer(header: GGUFHeader) -> pre_tokenizers.PreTokenizer:
         return byte_level
     # SmolLM splits a number into digits first; without this step numbers would be encoded differently.
     return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level])
+
+
+def _pair(merge: str) -> tuple[str, str]:
+    first, second = merge.split(" ")
+    return first, second
 
 
 def _added(tokens: list[str], types: list[int | float], kind: int, special: bool) -> list[AddedToken]:

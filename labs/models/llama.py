@@ -115,9 +115,8 @@ class Llama(nn.Module):
         super().__init__()
         self.config = config
         # Not initialised: on the meta device nn.Embedding's own init imports torch._dynamo, 1-2 s.
-        self.embed_tokens = nn.Embedding.from_pretrained(
-            torch.empty(config.vocab, config.hidden), freeze=False
-        )
+        unset = torch.empty(config.vocab, config.hidden)
+        self.embed_tokens = nn.Embedding(config.vocab, config.hidden, _weight=unset)
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = RMSNorm(config.hidden, config.rms_norm_eps)
         self.lm_head = nn.Linear(config.hidden, config.vocab, bias=False)
@@ -199,7 +198,8 @@ def single_query_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     batch, heads, _, head_dim = q.shape
     grouped = q.to(k.dtype).view(batch, k.shape[1], heads // k.shape[1], head_dim)  # [B, K, G, D]
     weights = (grouped @ k.transpose(-1, -2) * head_dim**-0.5).softmax(dim=-1)  # [B, K, G, S]
-    return (weights @ v).view(batch, heads, 1, head_dim).to(q.dtype)
+    mixed: Tensor = weights @ v
+    return mixed.view(batch, heads, 1, head_dim).to(q.dtype)
 
 
 def iter_linears(model: Llama) -> Iterator[tuple[int, str, nn.Linear]]:

@@ -61,9 +61,6 @@ def _model(
     on_progress: Callable[[float], None] | None,
 ) -> Llama:
     config = checkpoint.config
-    # On the meta device a module has shapes and no memory: no time goes into weights that are replaced.
-    with torch.device("meta"):
-        model = Llama(config)
     total = len(tensor_shapes(config))
     weights = {}
     for done, (name, tensor) in enumerate(checked_tensors(checkpoint), start=1):
@@ -72,6 +69,9 @@ def _model(
             on_progress(done / total)
     if config.tied_embeddings:
         weights["lm_head.weight"] = weights["embed_tokens.weight"]
+    # On the meta device a module has shapes and no memory: no time goes into weights that are replaced.
+    with torch.device("meta"):
+        model = Llama(config)
     model.load_state_dict(weights, assign=True)
     model.tie()
     return model.eval().requires_grad_(False)

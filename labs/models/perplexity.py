@@ -109,7 +109,7 @@ def _window_losses(model: Llama, ids: Tensor) -> Tensor:
     targets = ids[1:]
     losses = [
         F.cross_entropy(model.lm_head(rows).float(), target, reduction="none")
-        for rows, target in zip(hidden.split(_ROWS), targets.split(_ROWS), strict=True)
+        for rows, target in zip(torch.split(hidden, _ROWS), torch.split(targets, _ROWS), strict=True)
     ]
     return torch.cat(losses).cpu()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import safetensors
@@ -61,7 +61,8 @@ class SafetensorsCheckpoint:
         return tensor
 
 
-def _opened(file: Path) -> safetensors.safe_open:
+def _opened(file: Path) -> Any:
+    # Any, because safe_open's methods carry no annotations.
     try:
         return safetensors.safe_open(file, framework="pt")
     except (safetensors.SafetensorError, OSError) as error:

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labs.models.folder_tokenizer import read_folder_tokenizer
+from labs.models.gguf_tokenizer import read_gguf_tokenizer
+from labs.spec import LabError
+from tests.labs.models.small_checkpoints import SmallGGUF, save_tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labs.models.loading import LoadedModel
+
+
+@pytest.mark.model
+def test_fixed_encodings_of_the_default_model(smollm: LoadedModel) -> None:
+    encode = smollm.tokenizer.encode
+    # Digit by digit: 0 to 9 are the ids 32 to 41.
+    assert encode("In 2024, 1,234 tokens") == [
+        *(788, 216, 34, 32, 34, 36, 28),  # In, space, 2 0 2 4, comma
+        *(216, 33, 28, 34, 35, 36, 17837),
+    ]
+    assert encode("<|im_start|>user\n") == [1, 4093, 198]
+    assert encode("") == []
+
+
+# The vocabulary lacks six control characters, and the first bytes of planes where nothing is assigned.
+MISSING = "\x04\x06\x13\x14\x16\x1d"
+TEXTS = st.text(st.characters(codec="utf-8", max_codepoint=0x3FFFF, exclude_characters=MISSING))
+
+
+@pytest.mark.model
+@settings(max_examples=50, deadline=None)
+@given(text=TEXTS)
+def test_text_survives_the_default_model(smollm: LoadedModel, text: str) -> None:
+    assert smollm.tokenizer.decode(smollm.tokenizer.encode(text)) == text
+
+
+@pytest.mark.model
+def test_chat_template_of_the_default_model(smollm: LoadedModel) -> None:
+    prompt = smollm.tokenizer.chat([{"role": "user", "content": "Hello"}])
+    assert prompt.startswith("<|im_start|>system\nYou are a helpful AI assistant named SmolLM")
+    assert prompt.endswith("<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n")
+    ids = smollm.tokenizer.encode(prompt)
+    assert ids.count(1) == 3 and ids.count(2) == 2
+    assert "<|im_start|>" not in smollm.tokenizer.decode(ids, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("pre", ["smollm", "gpt-2"])
+def test_small_gguf_tokenizer(tmp_path: Path, pre: str) -> None:
+    tokenizer = read_gguf_tokenizer(SmallGGUF(pre_tokenizer=pre).write(tmp_path / "small.gguf"))
+    assert tokenizer.vocab_size == 96
+    ids = tokenizer.encode("abba<|end|>")
+    assert len(ids) == 4 and ids[-1] == 0, "ab is merged, the special token is one id"
+    assert tokenizer.decode(ids) == "abba<|end|>"
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "abba"
+    assert tokenizer.chat([{"role": "user", "content": "hi"}]) == "hi<|end|>"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (SmallGGUF(tokenizer="llama"), "tokenizer llama, expected gpt2"),
+        (SmallGGUF(pre_tokenizer="qwen2"), "pre-tokenizer qwen2; expected one of smollm, gpt-2"),
+    ],
+)
+def test_unknown_gguf_tokenizers_are_refused(tmp_path: Path, wrong: SmallGGUF, reason: str) -> None:
+    with pytest.raises(LabError, match=rf"wrong\.gguf.*{reason}"):
+        read_gguf_tokenizer(wrong.write(tmp_path / "wrong.gguf"))
+
+
+def test_merges_that_do_not_fit_the_vocabulary_are_refused(tmp_path: Path) -> None:
+    data = SmallGGUF().write(tmp_path / "small.gguf").read_bytes()
+    path = tmp_path / "wrong.gguf"
+    path.write_bytes(data.replace(b"a b", b"a a"))
+    with pytest.raises(LabError, match=r"wrong\.gguf.*vocabulary and merges disagree"):
+        read_gguf_tokenizer(path)
+
+
+def test_folder_without_a_tokenizer_or_with_a_broken_one(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match=r"no tokenizer\.json"):
+        read_folder_tokenizer(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(LabError, match=r"tokenizer\.json.*not a tokenizer file"):
+        read_folder_tokenizer(tmp_path)
+    save_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"chat_template": 3}')
+    with pytest.raises(LabError, match=r"tokenizer_config\.json"):
+        read_folder_tokenizer(tmp_path)
+
+
+def chat_of(folder: Path, config: dict[str, Any] | None, file: str | None = None) -> str:
+    save_tokenizer(folder)
+    if config is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    if file is not None:
+        (folder / "chat_template.jinja").write_text(file)
+    return read_folder_tokenizer(folder).chat([{"role": "user", "content": "hi"}])
+
+
+@pytest.mark.parametrize(
+    ("config", "file", "expected"),
+    [
+        ({"chat_template": "{{ bos_token }}{{ messages[0].content }}", "bos_token": "<s>"}, None, "<s>hi"),
+        ({"chat_template": "{{ eos_token }}", "eos_token": {"content": "</s>"}}, None, "</s>"),
+        ({"chat_template": [{"name": "default", "template": "named"}]}, None, "named"),
+        ({"chat_template": "old"}, "new", "new"),
+        (None, "{% if add_generation_prompt %}\n  go\n{% endif %}", "  go\n"),
+        (None, "{{ messages | tojson }}", '[{"role": "user", "content": "hi"}]'),
+    ],
+)
+def test_where_a_chat_template_may_stand(
+    tmp_path: Path, config: dict[str, Any] | None, file: str | None, expected: str
+) -> None:
+    assert chat_of(tmp_path, config, file) == expected
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        (None, "no chat template"),
+        ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
+        ("{% if %}", "refuses these messages"),
+        ("{{ messages.append(1) }}", "refuses these messages"),
+        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "refuses these messages"),
+    ],
+)
+def test_templates_that_refuse_or_reach_out_of_the_sandbox(
+    tmp_path: Path, file: str | None, reason: str
+) -> None:
+    with pytest.raises(LabError, match=reason):
+        chat_of(tmp_path, None, file)
