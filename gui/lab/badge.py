@@ -1,0 +1,134 @@
+"""The badge that says where a figure comes from: colour and word, and on hover the device, source and spread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication, QEvent, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from gui.language import language_switch
+from gui.theme import Theme, theme_switch
+
+PROVENANCES = ("measured", "simulated", "estimated", "reported")
+
+
+def provenance_word(provenance: str) -> str:
+    words = {
+        "measured": _tr("measured"),
+        "simulated": _tr("simulated"),
+        "estimated": _tr("estimated"),
+        "reported": _tr("reported"),
+    }
+    return words[provenance]
+
+
+def provenance_meaning(provenance: str) -> str:
+    meanings = {
+        "measured": _tr("Measured on this device in this run."),
+        "simulated": _tr("Computed by an event simulator."),
+        "estimated": _tr("Computed by a formula."),
+        "reported": _tr("Reported by the source cited."),
+    }
+    return meanings[provenance]
+
+
+def _tr(source: str) -> str:
+    return QCoreApplication.translate("Provenance", source)
+
+
+def badge_tooltip(provenance: str, result: dict[str, Any], environment: dict[str, Any]) -> str:
+    """What the badge tells on hover: the meaning, the device of a measurement, the source, the spread."""
+    lines = [provenance_meaning(provenance)]
+    device = device_text(environment)
+    if provenance == "measured" and device:
+        lines.append(_tr("Device: {device}").format(device=device))
+    if result.get("source"):
+        lines.append(_tr("Source: {source}").format(source=language_switch.pick(result["source"])))
+    if provenance == "measured" and result.get("low") is not None and not result.get("source"):
+        lines.append(_tr("Spread: 20th to 80th percentile."))
+    return "\n".join(lines)
+
+
+def device_text(environment: dict[str, Any]) -> str:
+    """The environment in a few words: device or CPU, threads, torch."""
+    parts = []
+    device = environment.get("device_name") or environment.get("cpu") or environment.get("device")
+    if device:
+        parts.append(str(device))
+    if environment.get("threads"):
+        parts.append(_tr("{count} threads").format(count=environment["threads"]))
+    if environment.get("torch"):
+        parts.append(f"torch {environment['torch']}")
+    return " · ".join(parts)
+
+
+class Badge(QWidget):
+    """A small pill: a dot and a word in the provenance's colour."""
+
+    def __init__(self, provenance: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._provenance = provenance
+        self._theme = theme_switch.current
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self._retranslate()
+
+    @property
+    def provenance(self) -> str:
+        return self._provenance
+
+    def set_provenance(self, provenance: str) -> None:
+        self._provenance = provenance
+        self._retranslate()
+        self.updateGeometry()
+        self.update()
+
+    def restyle(self, theme: Theme) -> None:
+        self._theme = theme
+        self.update()
+
+    def _retranslate(self) -> None:
+        self.setAccessibleName(provenance_word(self._provenance))
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+            self.updateGeometry()
+            self.update()
+        super().changeEvent(event)
+
+    def sizeHint(self) -> QSize:
+        metrics = QFontMetricsF(badge_font(self.font()))
+        width = metrics.horizontalAdvance(provenance_word(self._provenance)) + 24
+        return QSize(round(width), round(metrics.height()) + 4)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        paint_badge(painter, QRectF(self.rect()), self._provenance, self._theme, badge_font(self.font()))
+        painter.end()
+
+
+def badge_font(base: QFont) -> QFont:
+    font = QFont(base)
+    font.setPixelSize(11)
+    font.setWeight(QFont.Weight.Medium)
+    return font
+
+
+def paint_badge(painter: QPainter, rect: QRectF, provenance: str, theme: Theme, font: QFont) -> None:
+    colour = QColor(getattr(theme, provenance))
+    tint = QColor(colour)
+    tint.setAlphaF(0.18 if theme.dark else 0.10)
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(tint)
+    painter.drawRoundedRect(rect, rect.height() / 2, rect.height() / 2)
+    painter.setBrush(colour)
+    painter.drawEllipse(QRectF(rect.left() + 7, rect.center().y() - 2.5, 5, 5))
+    painter.setFont(font)
+    painter.setPen(colour)
+    text = rect.adjusted(16, 0, -4, 0)
+    painter.drawText(text, int(Qt.AlignmentFlag.AlignVCenter), provenance_word(provenance))
+    painter.restore()

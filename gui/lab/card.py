@@ -1,0 +1,248 @@
+"""The frame around one result: title, where its figures come from, help, and a menu to take it elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QGuiApplication, QImage, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import (
+    QDialog,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.icons import icon
+from gui.lab.badge import Badge, badge_tooltip
+from gui.lab.help_button import HelpButton, wrapped
+from gui.lab.views import make_view
+from gui.lab.views.view import pick
+from gui.theme import Theme, theme_switch
+
+# Kinds that are read, not plotted: a picture of them serves nobody.
+TEXTUAL = ("metric", "markdown")
+
+
+class Card(QFrame):
+    """Shows results of one id, in place. A result of another kind under the same id replaces the view."""
+
+    param_edited = Signal(str, object)
+    link_activated = Signal(str)
+    saved = Signal(str)  # path of a file written
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("role", "card")
+        self.view: Any = None
+        self._kind = ""
+        self._environment: dict[str, Any] = {}
+        self._enlarged: Enlarged | None = None
+        self._title = QLabel()
+        self._title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._title.setMinimumWidth(40)
+        font = self._title.font()
+        font.setBold(True)
+        self._title.setFont(font)
+        self._help = HelpButton()
+        self._state = QLabel()
+        self._state.setProperty("role", "muted")
+        self._state.hide()
+        self._badge = Badge("measured")
+        self._menu = QToolButton()
+        self._menu.setAutoRaise(True)
+        self._menu.setIconSize(QSize(16, 16))
+        self._menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._menu.setMenu(QMenu(self._menu))
+        self._menu.menu().aboutToShow.connect(self._fill_menu)
+        head = QHBoxLayout()
+        head.setContentsMargins(0, 0, 0, 0)
+        head.setSpacing(6)
+        head.addWidget(self._title, 1)
+        for widget in (self._help, self._state, self._badge, self._menu):
+            head.addWidget(widget)
+        self._body = QVBoxLayout(self)
+        self._body.setContentsMargins(14, 8, 8, 12)
+        self._body.setSpacing(4)
+        self._body.addLayout(head)
+        self._veil = Veil(self)
+        self.retranslate()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        return dict(self.view.result) if self.view is not None else {}
+
+    def show_result(self, result: dict[str, Any], environment: dict[str, Any]) -> None:
+        self._environment = environment
+        if result["kind"] != self._kind:
+            self._replace_view(result["kind"])
+        self.view.show_result(result)
+        shape = "wide" if result.get("wide") else self.view.shape
+        self.setProperty("shape", shape)
+        if self._enlarged is not None and self._enlarged.isVisible():
+            self._enlarged.show_result(result)
+        self.retranslate()
+        self.updateGeometry()
+
+    def _replace_view(self, kind: str) -> None:
+        if self.view is not None:
+            self._body.removeWidget(self.view)
+            self.view.deleteLater()
+        self.view, self._kind = make_view(kind), kind
+        self.view.param_edited.connect(self.param_edited)
+        self.view.link_activated.connect(self.link_activated)
+        self._body.addWidget(self.view, 1)
+        self._veil.raise_()
+
+    def mark(self, state: str) -> None:
+        """``updating``, ``preview``, ``stale`` or ``""``: what is shown is then not of the parameters in the form."""
+        words = {
+            "updating": self.tr("updating"),
+            "preview": self.tr("preview"),
+            "stale": self.tr("earlier values"),
+        }
+        self._state.setText(words.get(state, ""))
+        self._state.setVisible(state in words)
+        self._veil.setVisible(state in ("updating", "stale"))
+
+    def restyle(self, theme: Theme) -> None:
+        self._menu.setIcon(icon("more"))
+        self._badge.restyle(theme)
+        if self.view is not None:
+            self.view.restyle(theme)
+        if self._enlarged is not None:
+            self._enlarged.restyle(theme)
+
+    def retranslate(self) -> None:
+        """Titles and tooltips; the view's texts are ``view.retranslate``'s."""
+        self._menu.setIcon(icon("more"))
+        self._menu.setToolTip(self.tr("Copy, save, enlarge"))
+        self._menu.setAccessibleName(self._menu.toolTip())
+        if self.view is None:
+            return
+        result = self.view.result
+        self._title.setText(pick(result["title"]))
+        self._title.setToolTip(pick(result["title"]) if self._title_is_cut() else "")
+        self._help.set_help(pick(result["help"]) if result.get("help") else "")
+        self._show_badge(result)
+
+    def _show_badge(self, result: dict[str, Any]) -> None:
+        """Prose has none; nor has a table that the window itself made."""
+        provenance = result["provenance"]
+        self._badge.setVisible(bool(provenance) and result["kind"] != "markdown")
+        if provenance:
+            self._badge.set_provenance(provenance)
+            self._badge.setToolTip(wrapped(badge_tooltip(provenance, result, self._environment)))
+
+    def relanguage(self) -> None:
+        """The language changed: texts of the lab inside the view too."""
+        self.retranslate()
+        if self.view is not None:
+            self.view.retranslate()
+
+    def _title_is_cut(self) -> bool:
+        return self._title.fontMetrics().horizontalAdvance(self._title.text()) > self._title.width()
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.LanguageChange:
+            self.retranslate()
+        super().changeEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self.view is not None:
+            self._title.setToolTip(pick(self.view.result["title"]) if self._title_is_cut() else "")
+        self._veil.setGeometry(self.rect().adjusted(1, 34, -1, -1))
+
+    def hasHeightForWidth(self) -> bool:
+        return self.view is not None and bool(self.view.hasHeightForWidth())
+
+    def heightForWidth(self, width: int) -> int:
+        margins = self._body.contentsMargins()
+        head = max(self._menu.sizeHint().height(), self._title.sizeHint().height())
+        inner = self.view.heightForWidth(width - margins.left() - margins.right())
+        return int(head + self._body.spacing() + inner + margins.top() + margins.bottom())
+
+    def _fill_menu(self) -> None:
+        menu = self._menu.menu()
+        menu.clear()
+        menu.addAction(self.tr("Copy data"), lambda: QGuiApplication.clipboard().setText(self.view.to_csv()))
+        if self._kind not in TEXTUAL:
+            menu.addAction(self.tr("Copy picture"), self._copy_picture)
+        menu.addSeparator()
+        if self._kind not in TEXTUAL:
+            menu.addAction(self.tr("Save as PNG…"), lambda: self._save("png"))
+            menu.addAction(self.tr("Save as SVG…"), lambda: self._save("svg"))
+        menu.addAction(self.tr("Save as CSV…"), lambda: self._save("csv"))
+        if self._kind not in TEXTUAL:
+            menu.addSeparator()
+            menu.addAction(icon("expand"), self.tr("Enlarge"), self.enlarge)
+
+    def _copy_picture(self) -> None:
+        QGuiApplication.clipboard().setImage(QImage.fromData(self.view.to_png()))
+
+    def _save(self, suffix: str) -> None:
+        name = f"{self.view.result['id']}.{suffix}"
+        path, _ = QFileDialog.getSaveFileName(self, self.tr("Save"), name, f"*.{suffix}")
+        if path:
+            self.write(Path(path), suffix)
+
+    def write(self, path: Path, suffix: str) -> None:
+        """The result as a ``csv``, ``png`` or ``svg`` file."""
+        if suffix == "csv":
+            path.write_text(self.view.to_csv(), encoding="utf-8-sig")  # the mark makes Excel read Chinese
+        else:
+            path.write_bytes(self.view.to_svg() if suffix == "svg" else self.view.to_png())
+        self.saved.emit(str(path))
+
+    def enlarge(self) -> None:
+        """The same result in its own window, kept up to date."""
+        if self._enlarged is None:
+            self._enlarged = Enlarged(self._kind, self)
+        self._enlarged.show_result(self.view.result)
+        self._enlarged.show()
+        self._enlarged.raise_()
+
+
+class Enlarged(QDialog):
+    """One result, as large as one likes."""
+
+    def __init__(self, kind: str, card: Card) -> None:
+        super().__init__(card, Qt.WindowType.Window)
+        self._view = make_view(kind)
+        self._view.param_edited.connect(card.param_edited)
+        body = QVBoxLayout(self)
+        body.setContentsMargins(16, 16, 16, 16)
+        body.addWidget(self._view)
+        self.resize(980, 680)
+
+    def show_result(self, result: dict[str, Any]) -> None:
+        if self._view.shape != "compact" and result["kind"] == self._view.result.get("kind", result["kind"]):
+            self._view.show_result(result)
+            self.setWindowTitle(pick(result["title"]))
+
+    def restyle(self, theme: Theme) -> None:
+        self._view.restyle(theme)
+
+
+class Veil(QWidget):
+    """Dims what is not of the current parameters, without hiding it."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.hide()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        colour = QColor(theme_switch.current.raised)
+        colour.setAlphaF(0.45)
+        painter.fillRect(self.rect(), colour)
+        painter.end()

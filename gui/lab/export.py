@@ -1,0 +1,95 @@
+"""A run as a file: JSON with all data, CSV tables in a ZIP, a picture of the results, or one page of HTML."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+from gui.lab.stored_run import StoredRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PySide6.QtWidgets import QWidget
+
+
+def suggested_name(run: StoredRun, suffix: str) -> str:
+    stamp = run.record.started.astimezone().strftime("%Y%m%d-%H%M%S")
+    return f"{run.record.lab.replace('/', '-')}-{stamp}.{suffix}"
+
+
+def write_export(
+    path: Path, kind: str, run: StoredRun, description: dict[str, Any], results: QWidget
+) -> None:
+    """``kind`` is ``html``, ``json``, ``csv``, ``png`` or ``svg``; pictures are of ``results`` as it stands."""
+    from gui.lab.export_html import html_page
+    from gui.lab.views.view import render_png, render_svg
+
+    if kind == "json":
+        path.write_text(json_text(run), encoding="utf-8")
+    elif kind == "csv":
+        path.write_bytes(csv_archive(run))
+    elif kind == "html":
+        path.write_text(html_page(run, description), encoding="utf-8")
+    elif kind == "png":
+        path.write_bytes(render_png(results, 2.0))
+    else:
+        path.write_bytes(render_svg(results, run.record.lab))
+
+
+def record_map(run: StoredRun) -> dict[str, Any]:
+    """The record as plain data: arrays as lists, what is not a finite number as None."""
+    record = run.record
+    return {
+        "lab": record.lab,
+        "params": record.params,
+        "seed": record.seed,
+        "app_version": record.app_version,
+        "environment": record.environment,
+        "started": record.started.isoformat(),
+        "seconds": record.seconds,
+        "status": record.status,
+        "name": record.name,
+        "results": [plain_data(result) for result in run.results],
+    }
+
+
+def json_text(run: StoredRun) -> str:
+    return json.dumps(record_map(run), ensure_ascii=False, indent=1, allow_nan=False)
+
+
+def plain_data(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # an array
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): plain_data(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_data(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def csv_archive(run: StoredRun) -> bytes:
+    """A ZIP with one CSV a result, and ``run.json`` with what it was run with and on."""
+    from gui.lab.views import make_view
+
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        about = record_map(StoredRun(run.record, []))
+        archive.writestr("run.json", json.dumps(about, ensure_ascii=False, indent=1))
+        for result in run.results:
+            view = make_view(result["kind"])
+            view.show_result(result)
+            # Spreadsheets take UTF-8 for what it is only with the mark at its start.
+            archive.writestr(f"{_file_name(result['id'])}.csv", "\ufeff" + view.to_csv())
+            view.deleteLater()
+    return out.getvalue()
+
+
+def _file_name(result_id: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", result_id)

@@ -1,0 +1,190 @@
+"""One run as one page of HTML: readable offline for years, in light and dark, with its data and its circumstances."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication
+
+from gui.lab.badge import provenance_meaning, provenance_word
+from gui.lab.export import record_map
+from gui.lab.link import make_link
+from gui.lab.number_text import plain, signed_percent, with_unit
+from gui.lab.parameter_text import parameter_label, value_text
+from gui.lab.stored_run import StoredRun, local_time
+from gui.lab.views.view import pick, with_unit_title
+from gui.language import language_switch
+from gui.theme import DARK, LIGHT, Theme
+
+WIDTH, WIDE = 640, 960
+
+_STYLE = """
+body{margin:0;background:var(--chrome);color:var(--ink);font:15px/1.55 system-ui,"Noto Sans CJK SC",sans-serif}
+main{max-width:1060px;margin:0 auto;padding:28px 20px 60px}
+h1{font-size:24px;margin:0 0 4px}h2{font-size:15px;margin:0}.muted{color:var(--muted)}
+section{background:var(--raised);border:1px solid var(--rule);border-radius:8px;padding:14px 18px;margin:14px 0}
+.metrics{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:12px}.metrics section{margin:0}
+.head{display:flex;gap:10px;align-items:center;justify-content:space-between;margin-bottom:8px}
+.figure{font-size:27px;font-weight:600}.badge{font-size:12px;border:1px solid;border-radius:9px;padding:0 8px;white-space:nowrap}
+.measured{color:var(--measured)}.simulated{color:var(--simulated)}.estimated{color:var(--estimated)}
+.reported{color:var(--reported)}table{border-collapse:collapse;width:100%;font-size:14px}
+.scroll{overflow-x:auto}th{text-align:left;color:var(--muted);font-weight:600}
+th,td{padding:5px 10px;border-bottom:1px solid var(--rule)}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+tr.mark td{background:var(--selection);font-weight:600}img{max-width:100%;height:auto;display:block;margin:0 auto}
+.in-dark{display:none}code{background:var(--code);border-radius:4px;padding:1px 5px;word-break:break-all}
+@media (prefers-color-scheme:dark){.in-dark{display:block}.in-light{display:none}}
+"""
+
+
+def html_page(run: StoredRun, description: dict[str, Any]) -> str:
+    """In the current language. No script runs; the data stands in it as JSON."""
+    title = pick(description["title"])
+    data = json.dumps(record_map(run), ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
+    parts = [
+        f"<!doctype html><html lang='{language_switch.current}'><head><meta charset='utf-8'>",
+        "<meta name='viewport' content='width=device-width'><meta name='color-scheme' content='light dark'>",
+        f"<title>{html.escape(title)} · InferLab</title><style>{_colours()}{_STYLE}</style></head><body><main>",
+        f"<h1>{html.escape(title)}</h1><p class='muted'>{html.escape(pick(description['summary']))}</p>",
+        _circumstances(run, description),
+        _results(run),
+        f"<script type='application/json' id='run'>{data}</script></main></body></html>",
+    ]
+    return "\n".join(parts)
+
+
+def _colours() -> str:
+    def block(theme: Theme) -> str:
+        names = ("ink", "muted", "rule", "chrome", "raised", "code", "selection")
+        names += ("measured", "simulated", "estimated", "reported")
+        return ":root{" + "".join(f"--{name}:{getattr(theme, name)};" for name in names) + "}"
+
+    return f"{block(LIGHT)}@media (prefers-color-scheme:dark){{{block(DARK)}}}"
+
+
+def _circumstances(run: StoredRun, description: dict[str, Any]) -> str:
+    record, schema = run.record, description["schema"]
+    defaults = {name: prop["default"] for name, prop in schema.get("properties", {}).items()}
+    changed = {name: value for name, value in record.params.items() if defaults.get(name) != value}
+    params = [(parameter_label(schema, n), value_text(schema, n, v)) for n, v in record.params.items()]
+    about = [
+        (_tr("Started"), local_time(record.started)),
+        (_tr("Took"), f"{record.seconds:.2f} s"),
+        (_tr("Seed"), str(record.seed)),
+        (_tr("InferLab"), record.app_version),
+    ]
+    about += [(str(key), str(value)) for key, value in record.environment.items() if value is not None]
+    link = f"<p><code>{html.escape(make_link(record.lab, changed))}</code></p>"
+    return (
+        f"<section><div class='head'><h2>{_tr('Parameters')}</h2></div>{_pairs(params)}{link}</section>"
+        f"<details><summary class='muted'>{_tr('When, where, with what')}</summary>"
+        f"<section>{_pairs(about)}</section></details>"
+    )
+
+
+def _pairs(pairs: list[tuple[str, str]]) -> str:
+    rows = "".join(
+        f"<tr><td class='muted'>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in pairs
+    )
+    return f"<div class='scroll'><table>{rows}</table></div>"
+
+
+def _results(run: StoredRun) -> str:
+    """Neighbouring metrics stand in one row, as on the screen."""
+    parts: list[str] = []
+    in_metrics = False
+    for result in run.results:
+        metric = result["kind"] == "metric"
+        if metric != in_metrics:
+            parts.append("<div class='metrics'>" if metric else "</div>")
+            in_metrics = metric
+        parts.append(_section(result))
+    return "\n".join([*parts, "</div>" if in_metrics else ""])
+
+
+def _section(result: dict[str, Any]) -> str:
+    makers = {"metric": _metric, "table": _table, "markdown": _prose}
+    body = makers.get(result["kind"], _pictures)(result)
+    source = f"<p class='muted'>{html.escape(pick(result['source']))}</p>" if result.get("source") else ""
+    badge = _badge(result["provenance"]) if result["kind"] != "markdown" else ""
+    title = html.escape(pick(result["title"]))
+    return f"<section><div class='head'><h2>{title}</h2>{badge}</div>{body}{source}</section>"
+
+
+def _badge(provenance: str) -> str:
+    meaning = html.escape(provenance_meaning(provenance))
+    return f"<span class='badge {provenance}' title='{meaning}'>{provenance_word(provenance)}</span>"
+
+
+def _metric(result: dict[str, Any]) -> str:
+    unit, value = result.get("unit") or "", result.get("value")
+    lines = [f"<div class='figure'>{html.escape(with_unit(value, unit))}</div>"]
+    if result.get("low") is not None and result.get("high") is not None:
+        lines.append(
+            f"<div class='muted'>{with_unit(result['low'], unit)} – {with_unit(result['high'], unit)}</div>"
+        )
+    predicted = result.get("predicted")
+    if predicted is not None:
+        error = signed_percent(value, predicted) if value is not None else ""
+        theory = _tr("theory {value}").format(value=with_unit(predicted, unit))
+        lines.append(
+            f"<div><span class='muted'>{html.escape(theory)}</span> {error} {_badge('estimated')}</div>"
+        )
+        if result.get("formula"):
+            lines.append(f"<div class='muted'>{html.escape(pick(result['formula']))}</div>")
+    return "".join(lines)
+
+
+def _table(result: dict[str, Any]) -> str:
+    columns, rows = result["columns"], result["rows"]
+    numeric = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
+    head = "".join(
+        f"<th{_number(number)}>{html.escape(with_unit_title(column['title'], column.get('unit') or ''))}</th>"
+        for column, number in zip(columns, numeric, strict=True)
+    )
+    lines = []
+    for index, row in enumerate(rows):
+        cells = "".join(
+            f"<td{_number(number)}>{html.escape(pick(cell) if isinstance(cell, dict | str) else plain(cell))}</td>"
+            for cell, number in zip(row, numeric, strict=True)
+        )
+        mark = " class='mark'" if index == result.get("highlight") else ""
+        lines.append(f"<tr{mark}>{cells}</tr>")
+    return f"<div class='scroll'><table><tr>{head}</tr>{''.join(lines)}</table></div>"
+
+
+def _number(number: bool) -> str:
+    return " class='n'" if number else ""
+
+
+def _prose(result: dict[str, Any]) -> str:
+    """Markdown with every bit of HTML in it made text first."""
+    import markdown
+
+    text: str = markdown.markdown(html.escape(pick(result["body"]), quote=False), extensions=["tables"])
+    return text.replace("<img", "<span data-image").replace('href="javascript:', 'data-href="')
+
+
+def _pictures(result: dict[str, Any]) -> str:
+    """The view drawn in both themes; the reader's own setting picks one."""
+    from gui.lab.views import make_view
+
+    view = make_view(result["kind"])
+    view.show_result(result)
+    width = WIDE if result.get("wide") or view.shape == "wide" else WIDTH
+    height = view.heightForWidth(width) if view.hasHeightForWidth() else max(300, view.sizeHint().height())
+    view.resize(width, height)
+    alt = html.escape(pick(result["title"]), quote=True)
+    parts = []
+    for theme in (LIGHT, DARK):
+        view.restyle(theme)
+        data = base64.b64encode(view.to_svg()).decode()
+        parts.append(f"<img class='in-{theme.name}' alt='{alt}' src='data:image/svg+xml;base64,{data}'>")
+    view.deleteLater()
+    return "".join(parts)
+
+
+def _tr(source: str) -> str:
+    return QCoreApplication.translate("HtmlExport", source)

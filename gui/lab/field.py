@@ -1,0 +1,120 @@
+"""One parameter in the form: label, help, "changed" mark with a way back, editor, and the reason of a refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from gui.lab.editors import Editor, editor_for
+from gui.lab.help_button import HelpButton
+from gui.language import language_switch
+
+
+class Field(QWidget):
+    """``name`` is the parameter's. ``moved`` repeats the editor's."""
+
+    moved = Signal(str)
+
+    def __init__(self, name: str, schema: dict[str, Any]) -> None:
+        super().__init__()
+        self.name = name
+        self.default = schema["default"]
+        self._extra: dict[str, Any] = schema.get("x-inferlab", {})
+        self._schema = schema
+        self.editor: Editor = editor_for(schema)
+        self.editor.moved.connect(self._on_moved)
+        self.editor.refused.connect(self.show_error)
+        self._label = QLabel()
+        self._label.setBuddy(self.editor)
+        self._help = HelpButton()
+        self._reset = QToolButton()
+        self._reset.setText("↺")
+        self._reset.setAutoRaise(True)
+        self._reset.setFocusPolicy(
+            Qt.FocusPolicy.NoFocus
+        )  # the Reset button of the run bar has the keyboard's way
+        self._reset.setFixedSize(20, 20)
+        self._reset.setStyleSheet("padding: 0")
+        self._reset.clicked.connect(self.reset)
+        policy = self._reset.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self._reset.setSizePolicy(policy)
+        self._error = QLabel()
+        self._error.setProperty("role", "error")
+        self._error.setWordWrap(True)
+        self._error.hide()
+        head = QHBoxLayout()
+        head.setContentsMargins(0, 0, 0, 0)
+        head.setSpacing(5)
+        head.addWidget(self._label)
+        head.addWidget(self._help)
+        head.addWidget(self._reset)
+        head.addStretch(1)
+        body = QVBoxLayout(self)
+        body.setContentsMargins(0, 0, 0, 0)
+        body.setSpacing(1)
+        body.addLayout(head)
+        body.addWidget(self.editor)
+        body.addWidget(self._error)
+        body.addStretch(1)
+        self.editor.show_value(self.default)
+        self.retranslate()
+
+    @property
+    def previews(self) -> bool:
+        """Whether dragging is worth a coarse preview."""
+        return bool(self._extra.get("preview", True))
+
+    @property
+    def modified(self) -> bool:
+        return bool(self.editor.value() != self.default)
+
+    def shown_for(self, values: dict[str, Any]) -> bool:
+        """Whether the field belongs in the form while the others have ``values``."""
+        conditions = self._extra.get("when") or {}
+        return all(values.get(name) in allowed for name, allowed in conditions.items())
+
+    def label(self) -> str:
+        title = self._extra.get("title")
+        return language_switch.pick(title) if title else str(self._schema.get("title", self.name))
+
+    def show_value(self, value: Any) -> None:
+        self.editor.show_value(value)
+        self.show_error("")
+        self._mark()
+
+    def reset(self) -> None:
+        self.show_value(self.default)
+        self.moved.emit("final")
+
+    def show_error(self, text: str) -> None:
+        self._error.setText(text)
+        self._error.setVisible(bool(text))
+
+    def retranslate(self) -> None:
+        help_text = language_switch.pick(self._extra["help"]) if self._extra.get("help") else ""
+        self._label.setText(self.label())
+        self._help.set_help(help_text)
+        self.editor.describe(self.label(), help_text)
+        self.editor.setWhatsThis(help_text)
+        self._mark()
+
+    def _on_moved(self, how: str) -> None:
+        self.show_error("")
+        self._mark()
+        self.moved.emit(how)
+
+    def _mark(self) -> None:
+        self._reset.setVisible(self.modified)
+        default = self._named_default()
+        self._reset.setToolTip(self.tr("Changed. Back to the default, {value}").format(value=default))
+        font = self._label.font()
+        font.setBold(self.modified)
+        self._label.setFont(font)
+
+    def _named_default(self) -> str:
+        names = self._extra.get("choices") or {}
+        text = names.get(str(self.default))
+        return language_switch.pick(text) if text else str(self.default)

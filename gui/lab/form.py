@@ -1,0 +1,111 @@
+"""The form of a lab, made from its JSON Schema and from nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QEvent, QTimer, Signal
+from PySide6.QtWidgets import QWidget
+
+from gui.lab.field import Field
+from gui.lab.grid import Grid
+
+# After the last key or wheel step, the exact run starts when the reader has paused this long.
+PAUSE_MS = 350
+
+
+class LabForm(QWidget):
+    """``edited(values, dragging)``: dragging is True while a slider is held or keys still step, and one last call
+    with False follows when the value has settled."""
+
+    edited = Signal(object, bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._fields: dict[str, Field] = {}
+        self._grid = Grid(compact_width=216, normal_width=216, gap=14)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self.setLayout(self._grid)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE_MS)
+        self._pause.timeout.connect(lambda: self.edited.emit(self.values(), False))
+
+    def set_schema(self, schema: dict[str, Any]) -> None:
+        """Replace all fields; every parameter starts at its default."""
+        self._pause.stop()
+        for old in self._fields.values():
+            self._grid.removeWidget(old)
+            old.hide()
+            old.deleteLater()
+        self._fields = {name: Field(name, prop) for name, prop in schema.get("properties", {}).items()}
+        previous: QWidget | None = None
+        for field in self._fields.values():
+            field.moved.connect(lambda how, field=field: self._on_moved(field, how))
+            self._grid.addWidget(field)
+            if previous is not None:
+                QWidget.setTabOrder(previous, field)
+            previous = field
+        self._show_relevant()
+
+    def field(self, name: str) -> Field | None:
+        return self._fields.get(name)
+
+    def values(self) -> dict[str, Any]:
+        """All parameters, hidden ones included."""
+        return {name: field.editor.value() for name, field in self._fields.items()}
+
+    def changed_values(self) -> dict[str, Any]:
+        """Only those that differ from their defaults: what a link carries."""
+        return {name: field.editor.value() for name, field in self._fields.items() if field.modified}
+
+    def set_values(self, values: dict[str, Any]) -> None:
+        """Show ``values``, the rest at their defaults. Tells nobody."""
+        self._pause.stop()
+        for name, field in self._fields.items():
+            field.show_value(values.get(name, field.default))
+        self._show_relevant()
+
+    def merge_values(self, values: dict[str, Any]) -> None:
+        """Show ``values`` and leave the other parameters as they are. Tells nobody."""
+        self.set_values(self.values() | values)
+
+    def reset(self) -> None:
+        """Everything back to its default, and say so."""
+        self.set_values({})
+        self.edited.emit(self.values(), False)
+
+    def show_error(self, name: str, text: str) -> bool:
+        """Put a refusal beside the parameter that caused it. False when there is no such parameter in sight."""
+        field = self._fields.get(name)
+        if field is None or not field.isVisibleTo(self):
+            return False
+        field.show_error(text)
+        return True
+
+    def _on_moved(self, field: Field, how: str) -> None:
+        self._show_relevant()
+        if how == "final":
+            self._pause.stop()
+            self.edited.emit(self.values(), False)
+            return
+        if field.previews:
+            self.edited.emit(self.values(), True)
+        if how == "step":
+            self._pause.start()
+
+    def _show_relevant(self) -> None:
+        values = self.values()
+        for field in self._fields.values():
+            field.setVisible(field.shown_for(values))
+        self.updateGeometry()
+
+    def retranslate(self) -> None:
+        for field in self._fields.values():
+            field.retranslate()
+        self._grid.invalidate()
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.LanguageChange:
+            self.retranslate()
+        super().changeEvent(event)

@@ -1,0 +1,123 @@
+"""A layout that packs cards and form cells into as many equal columns as the width allows."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from PySide6.QtCore import QRect, QSize, Qt
+from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
+
+Shape = Literal["compact", "normal", "wide"]
+
+
+class Grid(QLayout):
+    """Widgets in order, row by row. A widget's ``shape`` property says how much room it wants: ``compact`` and
+    ``normal`` share a row with neighbours of the same shape, ``wide`` has the row to itself. A widget that needs
+    more than a column spans several. All widgets of a row get the same height."""
+
+    def __init__(self, compact_width: int, normal_width: int, gap: int = 12, normal_columns: int = 2) -> None:
+        super().__init__()
+        self._items: list[QLayoutItem] = []
+        self._widths = {"compact": compact_width, "normal": normal_width}
+        self._normal_columns = normal_columns
+        self._gap = gap
+
+    def addItem(self, item: QLayoutItem) -> None:
+        self._items.append(item)
+        self.invalidate()
+
+    def insert(self, index: int, widget: QWidget) -> None:
+        self.addWidget(widget)
+        self._items.insert(index, self._items.pop())
+        self.invalidate()
+
+    def count(self) -> int:
+        return len(self._items)
+
+    def itemAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
+        return self._items[index] if 0 <= index < len(self._items) else None
+
+    def takeAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
+        return self._items.pop(index) if 0 <= index < len(self._items) else None
+
+    def expandingDirections(self) -> Qt.Orientation:
+        return Qt.Orientation.Horizontal
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        return self._arrange(QRect(0, 0, width, 0), place=False)
+
+    def sizeHint(self) -> QSize:
+        return QSize(self._widths["compact"] * 2, self.heightForWidth(self._widths["compact"] * 2))
+
+    def minimumSize(self) -> QSize:
+        return QSize(min(self._widths.values()), 0)
+
+    def setGeometry(self, rect: QRect) -> None:
+        super().setGeometry(rect)
+        self._arrange(rect, place=True)
+
+    def _arrange(self, rect: QRect, place: bool) -> int:
+        """The height used; with ``place`` the widgets are moved too."""
+        margins = self.contentsMargins()
+        inner = rect.marginsRemoved(margins)
+        y = inner.y()
+        for row in self._rows(inner.width()):
+            height = max(_height(item, width) for item, _, width in row)
+            if place:
+                for item, x, width in row:
+                    item.setGeometry(QRect(inner.x() + x, y, width, height))
+            y += height + self._gap
+        used = y - inner.y() - self._gap if y > inner.y() else 0
+        return used + margins.top() + margins.bottom()
+
+    def _rows(self, width: int) -> list[list[tuple[QLayoutItem, int, int]]]:
+        rows: list[list[tuple[QLayoutItem, int, int]]] = []
+        for shape, block in self._blocks():
+            columns = self._columns(shape, len(block), width)
+            column = (width - (columns - 1) * self._gap) / columns
+            row: list[tuple[QLayoutItem, int, int]] = []
+            taken = 0
+            for item in block:
+                needed = item.minimumSize().width()
+                span = min(columns, max(1, math.ceil((needed + self._gap) / (column + self._gap) - 0.001)))
+                if taken + span > columns:
+                    rows.append(row)
+                    row, taken = [], 0
+                x = round(taken * (column + self._gap))
+                right = round((taken + span) * (column + self._gap)) - self._gap
+                row.append((item, x, right - x))
+                taken += span
+            if shape == "normal" and taken < columns:  # a lone plot uses the whole row
+                item, x, _ = row[-1]
+                row[-1] = (item, x, width - x)
+            rows.append(row)
+        return rows
+
+    def _columns(self, shape: Shape, count: int, width: int) -> int:
+        if shape == "wide":
+            return 1
+        fit = max(1, (width + self._gap) // (self._widths[shape] + self._gap))
+        if shape == "normal":
+            return min(self._normal_columns, fit)
+        balanced = math.ceil(count / math.ceil(count / fit))
+        return max(1, balanced if count > 1 else min(2, fit))
+
+    def _blocks(self) -> list[tuple[Shape, list[QLayoutItem]]]:
+        blocks: list[tuple[Shape, list[QLayoutItem]]] = []
+        for item in self._items:
+            if item.isEmpty():
+                continue
+            shape: Shape = item.widget().property("shape") or "compact"
+            if shape == "wide" or not blocks or blocks[-1][0] != shape:
+                blocks.append((shape, []))
+            blocks[-1][1].append(item)
+        return blocks
+
+
+def _height(item: QLayoutItem, width: int) -> int:
+    wanted = item.heightForWidth(width) if item.hasHeightForWidth() else item.sizeHint().height()
+    return max(wanted, item.minimumSize().height())

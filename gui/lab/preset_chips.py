@@ -1,0 +1,74 @@
+"""A lab's presets as chips; the story of the chosen one stands under them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+
+from gui.lab.flow import Flow
+from gui.lab.help_button import wrapped
+from gui.language import language_switch
+
+
+class PresetChips(QWidget):
+    chosen = Signal(object)  # the preset's values
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._presets: list[dict[str, Any]] = []
+        self._chips: list[QPushButton] = []
+        self._row = QWidget()
+        self._flow = Flow(gap=6)
+        self._row.setLayout(self._flow)
+        self._story = QLabel()
+        self._story.setWordWrap(True)
+        self._story.setProperty("role", "muted")
+        self._story.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        body = QVBoxLayout(self)
+        body.setContentsMargins(0, 0, 0, 0)
+        body.setSpacing(6)
+        body.addWidget(self._row)
+        body.addWidget(self._story)
+
+    def show_presets(self, presets: list[dict[str, Any]]) -> None:
+        for chip in self._chips:
+            self._flow.removeWidget(chip)
+            chip.hide()
+            chip.deleteLater()
+        self._presets = presets
+        self._chips = []
+        for preset in presets:
+            chip = QPushButton()
+            chip.setCheckable(True)
+            chip.setProperty("role", "chip")
+            chip.clicked.connect(lambda _on=False, preset=preset: self._choose(preset))
+            self._flow.addWidget(chip)
+            self._chips.append(chip)
+        self.setVisible(bool(presets))
+        self._story.hide()
+        self.retranslate()
+
+    def _choose(self, preset: dict[str, Any]) -> None:
+        self.chosen.emit(dict(preset["values"]))
+
+    def show_match(self, changed: dict[str, Any], defaults: dict[str, Any]) -> None:
+        """Mark the preset that the form's values are, if they are one. ``changed`` is what differs from defaults."""
+        story = ""
+        for preset, chip in zip(self._presets, self._chips, strict=True):
+            apart = {name: value for name, value in preset["values"].items() if defaults.get(name) != value}
+            match = apart == changed and not story
+            chip.setChecked(match)
+            if match:
+                story = language_switch.pick(preset["story"])
+        self._story.setText(story)
+        self._story.setVisible(bool(story))
+
+    def retranslate(self) -> None:
+        for preset, chip in zip(self._presets, self._chips, strict=True):
+            chip.setText(language_switch.pick(preset["title"]))
+            chip.setToolTip(wrapped(language_switch.pick(preset["story"])))
+            chip.setAccessibleDescription(language_switch.pick(preset["story"]))
+            if chip.isChecked():
+                self._story.setText(language_switch.pick(preset["story"]))

@@ -1,0 +1,126 @@
+"""The results of a lab as cards: renewed in place, dimmed while they are not of the current parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtWidgets import QWidget
+
+from gui.lab.card import Card
+from gui.lab.grid import Grid
+
+if TYPE_CHECKING:
+    from gui.theme import Theme
+
+# A run that answers within this time never dims anything: a flicker at every slider step would tire the eye.
+DIM_AFTER_MS = 180
+
+
+class ResultsArea(QWidget):
+    """Between ``begin`` and ``end`` a run's results arrive; what an earlier run showed stays until it is renewed."""
+
+    param_edited = Signal(str, object)
+    link_activated = Signal(str)
+    saved = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cards: dict[str, Card] = {}
+        self._renewed: list[str] = []
+        self._cursor = 0
+        self._preview = False
+        self._grid = Grid(compact_width=184, normal_width=420)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self.setLayout(self._grid)
+        self._dim = QTimer(self)
+        self._dim.setSingleShot(True)
+        self._dim.setInterval(DIM_AFTER_MS)
+        self._dim.timeout.connect(self._mark_waiting)
+
+    @property
+    def empty(self) -> bool:
+        return not self._cards
+
+    def card(self, result_id: str) -> Card:
+        return self._cards[result_id]
+
+    def results(self) -> list[dict[str, Any]]:
+        """What the latest run yielded, in its order."""
+        return [self._cards[result_id].result for result_id in self._renewed]
+
+    def cards(self) -> list[Card]:
+        return list(self._cards.values())
+
+    def begin(self, preview: bool) -> None:
+        self._renewed, self._cursor, self._preview = [], 0, preview
+        if not self._dim.isActive():
+            self._dim.start()
+
+    def show_result(self, result: dict[str, Any], environment: dict[str, Any]) -> None:
+        name = result["id"]
+        card = self._cards.get(name) or self._add(name)
+        card.show_result(result, environment)
+        card.mark("preview" if self._preview else "")
+        if name not in self._renewed:
+            self._renewed.append(name)
+        self._cursor = self._grid.indexOf(card) + 1
+        if result["kind"] == "heatmap" and result.get("scale_group"):
+            self._share_scale(result["scale_group"])
+        self._grid.invalidate()
+
+    def _add(self, name: str) -> Card:
+        card = Card()
+        card.param_edited.connect(self.param_edited)
+        card.link_activated.connect(self.link_activated)
+        card.saved.connect(self.saved)
+        self._cards[name] = card
+        self._grid.insert(self._cursor, card)
+        card.show()
+        return card
+
+    def _share_scale(self, group: str) -> None:
+        views = [card.view for card in self._cards.values() if card.result.get("kind") == "heatmap"]
+        views = [view for view in views if view.scale_group == group]
+        ranges = [found for found in (view.value_range() for view in views) if found is not None]
+        if ranges:
+            low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+            for view in views:
+                view.share_range(low, high)
+
+    def end(self, status: str) -> None:
+        """``done`` drops what the exact run no longer yields; any other end leaves it, marked as earlier."""
+        self._dim.stop()
+        for name, card in list(self._cards.items()):
+            if name in self._renewed:
+                card.mark("preview" if self._preview else "")
+            elif status == "done" and not self._preview:
+                self._remove(name)
+            else:
+                card.mark("stale")
+
+    def _mark_waiting(self) -> None:
+        for name, card in self._cards.items():
+            if name not in self._renewed:
+                card.mark("updating")
+
+    def _remove(self, name: str) -> None:
+        card = self._cards.pop(name)
+        self._grid.removeWidget(card)
+        card.hide()
+        card.deleteLater()
+
+    def clear(self) -> None:
+        self._dim.stop()
+        self._renewed, self._cursor = [], 0
+        for name in list(self._cards):
+            self._remove(name)
+
+    def restyle(self, theme: Theme) -> None:
+        for card in self._cards.values():
+            card.restyle(theme)
+
+    def relanguage(self) -> None:
+        for card in self._cards.values():
+            card.relanguage()
+        self._grid.invalidate()

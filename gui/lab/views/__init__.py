@@ -1,0 +1,27 @@
+"""One view a result kind. The table names modules: numpy and pyqtgraph are imported when the first lab needs them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from gui.lab.views.view import View
+
+VIEWS = {
+    "metric": "MetricView",
+    "table": "TableView",
+    "lines": "LinesView",
+    "scatter": "ScatterView",
+    "bars": "BarsView",
+    "histogram": "HistogramView",
+    "heatmap": "HeatmapView",
+    "bits": "BitsView",
+    "markdown": "MarkdownView",
+}
+
+
+def make_view(kind: str) -> View:
+    """A new view of this kind. KeyError for a kind that this version does not know."""
+    name = VIEWS[kind]
+    return cast("View", getattr(importlib.import_module(f"gui.lab.views.{kind}"), name)())

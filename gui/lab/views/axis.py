@@ -1,0 +1,138 @@
+"""Axes with units: one SI or IEC prefix for the whole axis, and logarithmic ticks that one can read."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pyqtgraph as pg
+
+from gui.lab.number_text import plain, split, superscript, unit_scale
+from gui.lab.views.view import pick
+
+SCALABLE = ("s", "B", "byte", "bytes", "B/s", "FLOP/s", "FLOP", "OP/s", "OP", "Hz")
+
+
+class UnitAxis(pg.AxisItem):  # type: ignore[misc]
+    """On a log axis the plotted coordinate is log10 of the value: the plot transforms, the axis labels."""
+
+    def __init__(self, orientation: str) -> None:
+        super().__init__(orientation)
+        self._title = ""
+        self._unit = ""
+        self._shown_unit = ""
+        self._factor = 1.0
+        self._log = False
+        self._powers_of_two: list[float] = []
+        self.enableAutoSIPrefix(False)
+
+    @property
+    def log(self) -> bool:
+        return self._log
+
+    @property
+    def unit(self) -> str:
+        return self._unit
+
+    def set_axis(self, axis: dict[str, Any], powers_of_two: list[float]) -> None:
+        """``powers_of_two``: the values to label where all data stands at powers of two, else empty."""
+        self._title, self._unit = pick(axis["title"]), axis.get("unit") or ""
+        self._log = bool(axis.get("log"))
+        self._powers_of_two = powers_of_two if self._log else []
+        self._shown_unit, self._factor = self._unit, 1.0
+        self.picture = None
+        self.update()
+
+    def fit_prefix(self, largest: float) -> None:
+        """Choose the prefix for values up to ``largest``. On a log axis each tick carries its own."""
+        if self._log and self._unit in SCALABLE:
+            self._shown_unit = ""
+        else:
+            self._factor, self._shown_unit = unit_scale(largest, self._unit)
+        self.picture = None
+        self.update()
+
+    def full_title(self) -> str:
+        return f"{self._title} ({self._shown_unit})" if self._shown_unit else self._title
+
+    def value(self, coordinate: float) -> float:
+        return 10.0**coordinate if self._log else coordinate
+
+    def coordinate(self, value: float) -> float:
+        return math.log10(value) if self._log and value > 0 else value
+
+    def value_text(self, coordinate: float) -> str:
+        """The value at a plotted coordinate, with its unit."""
+        number, unit = split(self.value(coordinate), self._unit)
+        return f"{number} {unit}".strip()
+
+    def tickValues(self, low: float, high: float, size: float) -> list[tuple[float, list[float]]]:
+        if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
+            return []
+        if self._log:
+            return self._log_ticks(low, high, size)
+        ticks = super().tickValues(low / self._factor, high / self._factor, size)
+        # Two levels are enough: the third is a fog of grid lines.
+        return [(step * self._factor, [v * self._factor for v in values]) for step, values in ticks[:2]]
+
+    def _log_ticks(self, low: float, high: float, size: float) -> list[tuple[float, list[float]]]:
+        if self._powers_of_two:
+            inside = [math.log10(v) for v in self._powers_of_two if low <= math.log10(v) <= high]
+            if inside:
+                return [(1.0, inside)]
+        decades = range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)
+        if len(decades) < 2:
+            steps = [
+                d + math.log10(m) for d in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)
+            ]
+            inside = [v for v in steps if low <= v <= high]
+            if len(inside) >= 2:
+                return [(1.0, inside)]
+            return [(0.1, [math.log10(v) for v in _linear_ticks(10**low, 10**high)])]
+        stride = max(1, math.ceil(len(decades) / max(2, size / 70)))
+        major = [float(d) for d in decades if d % stride == 0]
+        minor = []
+        if stride == 1:
+            span = range(math.floor(low), math.ceil(high) + 1)
+            minor = [d + math.log10(m) for d in span for m in range(2, 10)]
+        return [(1.0, major), (0.1, [v for v in minor if low <= v <= high])]
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        if self._log:
+            if spacing < 1.0 and not self._labels_minor():
+                return [""] * len(values)
+            return [self._log_text(value) for value in values]
+        return [self._linear_text(value, spacing) for value in values]
+
+    def _linear_text(self, value: float, spacing: float) -> str:
+        shown, step = value / self._factor, abs(spacing / self._factor)
+        if abs(shown) < step * 1e-6:
+            return "0"
+        if abs(shown) >= 1e6 or step < 1e-5:
+            return plain(shown, 3)
+        digits = max(0, -math.floor(math.log10(step) + 1e-9))
+        return f"{shown:.{digits}f}".replace("-", "−")
+
+    def _labels_minor(self) -> bool:
+        low, high = self.range
+        return math.floor(high) - math.ceil(low) < 1
+
+    def _log_text(self, coordinate: float) -> str:
+        value = 10.0**coordinate
+        if self._unit in SCALABLE:
+            number, unit = split(float(f"{value:.3g}"), self._unit, 3)
+            return f"{number} {unit}"
+        if 1e-3 <= value < 1e5:
+            return plain(float(f"{value:.3g}"), 3).rstrip()
+        exponent = round(coordinate)
+        return f"10{superscript(exponent)}" if abs(coordinate - exponent) < 1e-6 else plain(value, 2)
+
+
+def _linear_ticks(low: float, high: float) -> list[float]:
+    step = 10.0 ** math.floor(math.log10((high - low) / 2))
+    for multiple in (1, 2, 5):
+        if (high - low) / (step * multiple) <= 6:
+            step *= multiple
+            break
+    first = math.ceil(low / step)
+    return [k * step for k in range(first, math.floor(high / step) + 1) if k > 0]

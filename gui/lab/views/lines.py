@@ -1,0 +1,148 @@
+"""Curves over a common x axis, with spread, baselines and marks."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
+
+from gui.lab.views.legend import Entry
+from gui.lab.views.plot import SMOOTH_POINTS, PlotView, hover_card, hover_row
+from gui.lab.views.view import csv_text, pick, with_unit_title
+
+MOST_MARKERS = 200
+MOST_LABELS = 40
+# Up to this many points a spread is drawn as whiskers, above as a band.
+MOST_WHISKERS = 40
+
+
+class LinesView(PlotView):
+    def draw(self) -> list[Entry]:
+        series = self.result["series"]
+        x, y = self.result["x"], self.result["y"]
+        self.setup_axes(x, y, [one["x"] for one in series], [one["y"] for one in series])
+        self._points: list[tuple[str, str, Any, Any]] = []
+        entries = [self._draw_series(index, one) for index, one in enumerate(series)]
+        self.add_marks(self.result.get("marks", []))
+        return entries
+
+    def _draw_series(self, index: int, one: dict[str, Any]) -> Entry:
+        reference = bool(one.get("reference"))
+        colour = self.theme.muted if reference else self.series_colour(index)
+        xs = self.coordinates(one["x"], self.canvas.x_axis)
+        ys = self.coordinates(one["y"], self.canvas.y_axis)
+        self._points.append((colour, pick(one["name"]), xs, ys))
+        if not reference:
+            self._draw_spread(one, xs, colour)
+        self._draw_curve(one, xs, ys, colour)
+        self._draw_labels(one, xs, ys)
+        own = one.get("provenance")
+        differs = own if own and own != self.result["provenance"] else None
+        return Entry(pick(one["name"]), colour, self.swatch(one), differs)
+
+    def swatch(self, one: dict[str, Any]) -> str:
+        return "dash" if one.get("reference") else "line"
+
+    def _draw_curve(self, one: dict[str, Any], xs: Any, ys: Any, colour: str) -> None:
+        """Width 1 (2 where the points are few enough to cost nothing): wider pens are many times slower."""
+        few = len(xs) <= SMOOTH_POINTS
+        style = Qt.PenStyle.DashLine if one.get("reference") else Qt.PenStyle.SolidLine
+        wide = 2 if few and not one.get("reference") else 1
+        curve = pg.PlotDataItem(
+            xs,
+            ys,
+            pen=pg.mkPen(colour, width=wide, style=style),
+            antialias=few,
+            connect="finite",
+        )
+        if self.shows_points(one, len(xs)):
+            size = 6 if len(xs) > 40 else 7
+            curve.setSymbol("o")
+            curve.setSymbolSize(size)
+            curve.setSymbolBrush(QColor(colour))
+            curve.setSymbolPen(pg.mkPen(self.theme.raised, width=1))
+        self.plot.addItem(curve)
+
+    def shows_points(self, one: dict[str, Any], count: int) -> bool:
+        if one.get("reference"):
+            return False
+        return count == 1 or (bool(self.result.get("markers", True)) and count <= MOST_MARKERS)
+
+    def _draw_spread(self, one: dict[str, Any], xs: Any, colour: str) -> None:
+        if one.get("low") is None or one.get("high") is None or len(xs) == 0:
+            return
+        low = self.coordinates(one["low"], self.canvas.y_axis)
+        high = self.coordinates(one["high"], self.canvas.y_axis)
+        good = np.isfinite(xs) & np.isfinite(low) & np.isfinite(high)
+        xs, low, high = xs[good], low[good], high[good]
+        if len(xs) <= MOST_WHISKERS:
+            span = float(xs.max() - xs.min()) if len(xs) > 1 else 1.0
+            middle = (low + high) / 2
+            self.plot.addItem(
+                pg.ErrorBarItem(
+                    x=xs,
+                    y=middle,
+                    top=high - middle,
+                    bottom=middle - low,
+                    beam=span * 0.012,
+                    pen=pg.mkPen(colour, width=1),
+                )
+            )
+            return
+        tint = QColor(colour)
+        tint.setAlphaF(0.18)
+        edges = [pg.PlotDataItem(xs, edge, pen=None) for edge in (low, high)]
+        self.plot.addItem(pg.FillBetweenItem(*edges, brush=tint))
+
+    def _draw_labels(self, one: dict[str, Any], xs: Any, ys: Any) -> None:
+        labels = one.get("labels") or []
+        if len(labels) > MOST_LABELS:
+            return
+        for label, x, y in zip(labels, xs, ys, strict=False):
+            if np.isfinite(x) and np.isfinite(y):
+                item = pg.TextItem(pick(label), color=self.theme.ink, anchor=(0.5, 1.25))
+                item.setFont(self.small_font())
+                self.plot.addItem(item, ignoreBounds=True)
+                item.setPos(x, y)
+
+    def hover_text(self, x: float, y: float) -> tuple[float, str] | None:
+        nearest: float | None = None
+        for _, _, xs, ys in self._points:
+            good = xs[np.isfinite(xs) & np.isfinite(ys)]
+            if good.size:
+                near = float(good[np.argmin(np.abs(good - x))])
+                nearest = near if nearest is None or abs(near - x) < abs(nearest - x) else nearest
+        if nearest is None:
+            return None
+        rows = []
+        for colour, name, xs, ys in self._points:
+            if not np.isfinite(xs).any():
+                continue
+            index = int(np.nanargmin(np.abs(xs - nearest)))
+            if abs(xs[index] - nearest) < 1e-9 * max(1.0, abs(nearest)) and np.isfinite(ys[index]):
+                rows.append(hover_row(colour, html.escape(name), self.canvas.y_axis.value_text(ys[index])))
+        title = f"{html.escape(pick(self.result['x']['title']))} {self.canvas.x_axis.value_text(nearest)}"
+        return nearest, hover_card(title, rows, self.theme.muted)
+
+    def to_csv(self) -> str:
+        x, y = self.result["x"], self.result["y"]
+        header = [
+            self.tr("series"),
+            with_unit_title(x["title"], x.get("unit") or ""),
+            with_unit_title(y["title"], y.get("unit") or ""),
+            "low",
+            "high",
+            "provenance",
+        ]
+        rows = []
+        for one in self.result["series"]:
+            source = one.get("provenance") or self.result["provenance"]
+            low, high = (one.get(side) for side in ("low", "high"))
+            for index in range(len(one["x"])):
+                bounds = ["" if side is None else side[index] for side in (low, high)]
+                rows.append([pick(one["name"]), one["x"][index], one["y"][index], *bounds, source])
+        return csv_text(header, rows)

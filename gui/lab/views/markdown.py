@@ -1,0 +1,77 @@
+"""Prose that the lab computed. Qt's own Markdown, without HTML and without any image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QEvent, QSize, Qt, QUrl
+from PySide6.QtGui import QFont, QTextDocument, QWheelEvent
+from PySide6.QtWidgets import QFrame, QTextBrowser, QVBoxLayout
+
+from gui.lab.views.view import View, csv_text, pick
+
+FEATURES = QTextDocument.MarkdownFeature(
+    QTextDocument.MarkdownFeature.MarkdownDialectGitHub.value
+    | QTextDocument.MarkdownFeature.MarkdownNoHTML.value
+)
+
+
+class Prose(QTextBrowser):
+    """As high as its text; links are told, not followed; nothing is loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setOpenLinks(False)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setStyleSheet("QTextBrowser { background: transparent; border: 0; padding: 0; min-height: 0 }")
+        self.document().setDocumentMargin(0)
+
+    def loadResource(self, kind: int, name: QUrl | str) -> Any:
+        return None
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+
+class MarkdownView(View):
+    shape = "wide"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prose = Prose()
+        self.prose.anchorClicked.connect(lambda url: self.link_activated.emit(url.toString()))
+        body = QVBoxLayout(self)
+        body.setContentsMargins(0, 0, 0, 0)
+        body.addWidget(self.prose)
+        policy = self.sizePolicy()
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+
+    def redraw(self) -> None:
+        document = self.prose.document()
+        font = QFont(self.font())
+        font.setPixelSize(13)
+        document.setDefaultFont(font)
+        document.setMarkdown(pick(self.result["body"]), FEATURES)
+        self.updateGeometry()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and self.result:
+            self.redraw()  # Qt colours links when it reads the text
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        document = self.prose.document().clone()
+        document.setTextWidth(width)
+        return round(document.size().height()) + 6
+
+    def sizeHint(self) -> QSize:
+        return QSize(360, self.heightForWidth(max(200, self.width())))
+
+    def to_csv(self) -> str:
+        return csv_text(["text"], [[pick(self.result["body"])]])

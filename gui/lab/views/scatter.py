@@ -1,0 +1,54 @@
+"""Points, with reference series as lines behind them: a roofline and what stands under it."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+
+from gui.lab.views.lines import LinesView
+from gui.lab.views.plot import hover_card, hover_row
+from gui.lab.views.view import pick
+
+
+class ScatterView(LinesView):
+    def _draw_curve(self, one: dict[str, Any], xs: Any, ys: Any, colour: str) -> None:
+        if one.get("reference"):
+            super()._draw_curve(one, xs, ys, colour)
+            return
+        good = np.isfinite(xs) & np.isfinite(ys)
+        points = pg.ScatterPlotItem(
+            xs[good],
+            ys[good],
+            size=9 if len(xs) <= 300 else 4,
+            brush=pg.mkBrush(colour),
+            pen=pg.mkPen(self.theme.raised, width=1) if len(xs) <= 300 else None,
+        )
+        self.plot.addItem(points)
+
+    def swatch(self, one: dict[str, Any]) -> str:
+        return "dash" if one.get("reference") else "point"
+
+    def hover_text(self, x: float, y: float) -> tuple[float, str] | None:
+        """The point nearest to the pointer on the screen."""
+        (x_low, x_high), (y_low, y_high) = self.plot.vb.viewRange()
+        best: tuple[float, str, str, int, Any, Any] | None = None
+        for (colour, name, xs, ys), one in zip(self._points, self.result["series"], strict=True):
+            if one.get("reference") or not len(xs):
+                continue
+            far = ((xs - x) / (x_high - x_low)) ** 2 + ((ys - y) / (y_high - y_low)) ** 2
+            if not np.isfinite(far).any():
+                continue
+            index = int(np.nanargmin(far))
+            if best is None or far[index] < best[0]:
+                best = (float(far[index]), colour, name, index, (xs, ys), one)
+        if best is None:
+            return None
+        _, colour, name, index, (xs, ys), one = best
+        labels = one.get("labels") or []
+        shown = f"{name} · {pick(labels[index])}" if index < len(labels) else name
+        title = f"{html.escape(pick(self.result['x']['title']))} {self.canvas.x_axis.value_text(xs[index])}"
+        row = hover_row(colour, html.escape(shown), self.canvas.y_axis.value_text(ys[index]))
+        return float(xs[index]), hover_card(title, [row], self.theme.muted)

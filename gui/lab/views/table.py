@@ -1,0 +1,193 @@
+"""Rows of figures: sortable by any column, numbers right-aligned with their units in the head."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView, QVBoxLayout
+
+from gui.lab.badge import provenance_word
+from gui.lab.help_button import wrapped
+from gui.lab.number_text import plain
+from gui.lab.views.view import View, csv_text, pick, with_unit_title
+
+if TYPE_CHECKING:
+    from gui.theme import Theme
+
+ROW = 28
+MOST_ROWS_SHOWN = 14
+Index = QModelIndex | QPersistentModelIndex
+
+
+class Rows(QAbstractTableModel):
+    """The result's rows in the order of the last sort. Sorting numbers puts "no figure" last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._result: dict[str, Any] = {"columns": [], "rows": []}
+        self._order: list[int] = []
+        self._theme: Theme | None = None
+
+    def show(self, result: dict[str, Any], theme: Theme) -> None:
+        self.beginResetModel()
+        self._result, self._theme = result, theme
+        self._order = list(range(len(result["rows"])))
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 Qt's own default
+        return 0 if parent.isValid() else len(self._order)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 Qt's own default
+        return 0 if parent.isValid() else len(self._result["columns"])
+
+    def cell(self, index: Index) -> Any:
+        return self._result["rows"][self._order[index.row()]][index.column()]
+
+    def text(self, index: Index) -> str:
+        cell = self.cell(index)
+        return pick(cell) if isinstance(cell, dict | str) else plain(cell)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        cell, theme = self.cell(index), self._theme
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self.text(index)
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            side = Qt.AlignmentFlag.AlignLeft if isinstance(cell, dict | str) else Qt.AlignmentFlag.AlignRight
+            return int(side | Qt.AlignmentFlag.AlignVCenter)
+        if role == Qt.ItemDataRole.ToolTipRole and isinstance(cell, dict | str):
+            return wrapped(pick(cell)) if len(pick(cell)) > 30 else None
+        highlighted = self._order[index.row()] == self._result.get("highlight")
+        if theme is not None and highlighted and role == Qt.ItemDataRole.BackgroundRole:
+            return QColor(theme.selection)
+        if highlighted and role == Qt.ItemDataRole.FontRole:
+            font = QFont()
+            font.setBold(True)
+            return font
+        return None
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        column = self._result["columns"][section]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return with_unit_title(column["title"], column.get("unit") or "")
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            side = Qt.AlignmentFlag.AlignRight if self._numeric(section) else Qt.AlignmentFlag.AlignLeft
+            return int(side | Qt.AlignmentFlag.AlignVCenter)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            parts = [pick(column["help"])] if column.get("help") else []
+            if column.get("provenance"):
+                parts.append(provenance_word(column["provenance"]))
+            return wrapped("\n".join(parts)) or None
+        if role == Qt.ItemDataRole.ForegroundRole and column.get("provenance") and self._theme is not None:
+            return QColor(getattr(self._theme, column["provenance"]))
+        return None
+
+    def _numeric(self, section: int) -> bool:
+        cells = [row[section] for row in self._result["rows"]]
+        return any(isinstance(cell, int | float) for cell in cells)
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        rows = self._result["rows"]
+        self.layoutAboutToBeChanged.emit()
+        if column < 0:
+            self._order = list(range(len(rows)))
+        else:
+            down = order == Qt.SortOrder.DescendingOrder
+            known = [i for i in range(len(rows)) if not _missing(rows[i][column])]
+            known.sort(key=lambda i: _sort_key(rows[i][column]), reverse=down)
+            self._order = known + [i for i in range(len(rows)) if _missing(rows[i][column])]
+        self.layoutChanged.emit()
+
+
+def _missing(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
+def _sort_key(cell: Any) -> tuple[int, float, str]:
+    if isinstance(cell, int | float):
+        return (0, float(cell), "")
+    return (1, 0.0, pick(cell))
+
+
+class Grid(QTableView):
+    """Copies its selection as tab-separated text, with the head."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.matches(QKeySequence.StandardKey.Copy):
+            QApplication.clipboard().setText(self.selected_text())
+        else:
+            super().keyPressEvent(event)
+
+    def selected_text(self) -> str:
+        chosen = sorted(self.selectionModel().selectedIndexes(), key=lambda i: (i.row(), i.column()))
+        rows: dict[int, list[str]] = {}
+        model = self.model()
+        assert isinstance(model, Rows)
+        for index in chosen:
+            rows.setdefault(index.row(), []).append(model.text(index).replace("\u2009", "").replace("−", "-"))
+        return "\n".join("\t".join(cells) for cells in rows.values())
+
+
+class TableView(View):
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Rows()
+        self.grid = Grid()
+        self.grid.setModel(self.model)
+        self.grid.setSortingEnabled(True)
+        self.grid.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        self.grid.horizontalHeader().setSortIndicatorClearable(True)
+        self.grid.horizontalHeader().setHighlightSections(False)
+        self.grid.horizontalHeader().setStretchLastSection(False)
+        self.grid.verticalHeader().hide()
+        self.grid.verticalHeader().setDefaultSectionSize(ROW)
+        self.grid.setShowGrid(False)
+        self.grid.setFrameShape(self.grid.Shape.NoFrame)
+        self.grid.setTabKeyNavigation(False)
+        self.grid.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.grid.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        body = QVBoxLayout(self)
+        body.setContentsMargins(0, 0, 0, 0)
+        body.addWidget(self.grid)
+
+    def redraw(self) -> None:
+        header = self.grid.horizontalHeader()
+        column, order = header.sortIndicatorSection(), header.sortIndicatorOrder()
+        self.model.show(self.result, self.theme)
+        if 0 <= column < len(self.result["columns"]):
+            self.model.sort(column, order)
+        self._size_columns()
+        self.grid.setAccessibleName(pick(self.result["title"]))
+        self.updateGeometry()
+
+    def _size_columns(self) -> None:
+        header = self.grid.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        header.setResizeContentsPrecision(200)
+        self.grid.resizeColumnsToContents()
+        wanted = [min(320, self.grid.columnWidth(i) + 10) for i in range(self.model.columnCount())]
+        spare = self.width() - sum(wanted) - 4
+        for index, width in enumerate(wanted):
+            share = max(0, spare) // max(1, len(wanted))
+            self.grid.setColumnWidth(index, width + share)
+
+    def resizeEvent(self, event: Any) -> None:
+        super().resizeEvent(event)
+        if self.result:
+            self._size_columns()
+
+    def sizeHint(self) -> QSize:
+        rows = min(MOST_ROWS_SHOWN, max(1, self.model.rowCount()))
+        scroll = self.grid.horizontalScrollBar()
+        extra = scroll.sizeHint().height() if scroll.maximum() > 0 else 0
+        return QSize(360, self.grid.horizontalHeader().sizeHint().height() + rows * ROW + 4 + extra)
+
+    def to_csv(self) -> str:
+        columns = self.result["columns"]
+        header = [with_unit_title(column["title"], column.get("unit") or "") for column in columns]
+        rows = (["" if cell is None else pick(cell) for cell in row] for row in self.result["rows"])
+        return csv_text(header, rows)

@@ -1,0 +1,107 @@
+"""What every view of a result can do: show one, take another theme or language, and give its figures away."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QRect, Signal
+from PySide6.QtGui import QPainter, QPixmap
+from PySide6.QtSvg import QSvgGenerator
+from PySide6.QtWidgets import QWidget
+
+from gui.language import language_switch
+from gui.theme import Theme, theme_switch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gui.lab.grid import Shape
+
+
+class View(QWidget):
+    """``show_result`` updates in place. A view draws with ``self.theme``, so that an export can draw in another."""
+
+    param_edited = Signal(str, object)  # parameter, value
+    link_activated = Signal(str)
+    shape: Shape = "normal"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.theme: Theme = theme_switch.current
+        self.result: dict[str, Any] = {}
+
+    def show_result(self, result: dict[str, Any]) -> None:
+        self.result = result
+        self.setAccessibleName(pick(result["title"]))
+        self.redraw()
+
+    def restyle(self, theme: Theme) -> None:
+        self.theme = theme
+        if self.result:
+            self.redraw()
+
+    def retranslate(self) -> None:
+        if self.result:
+            self.setAccessibleName(pick(self.result["title"]))
+            self.redraw()
+
+    def redraw(self) -> None:
+        raise NotImplementedError
+
+    def to_csv(self) -> str:
+        """The result's figures in full precision, a header line first."""
+        raise NotImplementedError
+
+    def to_svg(self) -> bytes:
+        return render_svg(self, pick(self.result["title"]))
+
+    def to_png(self, scale: float = 2.0) -> bytes:
+        return render_png(self, scale)
+
+
+def render_svg(widget: QWidget, title: str) -> bytes:
+    """``widget`` as it is drawn now. pyqtgraph's own SVG exporter fails; Qt's generator does not."""
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    generator = QSvgGenerator()
+    generator.setOutputDevice(buffer)
+    generator.setSize(widget.size())
+    generator.setViewBox(QRect(0, 0, widget.width(), widget.height()))
+    generator.setResolution(96)
+    generator.setTitle(title)
+    painter = QPainter(generator)
+    widget.render(painter)
+    painter.end()
+    return bytes(buffer.data().data())
+
+
+def render_png(widget: QWidget, scale: float) -> bytes:
+    pixmap = QPixmap(widget.size() * scale)
+    pixmap.setDevicePixelRatio(scale)
+    pixmap.fill(theme_switch.current.raised)
+    widget.render(pixmap)
+    data = QByteArray()
+    buffer = QBuffer(data)
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    pixmap.save(buffer, "PNG")
+    return bytes(data.data())
+
+
+def pick(text: Any) -> str:
+    """The current language's side of a bilingual text; other values as they are."""
+    return language_switch.pick(text) if isinstance(text, dict) else str(text)
+
+
+def with_unit_title(title: Any, unit: str) -> str:
+    """``Latency (ms)``: an axis or column title with its unit."""
+    return f"{pick(title)} ({unit})" if unit else pick(title)
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return out.getvalue()
