@@ -54,3 +54,13 @@ def predicted_sqnr_db(x: Tensor, quantized: Quantized) -> float:
         return math.inf
     noise = ROUNDING_NOISE[quantized.config.rounding]
     return uniform_sqnr_db(quantized.config.bits, half_range / rms, steps) - 10 * math.log10(noise)
+
+
+def float_sqnr_db(mantissa_bits: int) -> float:
+    """SQNR of rounding to a floating-point format, in theory: ``6.02 mantissa_bits + 14.1`` dB.
+
+    The step of a value ``s 2**e``, ``1 <= s < 2``, is ``2**(e - mantissa_bits)``, so noise over signal is
+    ``4**-mantissa_bits / (12 mean(s**2))``; with magnitudes spread evenly over the logarithm, mean(s**2) is
+    ``3 / (2 ln 2)``. Holds for any scale of the values, as long as none is subnormal or out of range.
+    """
+    return 10 * math.log10(12 * 4**mantissa_bits * 3 / (2 * math.log(2)))
