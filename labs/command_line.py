@@ -157,8 +157,8 @@ def _run(catalog: registry.Catalog, options: argparse.Namespace, rest: list[str]
         for result in execute(lab, params, ctx):
             results[result.id] = result
     finally:
+        _clear_progress()
         if not options.json:
-            _clear_progress()
             for result in results.values():
                 _print(stdout, render(result, options.language))
     seconds = time.perf_counter() - start

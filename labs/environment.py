@@ -57,7 +57,7 @@ def _device() -> dict[str, Any]:
 
 
 def _may_have_gpu() -> bool:
-    return sys.platform != "linux" or any(node.exists() for node in _GPU_NODES)
+    return sys.platform == "win32" or any(node.exists() for node in _GPU_NODES)
 
 
 def _driver() -> str | None:

@@ -37,9 +37,9 @@ def reserve(size_bytes: int, what: Text, device: str = "cpu", lower: Text | None
     hint = lower or _ANYTHING_SMALLER
     raise LabError(
         Text(
-            zh=f"内存不足：{what.zh}需要 {_size(size_bytes)}，可用 {_size(usable)}（{device}）。{hint.zh}",
-            en=f"Not enough memory: {what.en} needs {_size(size_bytes)}, {_size(usable)} can be used "
-            f"({device}). {hint.en}",
+            zh=f"内存不足：{what.zh}需要 {_size(size_bytes)}，可用 {_size(usable)}（{device}）。{hint.zh}。",
+            en=f"Not enough memory for {what.en}: {_size(size_bytes)} needed, {_size(usable)} free "
+            f"({device}). {hint.en}.",
         )
     )
 

@@ -103,9 +103,9 @@ def test_the_refusal_says_needed_free_and_what_to_lower(machine: Path) -> None:
             lower=Text(zh="请减少词元数", en="Use fewer tokens"),
         )
     assert refusal.value.text == Text(
-        zh="内存不足：注意力分数需要 3.0 GiB，可用 512.0 MiB（cpu）。请减少词元数",
-        en="Not enough memory: the attention scores needs 3.0 GiB, 512.0 MiB can be used (cpu). "
-        "Use fewer tokens",
+        zh="内存不足：注意力分数需要 3.0 GiB，可用 512.0 MiB（cpu）。请减少词元数。",
+        en="Not enough memory for the attention scores: 3.0 GiB needed, 512.0 MiB free (cpu). "
+        "Use fewer tokens.",
     )
 
 
