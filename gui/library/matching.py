@@ -6,6 +6,7 @@ letters or digits matches at the beginning of a word; a run of Chinese character
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
@@ -16,9 +17,21 @@ MAX_TERMS = 12
 MAX_TERM_LENGTH = 64
 MAX_OCCURRENCES = 24
 
-_CJK = "々〇\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_CHINESE = re.compile(f"[{_CJK}]")
-_RUN = re.compile(rf"([{_CJK}]+)|[^\W_{_CJK}]+")
+_CHINESE = (
+    ("々", "〇"),
+    ("\u3040", "\u30ff"),
+    ("\u3400", "\u4dbf"),
+    ("\u4e00", "\u9fff"),
+    ("\uf900", "\ufaff"),
+    ("\U00020000", "\U0003ffff"),
+)
+
+
+@functools.cache
+def _run() -> re.Pattern[str]:
+    # At first use, for the app to start without: sets beyond 16 bits take milliseconds to compile.
+    chinese = "".join(f"{first}-{last}" for first, last in _CHINESE)
+    return re.compile(rf"([{chinese}]+)|[^\W_{chinese}]+")
 
 
 def _folding_table() -> dict[int, str]:
@@ -45,7 +58,7 @@ def fold(text: str) -> str:
 
 def runs(text: str) -> list[tuple[str, bool]]:
     """The folded text cut into words and runs of Chinese characters, and whether each is Chinese."""
-    return [(match[0], match[1] is not None) for match in _RUN.finditer(fold(text))]
+    return [(match[0], match[1] is not None) for match in _run().finditer(fold(text))]
 
 
 def terms(query: str) -> list[str]:
@@ -57,7 +70,8 @@ def terms(query: str) -> list[str]:
 
 def is_chinese(term: str) -> bool:
     """Whether the term begins with a Chinese character; those of ``terms`` are never mixed."""
-    return _CHINESE.match(term) is not None
+    head = term[0]
+    return head >= "々" and any(first <= head <= last for first, last in _CHINESE)
 
 
 def occurrences(folded: str, term: str) -> list[Range]:
