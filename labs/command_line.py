@@ -192,9 +192,14 @@ def _progress_sink(language: Language) -> Any:
     if not sys.stderr.isatty():
         return None
 
+    shown = ""
+
     def show(fraction: float | None, text: Text) -> None:
-        share = "" if fraction is None else f"{fraction:4.0%} "
-        print(f"\r\x1b[K{share}{_say(text, language)}", end="", file=sys.stderr, flush=True)
+        nonlocal shown
+        line = ("" if fraction is None else f"{fraction:4.0%} ") + _say(text, language)
+        if line != shown:
+            shown = line
+            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
     return show
 

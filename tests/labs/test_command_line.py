@@ -208,6 +208,20 @@ def test_output_for_people(fake_catalog: Path) -> None:
     assert "\r" not in done.stderr  # no progress where nobody watches
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_progress_on_a_terminal_is_wiped_before_the_results(fake_catalog: Path) -> None:
+    import pty
+
+    reader, terminal = pty.openpty()
+    command = [sys.executable, "-m", "labs", "run", "model/good", "--catalog", str(fake_catalog)]
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=terminal, check=True)
+    os.close(terminal)
+    written = os.read(reader, 10_000)
+    os.close(reader)
+    assert written == b"\r\x1b[K 50% half\r\x1b[K"
+
+
 def test_help_goes_to_stdout() -> None:
     done = shell("--help")
     assert done.returncode == 0 and "describe" in done.stdout
