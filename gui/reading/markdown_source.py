@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     DepthOf = Callable[[str], float]
 
-_FENCE = re.compile(
+FENCE = re.compile(
     r"^(?P<indent> *)(?P<fence>`{3,}|~{3,}) *(?P<language>[\w+#-]*)[^\n]*\n"
     r"(?P<code>.*?)^(?P=indent)(?P=fence) *$",
     re.MULTILINE | re.DOTALL,
@@ -57,7 +57,7 @@ class SourceBlocks(Preprocessor):
 
     def run(self, lines: list[str]) -> list[str]:
         text = "\n".join(lines)
-        text = _FENCE.sub(self._stash_code, text)
+        text = FENCE.sub(self._stash_code, text)
         text = _DISPLAY.sub(self._stash_display, text)
         text = _INLINE.sub(self._tokenise, text)
         return text.split("\n")
