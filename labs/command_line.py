@@ -21,7 +21,7 @@ from labs.model_bounds import model_bounds
 from labs.plain_text import render
 from labs.runner import execute
 from labs.schema import describe, values
-from labs.spec import Lab, LabError, LabParams, UsageError, fields_of, parse_params
+from labs.spec import BOOLEANS, Lab, LabError, LabParams, UsageError, fields_of, parse_params
 from labs.streams import claim_stdout
 from labs.text import same
 
@@ -172,18 +172,20 @@ def _params(lab: Lab, preset: str, rest: list[str]) -> LabParams:
     """The preset's values, overridden by the lab's own parameters: what the common options left over."""
     given = values(lab.preset(preset))
     kinds = {name: kind for name, (kind, _) in fields_of(lab.params).items()}
-    tokens = iter(rest)
-    for token in tokens:
+    waiting = list(rest)
+    while waiting:
+        token = waiting.pop(0)
         if not token.startswith("--"):
             raise UsageError(same(f"what is {token!r}? Parameters are given as --name value"))
         option, equals, value = token[2:].partition("=")
         name = option.replace("-", "_")
-        if not equals:
+        if not equals and kinds.get(name) is bool and not (waiting and waiting[0].lower() in BOOLEANS):
+            value = "true"
+        elif not equals:
             # argparse would take -1e-3 for an option; here whatever follows a name is its value.
-            following = next(tokens, None) if kinds.get(name) is not bool else "true"
-            if following is None:
+            if not waiting:
                 raise UsageError(same(f"--{option} needs a value"))
-            value = following
+            value = waiting.pop(0)
         given[name] = value
     return parse_params(lab.params, given)
 

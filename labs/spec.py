@@ -195,18 +195,15 @@ def unknown_name(what_en: str, what_zh: str, given: str, known: list[str]) -> Us
     return UsageError(Text(zh=f"{zh}可用：{listed}", en=f"{en} Known: {listed}"))
 
 
-_WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+# How a link or a command line writes a boolean.
+BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def _converted(kind: Any, value: Any) -> Any:
     """``value`` as ``kind`` where that loses nothing, else unchanged: ``_check`` refuses it with a reason."""
     try:
-        if (
-            kind is bool
-            and isinstance(value, str)
-            and value.lower() in ("true", "false", "1", "0", "yes", "no")
-        ):
-            return value.lower() in ("true", "1", "yes")
+        if kind is bool and isinstance(value, str):
+            return BOOLEANS.get(value.lower(), value)
         if kind is int and isinstance(value, str):
             return int(value)
         if kind is int and isinstance(value, float) and value == int(value):

@@ -108,6 +108,8 @@ def test_stray_prints_stay_out_of_the_json(fake_catalog: Path) -> None:
         (["--sweep"], {"sweep": True}),
         (["--sweep", "--bits", "3"], {"sweep": True, "bits": 3}),
         (["--sweep=no"], {"sweep": False}),
+        (["--sweep", "false", "--bits", "3"], {"sweep": False, "bits": 3}),
+        (["--bits", "3", "--sweep", "True"], {"sweep": True, "bits": 3}),
         (["--preset", "wide"], {"bits": 8}),
         (["--preset", "wide", "--value", "2"], {"bits": 8, "value": 2.0}),
         (["--preset", "smoke"], {"bits": 3}),
