@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QMimeData, Qt, Signal
@@ -183,7 +184,7 @@ class NoteBrowser(QTextBrowser):
     def _fit(self) -> None:
         """Centre a column of at most the measure; objects learn its width before they are laid out."""
         free = self.width() - self.verticalScrollBar().sizeHint().width()
-        side = max(0, round((free - MEASURE_PX * self.zoom) / 2) - MARGIN_PX)
+        side = max(0, math.ceil((free - MEASURE_PX * self.zoom) / 2) - MARGIN_PX)
         self.objects.drawing.column = float(max(80, free - 2 * (side + MARGIN_PX)))
         margins = self.viewportMargins()
         if (margins.left(), margins.right()) != (side, side):

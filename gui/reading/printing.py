@@ -36,6 +36,8 @@ def print_pdf(
     path: Path, html: str, title: str, drawing: Drawing, formulas: FormulaStore, figures: FigureStore
 ) -> int:
     """Write ``html`` to ``path``, return the number of pages; raises OSError if it cannot be written."""
+    # Qt only says that it failed; Python says why.
+    path.open("wb").close()
     writer = QPdfWriter(str(path))
     writer.setPageSize(QPageSize(QPageSize.PageSizeId.A4))
     writer.setPageMargins(QMarginsF(18, 16, 18, 14), QPageLayout.Unit.Millimeter)
