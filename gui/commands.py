@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication
+from PySide6.QtCore import QCoreApplication
 from PySide6.QtGui import QAction, QKeySequence
 
 if TYPE_CHECKING:
@@ -24,6 +24,11 @@ class Command:
     shortcut: str = ""
     checkable: bool = False
     separator_before: bool = False
+
+
+def QT_TRANSLATE_NOOP(context: str, source: str) -> str:
+    """Marks a string for translation. Qt's own function of this name is typed to return an object."""
+    return source
 
 
 def _title(source: str) -> str:

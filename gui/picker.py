@@ -78,10 +78,10 @@ class _RowDelegate(QStyledItemDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         item: PickerItem = index.data(Qt.ItemDataRole.UserRole)
         theme = theme_switch.current
-        rect: QRect = option.rect  # type: ignore[attr-defined]
+        rect: QRect = option.rect
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if option.state & QStyle.StateFlag.State_Selected:  # type: ignore[attr-defined]
+        if option.state & QStyle.StateFlag.State_Selected:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(theme.selection))
             painter.drawRoundedRect(rect.adjusted(4, 1, -4, -1), 6, 6)
@@ -113,7 +113,7 @@ def _draw_line(painter: QPainter, rect: QRect, text: str, ranges: Ranges, colour
             mark = QTextCharFormat()
             mark.setBackground(QColor(theme.mark))
             mark.setForeground(QColor(theme.ink))
-            span.start, span.length, span.format = start, min(end, len(elided)) - start, mark  # type: ignore[attr-defined]
+            span.start, span.length, span.format = start, min(end, len(elided)) - start, mark
             formats.append(span)
     layout.setFormats(formats)
     layout.beginLayout()
@@ -177,7 +177,7 @@ class Picker(QFrame):
         self.line.setFocus()
 
     def _place(self) -> None:
-        area = self.parentWidget().rect()
+        area = self.window().rect()
         width = min(680, area.width() - 80)
         height = min(520, area.height() - 140)
         self.setGeometry((area.width() - width) // 2, 70, width, height)

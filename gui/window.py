@@ -140,7 +140,7 @@ class MainWindow(QMainWindow):
             "note.zoom_in": lambda: self.note.zoom_in(),
             "note.zoom_out": lambda: self.note.zoom_out(),
             "note.zoom_reset": lambda: self.note.zoom_reset(),
-            "lab.run": lambda: self._with_lab("run"),
+            "lab.run": lambda: self._with_lab("run_exact"),
             "lab.stop": lambda: self._with_lab("stop"),
             "lab.reset": lambda: self._with_lab("reset"),
             "lab.link": lambda: self._with_lab("copy_link"),
@@ -190,7 +190,7 @@ class MainWindow(QMainWindow):
         assert section is not None, "a question is always in a section"
         siblings = [other for other in outline.questions if outline.section_of(other.id) is section]
         written = [other for other in siblings if other.id in self.library.notes and other is not node]
-        crumbs = []
+        crumbs: list[Node] = []
         above = node.parent
         while above is not None:
             crumbs.insert(0, above)
@@ -281,9 +281,16 @@ class MainWindow(QMainWindow):
             self._pending_lab = link
             self.client.describe()
             return
+        from gui.lab.link import parse_link
+
+        lab_id, values = parse_link(link)
         panel = self._lab_panel()
         self._show_lab(True)
-        panel.open_link(link, self.labs.labs, self.labs.broken)
+        description = self.labs.labs.get(lab_id)
+        if description is not None:
+            panel.open(dict(description), values)
+        else:
+            panel.open_broken(self.labs.broken_entry(lab_id))
         self._update_commands()
         self.lab_shown.emit(link)
 
@@ -293,9 +300,7 @@ class MainWindow(QMainWindow):
             from gui.lab.panel import LabPanel
 
             self.lab = LabPanel(self.client, self.library.runs)
-            self.lab.setMinimumWidth(380)
             self.lab.link_activated.connect(self.open_link)
-            self.lab.close_requested.connect(lambda: self._show_lab(False))
             self.splitter.addWidget(self.lab)
             sizes = self.splitter.sizes()
             room = sum(sizes) - sizes[0]
@@ -343,7 +348,7 @@ class MainWindow(QMainWindow):
     def use_model(self, path: Path | None) -> None:
         """Measure another model from now on; None is the one that InferLab ships with."""
         self.library.study.set("model", str(path) if path else None)
-        self.client.set_model(path)
+        self.client.use_model(path)
         self.client.describe()
 
     # --- pickers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,10 +14,18 @@ Description = Mapping[str, Any]
 class LabIndex:
     """Descriptions by id, and what failed to load (``file``, ``traceback``)."""
 
-    def __init__(self, outline: Outline, labs: list[Description], broken: list[Mapping[str, str]]) -> None:
+    def __init__(self, outline: Outline, labs: Sequence[Description], broken: Sequence[Mapping[str, str]]) -> None:
         self._outline = outline
         self.labs = {lab["id"]: lab for lab in labs}
         self.broken = broken
+
+    def broken_entry(self, lab_id: str) -> dict[str, str]:
+        """Why a lab that was asked for is not among ``labs``."""
+        for entry in self.broken:
+            if lab_id in (entry["file"], entry.get("id")):
+                return dict(entry)
+        known = ", ".join(self.labs)
+        return {"file": lab_id, "traceback": f"There is no lab {lab_id!r}. Known labs: {known}"}
 
     def questions(self) -> set[str]:
         """Ids of the questions that have a lab."""

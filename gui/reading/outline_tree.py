@@ -130,8 +130,8 @@ class _NodeDelegate(QStyledItemDelegate):
         node: Node = index.data(NODE_ROLE)
         marks: NodeMarks = index.data(MARKS_ROLE)
         theme = theme_switch.current
-        rect: QRect = option.rect  # type: ignore[attr-defined]
-        state = option.state  # type: ignore[attr-defined]
+        rect: QRect = option.rect
+        state = option.state
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if state & (QStyle.StateFlag.State_Selected | QStyle.StateFlag.State_MouseOver):
