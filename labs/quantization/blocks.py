@@ -28,7 +28,7 @@ def blocks(matrix: Tensor, config: QuantizerConfig) -> list[Tensor]:
     whole = columns - columns % config.group_size
     views = []
     if whole:
-        views.append(matrix[:, :whole].unflatten(1, (-1, config.group_size)))
+        views.append(torch.unflatten(matrix[:, :whole], 1, (-1, config.group_size)))
     if whole < columns:
         views.append(matrix[:, None, whole:])
     return views

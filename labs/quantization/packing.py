@@ -22,7 +22,7 @@ def pack(codes: Tensor, bits: int) -> Tensor:
     # Eight codes are always `bits` whole bytes, so a word of 8 * bits <= 64 bits holds them.
     padded = torch.nn.functional.pad(flat, (0, -flat.numel() % 8)).view(-1, 8)
     word = (padded << (torch.arange(8) * bits)).sum(dim=1)
-    packed = (word[:, None] >> (torch.arange(bits) * 8)) & 0xFF
+    packed: Tensor = (word[:, None] >> (torch.arange(bits) * 8)) & 0xFF
     return packed.to(torch.uint8).view(-1)[: packed_bytes(flat.numel(), bits)]
 
 
@@ -30,7 +30,7 @@ def unpack(packed: Tensor, bits: int, count: int) -> Tensor:
     """The first ``count`` codes of ``pack``'s result, as a flat uint8 tensor."""
     padded = torch.nn.functional.pad(packed.to(torch.int64), (0, -packed.numel() % bits)).view(-1, bits)
     word = (padded << (torch.arange(bits) * 8)).sum(dim=1)
-    codes = (word[:, None] >> (torch.arange(8) * bits)) & (2**bits - 1)
+    codes: Tensor = (word[:, None] >> (torch.arange(8) * bits)) & (2**bits - 1)
     return codes.to(torch.uint8).view(-1)[:count]
 
 

@@ -42,7 +42,7 @@ SCALES = {
 }
 
 
-class Params(LabParams):
+class Params(LabParams, frozen=True):
     """Which activation of the model is looked at, over how many tokens, and how finely it is quantised."""
 
     layer: Layer = 11
@@ -108,7 +108,7 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
     peak = find_peak(x)
     yield from peak_metrics(params, peak)
     yield activation_map(params, x)
-    damages = {name: damage(x, params.bits, name) for name in GRANULARITIES}
+    damages: dict[str, Damage] = {name: damage(x, params.bits, name) for name in GRANULARITIES}
     yield sqnr_metric(damages["tensor"])
     yield channel_profile(params, whole, peak)
     if not ctx.preview:
@@ -120,7 +120,7 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
     for name in GRANULARITIES:
         yield error_map(params, name, damages[name])
     other = whole[1 - first :].contiguous()
-    others = {name: damage(other, params.bits, name) for name in GRANULARITIES}
+    others: dict[str, Damage] = {name: damage(other, params.bits, name) for name in GRANULARITIES}
     both = (others, damages) if first else (damages, others)
     yield sqnr_bars(*both)
     yield zero_bars(*both)

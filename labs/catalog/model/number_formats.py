@@ -1,5 +1,6 @@
 """Eleven ways to store a number: its bits, the values in reach, and the error on a real layer."""
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Annotated
@@ -36,7 +37,7 @@ MEASURED, ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
 NAMES = list(FORMATS)
 
 
-class Params(LabParams):
+class Params(LabParams, frozen=True):
     """A value to store, a format to look at closely, and a matrix of the model to try all formats on."""
 
     value: Annotated[
@@ -337,7 +338,7 @@ def layer_errors(params: Params, ctx: Context) -> Iterator[Result]:
     for index, name in enumerate(NAMES):
         ctx.progress(index / len(NAMES), same(FORMATS[name].title))
         key = ("format error", params.layer, params.module, params.target, name)
-        found[name] = ctx.memo(key, lambda name=name: format_error(x, name, bins))
+        found[name] = ctx.memo(key, functools.partial(format_error, x, name, bins))
     chosen = found[params.format]
     yield Metric(
         id="sqnr",

@@ -11,7 +11,7 @@ from labs.spec import Field, Lab, LabParams, Prediction, Preset
 from labs.text import Text, same
 
 
-class Params(LabParams):
+class Params(LabParams, frozen=True):
     """The quantiser, the matrix that is looked at, and how much of the model is measured."""
 
     target: Target = "weight"
