@@ -302,10 +302,15 @@ class MainWindow(QMainWindow):
             self.lab = LabPanel(self.client, self.library.runs)
             self.lab.link_activated.connect(self.open_link)
             self.splitter.addWidget(self.lab)
-            sizes = self.splitter.sizes()
-            room = sum(sizes) - sizes[0]
-            self.splitter.setSizes([sizes[0], room * 42 // 100, room * 58 // 100])
+            self._share_width()
         return self.lab
+
+    def _share_width(self) -> None:
+        """Make room for a lab: a slimmer outline, and more for the lab than for the note."""
+        width = self.splitter.width()
+        outline = min(self.splitter.sizes()[0], max(250, width // 6))
+        lab = (width - outline) * 60 // 100
+        self.splitter.setSizes([outline, width - outline - lab, lab])
 
     def open_link(self, link: str) -> None:
         """A ``lab:`` or ``note:`` link from anywhere, or an outline id."""

@@ -182,6 +182,8 @@ class OutlineTree(QWidget):
         self.view.setIndentation(14)
         self.view.setVerticalScrollMode(QTreeView.ScrollMode.ScrollPerPixel)
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        # Always there, so that it cannot come and go with the width that titles wrap to.
+        self.view.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.view.setMouseTracking(True)
         self._delegate = _NodeDelegate(self.view)
         self.view.setItemDelegate(self._delegate)

@@ -1,0 +1,34 @@
+"""Windows for tests: the real content, the user's data in a folder of the test's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gui.app import Options, make_window
+from gui.language import language_switch
+from gui.theme import LIGHT, theme_switch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytestqt.qtbot import QtBot
+
+    from gui.window import MainWindow
+
+
+@pytest.fixture
+def window(qtbot: QtBot, tmp_path: Path) -> Iterator[MainWindow]:
+    """The main window, shown, English and light, with a worker that has described its labs."""
+    made, database = make_window(Options(data=tmp_path, theme="light", language="en"))
+    with qtbot.waitSignal(made.client.labs, timeout=30_000):
+        made.resize(1280, 800)
+        made.show()
+    yield made
+    made.close()
+    made.deleteLater()
+    database.close()
+    theme_switch.apply(LIGHT)
+    language_switch.apply("en")

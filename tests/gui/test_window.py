@@ -1,0 +1,228 @@
+"""The window driven as a person drives it: outline, search, places, panes, theme, language, a lab beside a note."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QInputMethodEvent
+from PySide6.QtWidgets import QApplication
+
+from gui.app import Options, make_window
+from gui.commands import COMMANDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytestqt.qtbot import QtBot
+
+    from gui.window import MainWindow
+
+NOTE = "1.2.1-07"
+LAB = "model/quantization_granularity"
+# A run of one layer only: the model's perplexity is not needed to see that the window shows results.
+QUICK = f"lab:{LAB}?perplexity=false"
+
+
+def compose(widget: object, text: str) -> None:
+    """Type Chinese as an input method does: QTest.keyClicks aborts the process on it."""
+    event = QInputMethodEvent()
+    event.setCommitString(text)
+    QApplication.sendEvent(widget, event)  # type: ignore[arg-type]
+
+
+def shown_questions(window: MainWindow) -> set[str]:
+    """Ids of the questions that the filter leaves in the tree."""
+    view, model = window.tree.view, window.tree.model
+    return {
+        node.id
+        for node in model.outline.questions
+        if not view.isRowHidden(model.index_of(node).row(), model.index_of(node).parent())
+    }
+
+
+def test_the_tree_holds_the_whole_outline(window: MainWindow) -> None:
+    model = window.tree.model
+    assert model.rowCount() == 5
+    assert len(model.outline.questions) == 518
+
+
+@pytest.mark.parametrize(("text", "language"), [("分组量化", "zh"), ("group quantisation", "en")])
+def test_the_filter_narrows_the_tree_in_either_language(window: MainWindow, text: str, language: str) -> None:
+    window.set_language(language)
+    compose(window.tree.filter, text)
+    assert NOTE in shown_questions(window)
+    assert len(shown_questions(window)) < 20
+    window.tree.filter.clear()
+    assert len(shown_questions(window)) == 518
+
+
+def test_clearing_the_filter_gives_the_tree_back_as_it_was(window: MainWindow) -> None:
+    before = window.tree._expanded()
+    compose(window.tree.filter, "量化")
+    assert window.tree._expanded() != before
+    window.tree.filter.clear()
+    assert window.tree._expanded() == before
+
+
+def test_the_keyboard_walks_from_the_filter_into_the_tree(qtbot: QtBot, window: MainWindow) -> None:
+    compose(window.tree.filter, "FlashAttention")
+    qtbot.keyClick(window.tree.filter, Qt.Key.Key_Down)
+    first = window.current_node()
+    assert first is not None and first.kind == "question"
+    qtbot.keyClick(window.tree.view, Qt.Key.Key_Down)
+    assert window.current_node() is not first
+
+
+def test_search_finds_two_character_chinese_and_opens_the_note(qtbot: QtBot, window: MainWindow) -> None:
+    window.commands["go.search"].trigger()
+    compose(window.picker.line, "粒度")
+    ids = [item.key[1] for item in window.picker.items()]
+    assert NOTE in ids
+    while window.picker.items()[window.picker.list.currentIndex().row()].key[1] != NOTE:
+        qtbot.keyClick(window.picker.line, Qt.Key.Key_Down)
+    qtbot.keyClick(window.picker.line, Qt.Key.Key_Return)
+    assert window.current_node() is window.library.outline.nodes[NOTE]
+    assert not window.picker.isVisible()
+
+
+def test_search_that_finds_nothing_says_so(window: MainWindow) -> None:
+    window.search()
+    compose(window.picker.line, "zzzzqqqq")
+    assert window.picker.items() == []
+    assert window.picker.empty.isVisibleTo(window.picker)
+    assert window.picker.empty.text()
+
+
+def test_back_and_forward(window: MainWindow) -> None:
+    for node_id in ("1.2.1-01", "1.2.1-02", "1.2.1"):
+        window.open_node(node_id)
+    window.commands["go.back"].trigger()
+    assert window.current_node() is window.library.outline.nodes["1.2.1-02"]
+    window.commands["go.back"].trigger()
+    window.commands["go.forward"].trigger()
+    assert window.tree.current_id() == "1.2.1-02"
+
+
+def test_next_question_crosses_sections(window: MainWindow) -> None:
+    window.open_node("1.2.1-09")
+    window.commands["go.next"].trigger()
+    assert window.tree.current_id() == "1.2.2-01"
+
+
+def test_marked_as_read_is_kept(window: MainWindow) -> None:
+    window.open_node(NOTE)
+    window.commands["note.read"].trigger()
+    assert NOTE in window.marks.read
+    assert NOTE in window.library.study.read_marks()
+    assert window.commands["note.read"].isChecked()
+    window.commands["note.read"].trigger()
+    assert NOTE not in window.library.study.read_marks()
+
+
+def test_the_last_place_is_restored(qapp: object, tmp_path: Path) -> None:
+    for expected, leave_at in (("1.2.1-01", "2.1.1-02"), ("2.1.1-02", "3.1.1")):
+        window, database = make_window(Options(data=tmp_path, language="en"))
+        assert window.tree.current_id() == expected
+        window.open_node(leave_at)
+        window.close()
+        window.deleteLater()
+        database.close()
+
+
+def test_a_question_without_a_note_says_so_and_offers_its_section(window: MainWindow) -> None:
+    window.open_node("1.2.2-05")
+    text = window.note.browser.toPlainText()
+    assert "not written yet" in text
+
+
+@pytest.mark.parametrize("dark", [True, False])
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_theme_and_language_switch_at_run_time(window: MainWindow, dark: bool, language: str) -> None:
+    window.open_node(NOTE)
+    window.set_dark(dark)
+    window.set_language(language)
+    node = window.library.outline.nodes[NOTE]
+    assert node.title(language)[:12] in window.note.browser.toPlainText()
+    image = window.grab().toImage()
+    background = image.pixelColor(image.width() // 2, image.height() - 3)
+    assert (background.lightness() < 128) == dark
+
+
+def test_chinese_names_every_command(window: MainWindow) -> None:
+    window.set_language("zh")
+    english = {command.id: command.title for command in COMMANDS}
+    untranslated = [name for name, title in english.items() if window.commands[name].text() == title]
+    assert untranslated == []
+
+
+def test_the_command_palette_lists_and_runs_commands(qtbot: QtBot, window: MainWindow) -> None:
+    window.commands["help.commands"].trigger()
+    compose(window.picker.line, "dark")
+    qtbot.keyClick(window.picker.line, Qt.Key.Key_Return)
+    assert window.library.study.get("theme") == "dark"
+
+
+def test_something_stays_when_panes_are_hidden(window: MainWindow) -> None:
+    window.commands["view.outline"].trigger()
+    window.commands["view.note"].trigger()
+    assert window.tree.isHidden()
+    assert not window.reader.isHidden()
+
+
+def test_overview_lists_questions_and_labs(window: MainWindow) -> None:
+    window.open_node("1.2.1")
+    assert window.reader.currentWidget() is window.overview
+    asked: list[str] = []
+    window.overview.lab_requested.disconnect()
+    window.overview.lab_requested.connect(asked.append)
+    from gui.reading.overview import _Row
+
+    rows = window.overview.widget().findChildren(_Row)
+    assert len(rows) == 9 + len(window.labs.under(window.library.outline.nodes["1.2.1"]))
+    rows[0].click()
+    assert asked and asked[0].startswith("lab:model/")
+
+
+def test_an_unknown_lab_says_what_is_known(window: MainWindow) -> None:
+    window.open_lab("lab:model/no_such_lab")
+    assert window.lab is not None
+    assert "quantization_granularity" in window.labs.broken_entry("model/no_such_lab")["traceback"]
+
+
+@pytest.mark.model
+def test_a_lab_link_in_a_note_runs_and_shows_results(qtbot: QtBot, window: MainWindow) -> None:
+    window.open_node(NOTE)
+    with qtbot.waitSignal(window.client.finished, timeout=60_000) as ended:
+        window.note.lab_requested.emit(QUICK + "&bits=3")
+    assert ended.args[1] == "done"
+    assert window.lab is not None
+    assert window.lab.form.values()["bits"] == 3
+    assert window.lab.deep_link() == "lab:model/quantization_granularity?bits=3&perplexity=false"
+    assert window.library.runs.listed(LAB)[0].params["bits"] == 3
+
+
+@pytest.mark.model
+def test_the_worker_killed_in_a_run_leaves_the_window_and_the_next_run_works(
+    qtbot: QtBot, window: MainWindow
+) -> None:
+    import os
+    import signal
+
+    with qtbot.waitSignal(window.client.started, timeout=60_000):
+        window.open_lab(f"lab:{LAB}")
+    with qtbot.waitSignal(window.client.crashed, timeout=10_000):
+        os.kill(window.client.process_id, signal.SIGKILL)
+    with qtbot.waitSignal(window.client.finished, timeout=60_000) as ended:
+        window.open_lab(QUICK)
+    assert ended.args[1] == "done"
+
+
+@pytest.mark.model
+def test_stop_ends_a_run_soon(qtbot: QtBot, window: MainWindow) -> None:
+    with qtbot.waitSignal(window.client.result, timeout=60_000):
+        window.open_lab(f"lab:{LAB}?sweep=true&windows=8")
+    with qtbot.waitSignal(window.client.finished, timeout=20_000) as ended:
+        window.commands["lab.stop"].trigger()
+    assert ended.args[1] in ("stopped", "killed")
