@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Around the text on all sides.
 MARGIN_PX = 24
+NARROW_PX = 540
 # More hits than anyone steps through; a single letter in a long note would cost a second.
 MOST_HITS = 1000
 _OBJECT = "\ufffc"
@@ -52,6 +53,7 @@ class NoteBrowser(QTextBrowser):
         """Lay ``html`` out in the current theme and zoom, from the top."""
         theme = self.objects.drawing.theme
         self.zoom = zoom
+        self._fit()
         self._forget_hits()
         sheet = (
             f"QTextBrowser#note-text {{ background: {theme.paper}; color: {theme.ink}; border: 0;"
@@ -65,9 +67,13 @@ class NoteBrowser(QTextBrowser):
             # Set only when it differs: it lays the old page out once more.
             document.setDefaultFont(page_font(zoom))
             document.setIndentWidth(26 * zoom)
-        document.setDefaultStyleSheet(page_style(theme, zoom))
-        self._fit()
+        document.setDefaultStyleSheet(page_style(theme, zoom, self.narrow))
         self.setHtml(html)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the column holds less than some 33 Chinese characters."""
+        return self.objects.drawing.column < NARROW_PX * self.zoom
 
     def loadResource(self, type: int, name: QUrl | str) -> object:
         """Nothing, ever: all pictures are drawn by InlineObjects from checked files."""

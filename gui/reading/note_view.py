@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -34,7 +35,7 @@ from gui.reading.note_browser import MARGIN_PX, NoteBrowser
 from gui.reading.page import NotePage, banner_html, error_html, foot_html, head_html, missing_html
 from gui.reading.page_style import MEASURE_PX
 from gui.reading.printing import print_pdf
-from gui.reading.rendering import Renderer, Rendering
+from gui.reading.rendering import Renderer, Rendering, warm_up
 from gui.theme import Theme, theme_switch
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class NoteView(QWidget):
         self._rendering = _EMPTY
         self._html = ""
         self._zoom = 1.0
+        self._narrow = False
         self._terms: list[str] = []
         self.browser = NoteBrowser(InlineObjects(self._drawing, self._formulas, self._figures), self)
         self.contents = Contents(self)
@@ -119,6 +121,10 @@ class NoteView(QWidget):
 
     def set_scroll(self, position: float) -> None:
         self.browser.set_scroll_position(position)
+
+    def warm_up(self) -> None:
+        """Load in the background what the first note that is not in the cache needs, so that it opens at once."""
+        Thread(target=warm_up, args=(self._formulas,), daemon=True).start()
 
     # --- zoom
 
@@ -181,6 +187,7 @@ class NoteView(QWidget):
         head = head_html(page, language, front.difficulty if front else None)
         self._html = f"{head}{body}{foot_html(page, front.related if front else (), language)}"
         self.browser.show_html(self._html.replace(COPY_LABEL, escape(self.tr("Copy"))), self._zoom)
+        self._narrow = self.browser.narrow
         self.contents.fill([entry for entry in self._rendering.contents if 2 <= entry[0] <= 3])
         self._arrange()
         self.browser.set_scroll_position(position)
@@ -339,3 +346,7 @@ class NoteView(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._arrange()
+        # The layout moves the browser only after this event.
+        self.layout().activate()
+        if self.browser.narrow != self._narrow:
+            self._render(self.scroll())
