@@ -70,6 +70,7 @@ class Badge(QWidget):
     def __init__(self, provenance: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._provenance = provenance
+        self._figure = ""
         self._theme = theme_switch.current
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self._retranslate()
@@ -78,8 +79,9 @@ class Badge(QWidget):
     def provenance(self) -> str:
         return self._provenance
 
-    def set_provenance(self, provenance: str) -> None:
-        self._provenance = provenance
+    def set_provenance(self, provenance: str, figure: str = "") -> None:
+        """``figure`` follows the word: ``estimated 20.2 dB``."""
+        self._provenance, self._figure = provenance, figure
         self._retranslate()
         self.updateGeometry()
         self.update()
@@ -89,7 +91,10 @@ class Badge(QWidget):
         self.update()
 
     def _retranslate(self) -> None:
-        self.setAccessibleName(provenance_word(self._provenance))
+        self.setAccessibleName(self._text())
+
+    def _text(self) -> str:
+        return f"{provenance_word(self._provenance)} {self._figure}".strip()
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
@@ -100,12 +105,13 @@ class Badge(QWidget):
 
     def sizeHint(self) -> QSize:
         metrics = QFontMetricsF(badge_font(self.font()))
-        width = metrics.horizontalAdvance(provenance_word(self._provenance)) + 24
+        width = metrics.horizontalAdvance(self._text()) + 24
         return QSize(round(width), round(metrics.height()) + 4)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        paint_badge(painter, QRectF(self.rect()), self._provenance, self._theme, badge_font(self.font()))
+        font = badge_font(self.font())
+        paint_badge(painter, QRectF(self.rect()), self._provenance, self._theme, font, self._text())
         painter.end()
 
 
@@ -116,7 +122,9 @@ def badge_font(base: QFont) -> QFont:
     return font
 
 
-def paint_badge(painter: QPainter, rect: QRectF, provenance: str, theme: Theme, font: QFont) -> None:
+def paint_badge(
+    painter: QPainter, rect: QRectF, provenance: str, theme: Theme, font: QFont, text: str = ""
+) -> None:
     colour = QColor(getattr(theme, provenance))
     tint = QColor(colour)
     tint.setAlphaF(0.18 if theme.dark else 0.10)
@@ -129,6 +137,6 @@ def paint_badge(painter: QPainter, rect: QRectF, provenance: str, theme: Theme, 
     painter.drawEllipse(QRectF(rect.left() + 7, rect.center().y() - 2.5, 5, 5))
     painter.setFont(font)
     painter.setPen(colour)
-    text = rect.adjusted(16, 0, -4, 0)
-    painter.drawText(text, int(Qt.AlignmentFlag.AlignVCenter), provenance_word(provenance))
+    box = rect.adjusted(16, 0, -4, 0)
+    painter.drawText(box, int(Qt.AlignmentFlag.AlignVCenter), text or provenance_word(provenance))
     painter.restore()

@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMenu,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -22,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from gui.icons import icon
 from gui.lab.badge import Badge, badge_tooltip
+from gui.lab.elided import Elided
 from gui.lab.help_button import HelpButton, wrapped
 from gui.lab.views import make_view
 from gui.lab.views.view import pick
@@ -45,9 +45,7 @@ class Card(QFrame):
         self._kind = ""
         self._environment: dict[str, Any] = {}
         self._enlarged: Enlarged | None = None
-        self._title = QLabel()
-        self._title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self._title.setMinimumWidth(40)
+        self._title = Elided()
         font = self._title.font()
         font.setBold(True)
         self._title.setFont(font)
@@ -65,8 +63,10 @@ class Card(QFrame):
         head = QHBoxLayout()
         head.setContentsMargins(0, 0, 0, 0)
         head.setSpacing(6)
-        head.addWidget(self._title, 1)
-        for widget in (self._help, self._state, self._badge, self._menu):
+        head.addWidget(self._title)
+        head.addWidget(self._help)
+        head.addStretch(1)
+        for widget in (self._state, self._badge, self._menu):
             head.addWidget(widget)
         self._body = QVBoxLayout(self)
         self._body.setContentsMargins(14, 8, 8, 12)
@@ -128,27 +128,24 @@ class Card(QFrame):
         if self.view is None:
             return
         result = self.view.result
-        self._title.setText(pick(result["title"]))
-        self._title.setToolTip(pick(result["title"]) if self._title_is_cut() else "")
+        self._title.show_text(pick(result["title"]))
         self._help.set_help(pick(result["help"]) if result.get("help") else "")
         self._show_badge(result)
 
     def _show_badge(self, result: dict[str, Any]) -> None:
         """Prose has none; nor has a table that the window itself made."""
         provenance = result["provenance"]
-        self._badge.setVisible(bool(provenance) and result["kind"] != "markdown")
+        badge = self.view.corner or self._badge
+        self._badge.setVisible(bool(provenance) and result["kind"] != "markdown" and badge is self._badge)
         if provenance:
-            self._badge.set_provenance(provenance)
-            self._badge.setToolTip(wrapped(badge_tooltip(provenance, result, self._environment)))
+            badge.set_provenance(provenance)
+            badge.setToolTip(wrapped(badge_tooltip(provenance, result, self._environment)))
 
     def relanguage(self) -> None:
         """The language changed: texts of the lab inside the view too."""
         self.retranslate()
         if self.view is not None:
             self.view.retranslate()
-
-    def _title_is_cut(self) -> bool:
-        return self._title.fontMetrics().horizontalAdvance(self._title.text()) > self._title.width()
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
@@ -157,18 +154,7 @@ class Card(QFrame):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        if self.view is not None:
-            self._title.setToolTip(pick(self.view.result["title"]) if self._title_is_cut() else "")
         self._veil.setGeometry(self.rect().adjusted(1, 34, -1, -1))
-
-    def hasHeightForWidth(self) -> bool:
-        return self.view is not None and bool(self.view.hasHeightForWidth())
-
-    def heightForWidth(self, width: int) -> int:
-        margins = self._body.contentsMargins()
-        head = max(self._menu.sizeHint().height(), self._title.sizeHint().height())
-        inner = self.view.heightForWidth(width - margins.left() - margins.right())
-        return int(head + self._body.spacing() + inner + margins.top() + margins.bottom())
 
     def _fill_menu(self) -> None:
         menu = self._menu.menu()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from gui.lab.worker_exit import StderrTail, explain_exit
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STOP_PATIENCE_S = 2.0
+TURN_S = 0.008
 # A superseded run may be inside one long kernel. Killing it costs the loaded model, so wait longer than for Stop.
 SUPERSEDE_PATIENCE_S = 15.0
 
@@ -43,10 +46,13 @@ class WorkerClient(QObject):
     ) -> None:
         super().__init__(parent)
         self._command = command or [sys.executable, "-m", "labs.worker"]
-        if model_path is not None:
-            self._command = [*self._command, "--model", str(model_path)]
+        self._model_path = model_path
         self._process: QProcess | None = None
         self._reader = FrameReader()
+        self._inbox: deque[dict[str, Any]] = deque()
+        self._delivery = QTimer(self)
+        self._delivery.setInterval(0)
+        self._delivery.timeout.connect(self._deliver)
         self._stderr = StderrTail()
         self._newest = 0
         self._active: dict[int, dict[str, Any]] = {}  # run -> its request, until it ends
@@ -104,15 +110,22 @@ class WorkerClient(QObject):
     def shutdown(self) -> None:
         """End the worker now. No worker outlives its window."""
         process, self._process = self._process, None
+        self._inbox.clear()
+        self._delivery.stop()
         self._active.clear()
         self._stop_timer.stop()
         self._supersede_timer.stop()
         if process is not None:
-            process.disconnect(self)
+            process.blockSignals(True)  # its end is our doing: no news
             process.closeWriteChannel()
             process.kill()
             process.waitForFinished(1000)
             process.deleteLater()
+
+    def use_model(self, path: Path | None) -> None:
+        """Measure another model from now on, in a fresh worker; None is the default model."""
+        self._model_path = path
+        self.restart()
 
     def restart(self) -> None:
         """A fresh worker, ready before it is needed."""
@@ -132,7 +145,8 @@ class WorkerClient(QObject):
         process.finished.connect(self._on_exit)
         process.errorOccurred.connect(self._on_error)
         self._process = process
-        process.start(self._command[0], self._command[1:])
+        model = ["--model", str(self._model_path)] if self._model_path else []
+        process.start(self._command[0], [*self._command[1:], *model])
         return process
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -145,12 +159,25 @@ class WorkerClient(QObject):
             return
         try:
             for message in self._reader.feed(bytes(process.readAllStandardOutput().data())):
-                self._receive(message)
-                if self._process is not process:
-                    return  # a slot ended this worker
+                self._inbox.append(message)
         except FrameError as error:
+            self._deliver_all()
             text = self.tr("The lab process sent something that is not a result ({error}); it was restarted.")
             self._die(text.format(error=error))
+        if self._inbox:
+            self._delivery.start()
+
+    def _deliver(self) -> None:
+        """A few messages a turn of the event loop: drawing many results at once would stall it."""
+        until = time.monotonic() + TURN_S
+        while self._inbox and time.monotonic() < until:
+            self._receive(self._inbox.popleft())
+        if not self._inbox:
+            self._delivery.stop()
+
+    def _deliver_all(self) -> None:
+        while self._inbox:
+            self._receive(self._inbox.popleft())
 
     def _read_error(self) -> None:
         if self._process is not None:
@@ -210,6 +237,7 @@ class WorkerClient(QObject):
     def _on_exit(self, code: int, status: QProcess.ExitStatus) -> None:
         self._read_error()
         self._read_output()
+        self._deliver_all()
         if self._process is not None:
             self._die(explain_exit(code, status))
 

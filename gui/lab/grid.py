@@ -14,14 +14,22 @@ Shape = Literal["compact", "normal", "wide"]
 class Grid(QLayout):
     """Widgets in order, row by row. A widget's ``shape`` property says how much room it wants: ``compact`` and
     ``normal`` share a row with neighbours of the same shape, ``wide`` has the row to itself. A widget that needs
-    more than a column spans several. All widgets of a row get the same height."""
+    more than a column spans several; in a ``uniform`` grid all columns widen instead. All widgets of a row get the same height."""
 
-    def __init__(self, compact_width: int, normal_width: int, gap: int = 12, normal_columns: int = 2) -> None:
+    def __init__(
+        self,
+        compact_width: int,
+        normal_width: int,
+        gap: int = 12,
+        normal_columns: int = 2,
+        uniform: bool = False,
+    ) -> None:
         super().__init__()
         self._items: list[QLayoutItem] = []
         self._widths = {"compact": compact_width, "normal": normal_width}
         self._normal_columns = normal_columns
         self._gap = gap
+        self._uniform = uniform
 
     def addItem(self, item: QLayoutItem) -> None:
         self._items.append(item)
@@ -77,7 +85,7 @@ class Grid(QLayout):
     def _rows(self, width: int) -> list[list[tuple[QLayoutItem, int, int]]]:
         rows: list[list[tuple[QLayoutItem, int, int]]] = []
         for shape, block in self._blocks():
-            columns = self._columns(shape, len(block), width)
+            columns = self._columns(shape, block, width)
             column = (width - (columns - 1) * self._gap) / columns
             row: list[tuple[QLayoutItem, int, int]] = []
             taken = 0
@@ -97,10 +105,14 @@ class Grid(QLayout):
             rows.append(row)
         return rows
 
-    def _columns(self, shape: Shape, count: int, width: int) -> int:
+    def _columns(self, shape: Shape, block: list[QLayoutItem], width: int) -> int:
         if shape == "wide":
             return 1
-        fit = max(1, (width + self._gap) // (self._widths[shape] + self._gap))
+        least = self._widths[shape]
+        if self._uniform:
+            least = max(least, *(item.minimumSize().width() for item in block))
+        fit = max(1, (width + self._gap) // (least + self._gap))
+        count = len(block)
         if shape == "normal":
             return min(self._normal_columns, fit)
         balanced = math.ceil(count / math.ceil(count / fit))
@@ -119,5 +131,6 @@ class Grid(QLayout):
 
 
 def _height(item: QLayoutItem, width: int) -> int:
-    wanted = item.heightForWidth(width) if item.hasHeightForWidth() else item.sizeHint().height()
-    return max(wanted, item.minimumSize().height())
+    if item.hasHeightForWidth():
+        return item.heightForWidth(width)
+    return max(item.sizeHint().height(), item.minimumSize().height())

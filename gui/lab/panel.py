@@ -35,12 +35,15 @@ from gui.lab.run_bar import RunBar
 from gui.lab.run_session import RunSession
 from gui.lab.source_view import SourceView
 from gui.lab.stored_run import StoredRun, local_time
+from gui.lab.views import import_ahead
 from gui.lab.wire import FrameError
 from gui.language import language_switch
 from gui.library.database import LibraryError
 from gui.theme import Theme, theme_switch
 
 if TYPE_CHECKING:
+    import threading
+
     from gui.lab.client import WorkerClient
     from gui.library.runs import Runs
 
@@ -61,7 +64,9 @@ class LabPanel(QWidget):
         self._stored: StoredRun | None = None  # what is shown, when it is not of this session's worker
         self._latest: StoredRun | None = None  # the last exact run
         self._on_notice_action: Any = None
+        self._notice_outlives_run = False
         self._session = RunSession(client, self)
+        self._importing: threading.Thread | None = None
         self._make_header()
         self._make_body()
         self._connect()
@@ -75,6 +80,7 @@ class LabPanel(QWidget):
         self, description: dict[str, Any], values: dict[str, Any] | None = None, run: bool = True
     ) -> None:
         """Show a lab with ``values`` over its defaults (texts from a link are converted; what does not fit is told)."""
+        self._importing = self._importing or import_ahead()
         self._session.leave()
         same_lab = self.lab == description["id"]
         self._description, self._stored = description, None
@@ -100,6 +106,7 @@ class LabPanel(QWidget):
             self._notice.show_message(
                 "warn", self.tr("Some values of the link were not used"), "\n".join(refused)
             )
+        self._notice_outlives_run = bool(refused)
         if run and not missing:
             self.run_exact()
 
@@ -300,8 +307,9 @@ class LabPanel(QWidget):
     # What the worker does
 
     def _on_began(self, preview: bool) -> None:
-        if not preview:
+        if not preview and not self._notice_outlives_run:
             self._notice.hide()
+        self._notice_outlives_run = False
         self._results.begin(preview)
         self._run_bar.show_running(self.tr("Preview") if preview else "")
         self._show_empty()

@@ -30,7 +30,7 @@ class ResultsArea(QWidget):
         self._renewed: list[str] = []
         self._cursor = 0
         self._preview = False
-        self._grid = Grid(compact_width=184, normal_width=420)
+        self._grid = Grid(compact_width=205, normal_width=345, uniform=True)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self.setLayout(self._grid)
         self._dim = QTimer(self)
@@ -64,7 +64,8 @@ class ResultsArea(QWidget):
         card.mark("preview" if self._preview else "")
         if name not in self._renewed:
             self._renewed.append(name)
-        self._cursor = self._grid.indexOf(card) + 1
+        # Only forwards: a figure predicted first and measured later must not draw new cards up to it.
+        self._cursor = max(self._cursor, self._grid.indexOf(card) + 1)
         if result["kind"] == "heatmap" and result.get("scale_group"):
             self._share_scale(result["scale_group"])
         self._grid.invalidate()

@@ -5,19 +5,18 @@ from __future__ import annotations
 import time
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QMenu,
     QPushButton,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from gui.icons import icon
+from gui.lab.elided import Elided
 from gui.theme import Theme, theme_switch
 
 EXPORTS = ("html", "json", "csv", "png", "svg")
@@ -121,7 +120,7 @@ class RunBar(QWidget):
 
     @property
     def status(self) -> str:
-        return self._status.text()
+        return self._status.full_text
 
     def _show_elapsed(self) -> None:
         elapsed = time.monotonic() - self._began
@@ -153,7 +152,7 @@ class RunBar(QWidget):
             self.export_button: (self.tr("Export"), self.tr("Save this run: HTML, JSON, CSV, picture")),
         }
         for button, (word, tip) in words.items():
-            button.setText(word)
+            button.setText(f"\u2009{word}")  # Qt leaves too little room after the icon
             button.setToolTip(tip)
             button.setAccessibleName(word)
             button.setAccessibleDescription(tip)
@@ -184,30 +183,6 @@ class RunBar(QWidget):
         if event.type() == QEvent.Type.LanguageChange:
             self.retranslate()
         super().changeEvent(event)
-
-
-class Elided(QLabel):
-    """A line that gives way: cut at its end, in full on hover."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._full = ""
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-
-    def show_text(self, text: str) -> None:
-        self._full = text
-        self._fit()
-
-    def resizeEvent(self, event: object) -> None:
-        self._fit()
-
-    def _fit(self) -> None:
-        shown = QFontMetrics(self.font()).elidedText(
-            self._full, Qt.TextElideMode.ElideRight, max(0, self.width())
-        )
-        self.setText(shown)
-        self.setToolTip(self._full if shown != self._full else "")
-        self.setAccessibleName(self._full)
 
 
 class ProgressLine(QWidget):

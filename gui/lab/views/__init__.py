@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -19,6 +20,18 @@ VIEWS = {
     "bits": "BitsView",
     "markdown": "MarkdownView",
 }
+
+
+def import_ahead() -> threading.Thread:
+    """Import numpy and pyqtgraph on a thread: on the window's own it would stall for half a second."""
+    thread = threading.Thread(target=_import_plotting, name="import-ahead")
+    thread.start()
+    return thread
+
+
+def _import_plotting() -> None:
+    for kind in VIEWS:
+        importlib.import_module(f"gui.lab.views.{kind}")
 
 
 def make_view(kind: str) -> View:

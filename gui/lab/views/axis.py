@@ -67,6 +67,7 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
         return f"{number} {unit}".strip()
 
     def tickValues(self, low: float, high: float, size: float) -> list[tuple[float, list[float]]]:
+        low, high = min(low, high), max(low, high)  # an inverted axis gives them the other way round
         if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
             return []
         if self._log:
@@ -123,7 +124,7 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
             number, unit = split(float(f"{value:.3g}"), self._unit, 3)
             return f"{number} {unit}"
         if 1e-3 <= value < 1e5:
-            return plain(float(f"{value:.3g}"), 3).rstrip()
+            return plain(value) if value >= 1000 else f"{value:.3g}"
         exponent = round(coordinate)
         return f"10{superscript(exponent)}" if abs(coordinate - exponent) < 1e-6 else plain(value, 2)
 

@@ -50,9 +50,6 @@ class BitsView(View):
         body.setSpacing(6)
         body.addWidget(self.legend)
         body.addWidget(self.cells)
-        policy = self.sizePolicy()
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
 
     def redraw(self) -> None:
         used = [field["role"] for row in self.result["rows"] for field in row["fields"]]
@@ -73,15 +70,6 @@ class BitsView(View):
             "code": self.tr("code"),
             "scale": self.tr("block scale"),
         }
-
-    def hasHeightForWidth(self) -> bool:
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        return self.legend.height() + 6 + self.cells.height_at(width)
-
-    def sizeHint(self) -> QSize:
-        return QSize(480, self.heightForWidth(max(480, self.width())))
 
     def to_csv(self) -> str:
         header = [self.tr("format"), self.tr("bits"), self.tr("roles"), self.tr("value"), self.tr("error")]
@@ -116,7 +104,9 @@ class BitCells(QWidget):
         self._at: tuple[int, int] | None = None  # row and bit under the pointer or the keyboard
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
 
     def show_rows(self, result: dict[str, Any]) -> None:
         self._rows = result["rows"]
@@ -127,9 +117,15 @@ class BitCells(QWidget):
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(480, self.height_at(max(480, self.width())))
+        return QSize(480, self.heightForWidth(max(480, self.width())))
 
-    def height_at(self, width: int) -> int:
+    def minimumSizeHint(self) -> QSize:
+        return QSize(240, ROW)
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
         return round(sum(self._row_height(row, width) for row in self._rows)) or ROW
 
     def _row_height(self, row: dict[str, Any], width: float) -> float:

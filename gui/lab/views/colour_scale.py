@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 LOG_DECADES = 6.0
 
 
+@lru_cache(maxsize=4)
 def colour_table(diverging: bool, theme: Theme) -> Any:
     """256 RGBA rows. Both maps are even in lightness and safe for colour-blind eyes."""
     if diverging:

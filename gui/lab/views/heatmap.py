@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyqtgraph as pg
+from PySide6.QtCore import QRectF
 from PySide6.QtWidgets import QHBoxLayout
 
 from gui.lab.number_text import plain, with_unit
@@ -72,8 +73,12 @@ class HeatmapView(PlotView):
             image = pg.ImageItem(scale.pixels(self._values, self.theme), axisOrder="row-major")
             image.setRect(0, 0, columns * self._column_step, rows * self._row_step)
             self.plot.addItem(image)
-        self.plot.vb.setDefaultPadding(0.0)
         return []
+
+    def reset_zoom(self) -> None:
+        rows, columns = self._values.shape
+        area = QRectF(0, 0, max(1, columns) * self._column_step, max(1, rows) * self._row_step)
+        self.plot.vb.setRange(area, padding=0.0)
 
     def hover_text(self, x: float, y: float) -> tuple[float, str] | None:
         row, column = int(y // self._row_step), int(x // self._column_step)

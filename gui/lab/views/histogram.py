@@ -78,7 +78,14 @@ class HistogramView(PlotView):
             ignoreBounds=len(self.result["series"]) > 0,
         )
         name = pick(self.result["levels_name"]) if self.result.get("levels_name") else self.tr("levels")
-        return Entry(f"{name} ({plain(len(levels))})", colour, "tick")
+        return Entry(name, colour, "tick")
+
+    def reset_zoom(self) -> None:
+        """Bars stand on the axis: no margin under them."""
+        super().reset_zoom()
+        tops = [self._heights(one["counts"]).max(initial=0.0) for one in self.result["series"]]
+        floor = float(np.log10(FLOOR)) if self._log else 0.0
+        self.plot.setYRange(floor, max([*tops, floor + 0.1]) * 1.06, padding=0.0)
 
     def hover_text(self, x: float, y: float) -> tuple[float, str] | None:
         rows, at = [], None

@@ -26,13 +26,25 @@ class LinesView(PlotView):
         x, y = self.result["x"], self.result["y"]
         self.setup_axes(x, y, [one["x"] for one in series], [one["y"] for one in series])
         self._points: list[tuple[str, str, Any, Any]] = []
-        entries = [self._draw_series(index, one) for index, one in enumerate(series)]
+        colours = self._colours(series)
+        # Baselines first, so that they lie behind.
+        order = sorted(range(len(series)), key=lambda index: not series[index].get("reference"))
+        drawn = {index: self._draw_series(series[index], colours[index]) for index in order}
+        entries = [drawn[index] for index in range(len(series))]
+        self._points = [self._points[order.index(index)] for index in range(len(series))]
         self.add_marks(self.result.get("marks", []))
         return entries
 
-    def _draw_series(self, index: int, one: dict[str, Any]) -> Entry:
+    def _colours(self, series: list[dict[str, Any]]) -> list[str]:
+        """Baselines are grey and take no colour from the others."""
+        place, colours = 0, []
+        for one in series:
+            colours.append(self.theme.muted if one.get("reference") else self.series_colour(place))
+            place += not one.get("reference")
+        return colours
+
+    def _draw_series(self, one: dict[str, Any], colour: str) -> Entry:
         reference = bool(one.get("reference"))
-        colour = self.theme.muted if reference else self.series_colour(index)
         xs = self.coordinates(one["x"], self.canvas.x_axis)
         ys = self.coordinates(one["y"], self.canvas.y_axis)
         self._points.append((colour, pick(one["name"]), xs, ys))
@@ -104,7 +116,9 @@ class LinesView(PlotView):
             return
         for label, x, y in zip(labels, xs, ys, strict=False):
             if np.isfinite(x) and np.isfinite(y):
-                item = pg.TextItem(pick(label), color=self.theme.ink, anchor=(0.5, 1.25))
+                back = QColor(self.theme.raised)
+                back.setAlphaF(0.75)
+                item = pg.TextItem(pick(label), color=self.theme.ink, anchor=(0.5, 1.3), fill=back)
                 item.setFont(self.small_font())
                 self.plot.addItem(item, ignoreBounds=True)
                 item.setPos(x, y)

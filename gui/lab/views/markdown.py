@@ -6,7 +6,7 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QSize, Qt, QUrl
 from PySide6.QtGui import QFont, QTextDocument, QWheelEvent
-from PySide6.QtWidgets import QFrame, QTextBrowser, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QVBoxLayout
 
 from gui.lab.views.view import View, csv_text, pick
 
@@ -28,6 +28,24 @@ class Prose(QTextBrowser):
         self.setStyleSheet("QTextBrowser { background: transparent; border: 0; padding: 0; min-height: 0 }")
         self.document().setDocumentMargin(0)
 
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        document = self.document().clone()
+        document.setTextWidth(width)
+        return round(document.size().height()) + 6
+
+    def sizeHint(self) -> QSize:
+        return QSize(360, self.heightForWidth(max(200, self.width())))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(200, 20)
+
     def loadResource(self, kind: int, name: QUrl | str) -> Any:
         return None
 
@@ -45,9 +63,6 @@ class MarkdownView(View):
         body = QVBoxLayout(self)
         body.setContentsMargins(0, 0, 0, 0)
         body.addWidget(self.prose)
-        policy = self.sizePolicy()
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
 
     def redraw(self) -> None:
         document = self.prose.document()
@@ -55,23 +70,12 @@ class MarkdownView(View):
         font.setPixelSize(13)
         document.setDefaultFont(font)
         document.setMarkdown(pick(self.result["body"]), FEATURES)
-        self.updateGeometry()
+        self.prose.updateGeometry()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange and self.result:
             self.redraw()  # Qt colours links when it reads the text
-
-    def hasHeightForWidth(self) -> bool:
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        document = self.prose.document().clone()
-        document.setTextWidth(width)
-        return round(document.size().height()) + 6
-
-    def sizeHint(self) -> QSize:
-        return QSize(360, self.heightForWidth(max(200, self.width())))
 
     def to_csv(self) -> str:
         return csv_text(["text"], [[pick(self.result["body"])]])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout
 
 from gui.lab.badge import Badge
 from gui.lab.help_button import HelpButton
-from gui.lab.number_text import MISSING, signed_percent, split, with_unit
+from gui.lab.number_text import MISSING, plain, signed_percent, split, unit_scale, with_unit
 from gui.lab.views.view import View, csv_text, pick
 
 if TYPE_CHECKING:
@@ -21,28 +21,31 @@ class MetricView(View):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.corner = Badge("measured")  # the card fills it; beside the figure it leaves the title its room
         self._figure = QLabel()
         self._figure.setTextFormat(Qt.TextFormat.RichText)
         self._figure.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._spread = QLabel()
         self._spread.setProperty("role", "muted")
-        self._theory = QLabel()
-        self._theory.setTextFormat(Qt.TextFormat.RichText)
+        self._error = QLabel()
         self._formula = HelpButton()
         self._badge = Badge("estimated")
         theory = QHBoxLayout()
         theory.setSpacing(5)
-        for widget in (self._theory, self._formula):
+        for widget in (self._badge, self._error, self._formula):
             theory.addWidget(widget)
         theory.addStretch(1)
-        theory.addWidget(self._badge)
         body = QVBoxLayout(self)
         body.setContentsMargins(0, 0, 0, 0)
         body.setSpacing(2)
-        body.addWidget(self._figure)
+        top = QHBoxLayout()
+        top.setSpacing(8)
+        top.addWidget(self._figure, 1)
+        top.addWidget(self.corner)
+        body.addLayout(top)
         body.addWidget(self._spread)
         body.addLayout(theory)
+        body.addStretch(1)
 
     def redraw(self) -> None:
         result, unit = self.result, self.result.get("unit") or ""
@@ -64,26 +67,26 @@ class MetricView(View):
         given = low is not None and high is not None
         self._spread.setVisible(given)
         if given:
-            self._spread.setText(f"{with_unit(low, unit)} – {with_unit(high, unit)}")
+            largest = max(abs(low), abs(high))
+            factor, shown = unit_scale(largest, unit)
+            self._spread.setText(f"{plain(low / factor)} – {plain(high / factor)} {shown}".strip())
 
     def _show_theory(self, unit: str) -> None:
         predicted, value = self.result.get("predicted"), self.result.get("value")
         given = predicted is not None
-        for widget in (self._theory, self._badge, self._formula):
+        for widget in (self._badge, self._error, self._formula):
             widget.setVisible(given)
         if not given:
             return
+        self._badge.set_provenance("estimated", with_unit(predicted, unit))
         error = "" if value is None else signed_percent(value, predicted)
-        text = self.tr("theory {value}").format(value=with_unit(predicted, unit))
-        self._theory.setText(
-            f"<span style='color:{self.theme.muted}'>{text}</span>"
-            + (f"&nbsp; <span style='color:{self.theme.ink}'>{error}</span>" if error else "")
-        )
-        self._theory.setToolTip(self.tr("The figure above against what the formula says") if error else "")
+        self._error.setText(error)
+        self._error.setToolTip(self.tr("How far the figure above lies from what the formula says"))
         self._formula.set_help(pick(self.result["formula"]) if self.result.get("formula") else "")
 
     def restyle(self, theme: Theme) -> None:
-        self._badge.restyle(theme)
+        for badge in (self._badge, self.corner):
+            badge.restyle(theme)
         super().restyle(theme)
 
     def to_csv(self) -> str:

@@ -178,6 +178,8 @@ class PlotView(View):
                     "fill": (*QColor(self.theme.raised).getRgb()[:3], 215),
                 },
             )
+            if line_label := getattr(line, "label", None):
+                line_label.setFont(self.small_font())
             self.plot.addItem(line)
 
     def hover_text(self, x: float, y: float) -> tuple[float, str] | None:

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTab
 
 from gui.lab.badge import provenance_word
 from gui.lab.help_button import wrapped
-from gui.lab.number_text import plain
+from gui.lab.number_text import plain, unit_scale
 from gui.lab.views.view import View, csv_text, pick, with_unit_title
 
 if TYPE_CHECKING:
@@ -29,13 +29,23 @@ class Rows(QAbstractTableModel):
         super().__init__()
         self._result: dict[str, Any] = {"columns": [], "rows": []}
         self._order: list[int] = []
+        self._units: list[tuple[float, str]] = []
         self._theme: Theme | None = None
 
     def show(self, result: dict[str, Any], theme: Theme) -> None:
         self.beginResetModel()
         self._result, self._theme = result, theme
         self._order = list(range(len(result["rows"])))
+        self._units = [self._unit_of(column) for column in range(len(result["columns"]))]
         self.endResetModel()
+
+    def _unit_of(self, column: int) -> tuple[float, str]:
+        """One prefix a column, that of its median figure: the figures stay comparable at a glance."""
+        cells = [row[column] for row in self._result["rows"]]
+        sizes = sorted(abs(cell) for cell in cells if isinstance(cell, int | float) and math.isfinite(cell))
+        return unit_scale(
+            sizes[len(sizes) // 2] if sizes else 0.0, self._result["columns"][column].get("unit") or ""
+        )
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 Qt's own default
         return 0 if parent.isValid() else len(self._order)
@@ -48,7 +58,10 @@ class Rows(QAbstractTableModel):
 
     def text(self, index: Index) -> str:
         cell = self.cell(index)
-        return pick(cell) if isinstance(cell, dict | str) else plain(cell)
+        if isinstance(cell, dict | str):
+            return pick(cell)
+        factor = self._units[index.column()][0]
+        return plain(cell if cell is None or factor == 1 else cell / factor)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         cell, theme = self.cell(index), self._theme
@@ -73,7 +86,7 @@ class Rows(QAbstractTableModel):
             return None
         column = self._result["columns"][section]
         if role == Qt.ItemDataRole.DisplayRole:
-            return with_unit_title(column["title"], column.get("unit") or "")
+            return with_unit_title(column["title"], self._units[section][1])
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = Qt.AlignmentFlag.AlignRight if self._numeric(section) else Qt.AlignmentFlag.AlignLeft
             return int(side | Qt.AlignmentFlag.AlignVCenter)
@@ -146,6 +159,7 @@ class TableView(View):
         self.grid.verticalHeader().hide()
         self.grid.verticalHeader().setDefaultSectionSize(ROW)
         self.grid.setShowGrid(False)
+        self.grid.setStyleSheet("QTableView::item { padding: 0 8px }")  # as the head's, so that both line up
         self.grid.setFrameShape(self.grid.Shape.NoFrame)
         self.grid.setTabKeyNavigation(False)
         self.grid.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)

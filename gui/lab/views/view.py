@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QRect, Signal
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QPoint, QRect, Signal
 from PySide6.QtGui import QPainter, QPixmap
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QWidget
@@ -17,6 +17,7 @@ from gui.theme import Theme, theme_switch
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from gui.lab.badge import Badge
     from gui.lab.grid import Shape
 
 
@@ -26,6 +27,7 @@ class View(QWidget):
     param_edited = Signal(str, object)  # parameter, value
     link_activated = Signal(str)
     shape: Shape = "normal"
+    corner: Badge | None = None  # a place of its own for the provenance's badge, where the view has one
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +74,7 @@ def render_svg(widget: QWidget, title: str) -> bytes:
     generator.setResolution(96)
     generator.setTitle(title)
     painter = QPainter(generator)
-    widget.render(painter)
+    widget.render(painter, QPoint(0, 0))
     painter.end()
     return bytes(buffer.data().data())
 
