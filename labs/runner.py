@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from labs.results import Metric, Provenance, Result
-from labs.spec import check_layers
+from labs.spec import LabError, UsageError, check_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +20,9 @@ def execute(lab: Lab, params: LabParams, ctx: Context) -> Iterator[Result]:
     """The results of one run, as they come; one with the id of an earlier one replaces it.
 
     At each yield the run can be stopped: ``Cancelled`` is raised and the lab's generator closed. UsageError
-    for a layer that the model does not have.
+    for a layer that the model does not have; with no model at all, a lab that needs none runs.
     """
-    check_layers(params, lambda: ctx.model_config().layers - 1)
+    _check_layers(lab, params, ctx)
     predictions: dict[str, Prediction] = {}
     if lab.predict:
         for prediction in lab.predict(params, ctx):
@@ -39,6 +39,16 @@ def execute(lab: Lab, params: LabParams, ctx: Context) -> Iterator[Result]:
         close = getattr(results, "close", None)
         if close:
             close()
+
+
+def _check_layers(lab: Lab, params: LabParams, ctx: Context) -> None:
+    try:
+        check_layers(params, lambda: ctx.model_config().layers - 1)
+    except UsageError:
+        raise
+    except LabError:
+        if lab.needs_model:
+            raise
 
 
 def _estimate(prediction: Prediction) -> Metric:

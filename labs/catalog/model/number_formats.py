@@ -22,6 +22,7 @@ from labs.results import (
     HistogramSeries,
     Lines,
     Mark,
+    Markdown,
     Metric,
     Provenance,
     Result,
@@ -30,7 +31,7 @@ from labs.results import (
     Table,
     array,
 )
-from labs.spec import Field, Lab, LabParams, Preset
+from labs.spec import Field, Lab, LabError, LabParams, Preset
 from labs.text import Text, same
 
 MEASURED, ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
@@ -89,7 +90,25 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
     yield ctx.memo(("format log levels", params.absmax), lambda: log_levels(params.absmax))
     gaps = ctx.memo(("format gaps", params.absmax), lambda: gap_lines(params.absmax))
     yield gaps if params.value == 0 else with_mark(gaps, abs(params.value))
-    yield from layer_errors(params, ctx)
+    missing = missing_model(ctx)
+    if missing:
+        yield missing
+    else:
+        yield from layer_errors(params, ctx)
+
+
+def missing_model(ctx: Context) -> Markdown | None:
+    """Why there is no real layer to show, if so; everything else here needs none."""
+    try:
+        ctx.model_config()
+    except LabError as error:
+        return Markdown(
+            id="no_model",
+            title=Text(zh="没有真实的层可看", en="No real layer to look at"),
+            provenance=MEASURED,
+            body=error.text,
+        )
+    return None
 
 
 def bits(params: Params, patterns: dict[str, BitPattern]) -> Bits:
@@ -456,7 +475,6 @@ LAB = Lab(
     questions=["1.2.1-01", "1.2.1-02", "1.2.1-03"],
     params=Params,
     run=run,
-    needs_model=True,
     smoke=Params(value=0.1, module="k_proj"),
     presets=[
         Preset(
