@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 # What a link may be; everything else stays as plain text.
 _LINK = re.compile(r"(?:https?://[^\s/]|lab:[a-z]|note:[0-9A-Z]|#.)")
+# QTextDocument sizes headings by level whatever a style sheet says: h2 is 1.5 times the text, h3 1.2, h4 1.
+# So the page's title is h2 and a note's ``##`` is h3.
+HEADING_TAGS = {1: "h2", 2: "h3", 3: "h4", 4: "h5"}
 ANSWER = ("标准答案", "Answer")
 
 
@@ -51,7 +54,9 @@ class DocumentTree(Treeprocessor):
                 if taken[anchor] > 1:
                     anchor = f"{anchor}-{taken[anchor]}"
                 element.set("id", anchor)
-                self.contents.append((int(element.tag[1]), text, anchor))
+                level = int(element.tag[1])
+                self.contents.append((level, text, anchor))
+                element.tag = HEADING_TAGS[min(level, 4)]
 
     def _converted(self, element: Element) -> Element:
         """What stands in the place of ``element``: itself, changed, or a new element around its content."""
@@ -130,7 +135,7 @@ def _box(element: Element, classes: str) -> Element:
 def _wrap_answer(root: Element) -> None:
     """What stands under the first heading, if that is the answer, in a box of its own."""
     children = list(root)
-    starts = [place for place, child in enumerate(children) if child.tag == "h2"]
+    starts = [place for place, child in enumerate(children) if child.tag == HEADING_TAGS[2]]
     if not starts or plain_text(children[starts[0]]) not in ANSWER:
         return
     end = starts[1] if len(starts) > 1 else len(children)

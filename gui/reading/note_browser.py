@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Around the text on all sides.
 MARGIN_PX = 24
 NARROW_PX = 540
+# The heading level of the page's own title: see HEADING_TAGS.
+TITLE_LEVEL = 2
 # More hits than anyone steps through; a single letter in a long note would cost a second.
 MOST_HITS = 1000
 _OBJECT = "\ufffc"
@@ -101,7 +103,7 @@ class NoteBrowser(QTextBrowser):
         tops = []
         block = self.document().begin()
         while block.isValid():
-            if block.blockFormat().headingLevel() > 1:
+            if block.blockFormat().headingLevel() > TITLE_LEVEL:
                 tops.append(layout.blockBoundingRect(block).top())
             block = block.next()
         return tops

@@ -123,7 +123,7 @@ class NoteView(QWidget):
         self.browser.set_scroll_position(position)
 
     def warm_up(self) -> None:
-        """Load in the background what the first note that is not in the cache needs, so that it opens at once."""
+        """Load in the background what the first note that is not in the cache needs."""
         Thread(target=warm_up, args=(self._formulas,), daemon=True).start()
 
     # --- zoom
@@ -347,6 +347,7 @@ class NoteView(QWidget):
         super().resizeEvent(event)
         self._arrange()
         # The layout moves the browser only after this event.
-        self.layout().activate()
+        if (layout := self.layout()) is not None:
+            layout.activate()
         if self.browser.narrow != self._narrow:
             self._render(self.scroll())

@@ -70,7 +70,7 @@ def head_html(page: NotePage, language: Language, difficulty: int | None) -> str
         meta.append(f'<span class="muted">{_difficulty(difficulty)}</span>')
     meta += [_chip(lab, language) for lab in page.labs]
     row = f'<p class="meta">{"&nbsp;&nbsp; ".join(_joined(meta))}</p>' if meta else ""
-    return f'<p class="crumbs">{crumbs}</p><h1>{escape(page.title(language))}</h1>{row}'
+    return f'<p class="crumbs">{crumbs}</p><h2>{escape(page.title(language))}</h2>{row}'
 
 
 def _joined(meta: list[str]) -> list[str]:

@@ -35,10 +35,10 @@ li p { margin-bottom: 6px; }
 a { color: $accent; text-decoration: none; }
 strong { font-weight: 600; }
 sup a { text-decoration: none; }
-h1 { font-size: 25px; font-weight: 600; margin-top: 2px; margin-bottom: 12px; color: $ink; }
-h2 { font-size: 20px; font-weight: 600; margin-top: 30px; margin-bottom: 12px; color: $ink; }
-h3 { font-size: 17px; font-weight: 600; margin-top: 20px; margin-bottom: 8px; color: $ink; }
-h4 { font-size: 16px; font-weight: 600; margin-top: 16px; margin-bottom: 6px; color: $ink; }
+h2 { font-weight: 600; margin-top: 2px; margin-bottom: 12px; color: $ink; }
+h3 { font-weight: 600; margin-top: 30px; margin-bottom: 12px; color: $ink; }
+h4 { font-weight: 600; margin-top: 18px; margin-bottom: 8px; color: $ink; }
+h5 { font-weight: 600; margin-top: 14px; margin-bottom: 6px; color: $muted; }
 code { font-family: $code_families; font-size: 14px; background-color: $code; }
 .crumbs { color: $muted; font-size: 13px; margin-bottom: 6px; margin-right: 44px; line-height: 20px; }
 .crumbs a { color: $muted; }
@@ -90,7 +90,6 @@ td.code-head { padding: 5px 8px 0px 8px; }
 td.code-body { padding: 2px 8px 8px 8px; }
 pre { font-size: 13px; }
 td.box-body { padding: 8px 10px 8px 10px; }
-h1 { font-size: 22px; }
 """
 _LENGTH = re.compile(r"(\d+)px")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gui.reading.formula import FormulaStore, typeset
+from gui.reading.formula import FormulaStore, flattened, typeset
 from gui.reading.formula_check import check_formula
 
 if TYPE_CHECKING:
@@ -68,6 +68,25 @@ def test_a_fraction_reaches_below_the_line_and_a_letter_does_not() -> None:
 
 def test_a_hat_leaves_no_gap_at_its_left() -> None:
     assert typeset(r"\hat{x}", False).width < typeset("x", False).width + 0.2
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"q = \mathrm{clamp}\left(\left\lfloor \frac{x}{s} \right\rceil + z,\ 0\right)",
+        r"\frac{a^{2}}{b_{i}} + x^{-}",
+        r"\sum_{i=1}^{n} {x} {=} {y}",
+        r"\begin{cases} a & b \\ c & d \end{cases}",
+        r"a \\ b",
+    ],
+)
+def test_flattening_changes_no_drawing(tex: str) -> None:
+    import ziamath
+    from ziamath.tex import tex2mml
+
+    ziamath.config.svg2 = False
+    mathml = tex2mml(tex)
+    assert ziamath.Math(flattened(mathml), size=100).svg() == ziamath.Math(mathml, size=100).svg()
 
 
 def test_a_failed_formula_carries_its_source(tmp_path: Path) -> None:

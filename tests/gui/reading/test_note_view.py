@@ -62,6 +62,17 @@ def test_the_column_is_never_wider_than_the_view(view: NoteView, width: int) -> 
     assert view.browser.document().idealWidth() <= max(column + 60, 480)
 
 
+def test_a_narrow_page_sets_tables_tighter(view: NoteView) -> None:
+    def table_px() -> int:
+        return view.browser.document().find("INT8，分布均匀").charFormat().font().pixelSize()
+
+    assert table_px() == 16
+    view.resize(420, 700)
+    assert table_px() == 14
+    view.resize(900, 700)
+    assert table_px() == 16
+
+
 def test_theme_and_language_restyle_in_place(view: NoteView) -> None:
     view.set_scroll(2.5)
     before = view.scroll()

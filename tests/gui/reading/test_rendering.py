@@ -126,7 +126,7 @@ def test_a_rendering_is_kept_and_follows_the_file(
 
 def test_an_unwritable_cache_costs_only_time(sample: Note, tmp_path: Path, formulas: FormulaStore) -> None:
     (tmp_path / "notes").write_text("a file where the folder should be")
-    assert "<h2" in Renderer(tmp_path, formulas).render(sample.read("zh")).html
+    assert "<h3" in Renderer(tmp_path, formulas).render(sample.read("zh")).html
 
 
 def test_the_view_imports_no_markdown_pygments_or_ziamath() -> None:
