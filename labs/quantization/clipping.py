@@ -4,6 +4,7 @@ error. A narrower range has finer steps and clips what lies outside."""
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -62,9 +63,11 @@ def _least_squares(
     best = torch.full_like(low, math.inf)
     best_ratio = torch.ones_like(low)
     scratch = torch.empty_like(block)
+    # Stochastic rounding would blur the search, and cost a random number for each value and ratio.
+    nearest = replace(config, rounding="nearest")
     for ratio in MSE_RATIOS:
         scale, zero_point = grid(low * ratio, high * ratio, config)
-        round_to_grid(block, scale, zero_point, config, out=scratch)
+        round_to_grid(block, scale, zero_point, nearest, out=scratch)
         error = scratch.sub_(block).square_().sum(dim=-1, keepdim=True)
         better = error < best
         best = torch.where(better, error, best)

@@ -201,17 +201,20 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
     from labs.quantization import granularity_views as views
     from labs.quantization.layer_data import layer_data
     from labs.quantization.quantizer import quantize_dequantize
+    from labs.quantization.threads import threads
 
     config = params.config()
     data = layer_data(ctx, params.layer, params.module)
-    quantized = quantize_dequantize(data.matrix(params.target), config, ctx.generator())
-    where = same(f"layers.{params.layer}.{params.module}")
-    yield views.sqnr_metric(data, quantized, where)
-    yield views.output_metric(data, quantized)
-    yield views.memory_metric(quantized)
-    yield model.perplexity_pending()
-    yield views.histogram(ctx, data, quantized, where)
-    yield views.error_map(data, quantized, where)
+    # While dragging, one thread: on a busy machine a second one makes each small operation wait for it.
+    with threads(1 if ctx.preview else 0):
+        quantized = quantize_dequantize(data.matrix(params.target), config, ctx.generator())
+        where = same(f"layers.{params.layer}.{params.module}")
+        yield views.sqnr_metric(data, quantized, where)
+        yield views.output_metric(data, quantized)
+        yield views.memory_metric(quantized)
+        yield model.perplexity_pending()
+        yield views.histogram(ctx, data, quantized, where)
+        yield views.error_map(data, quantized, where)
     if ctx.preview:
         return
     yield views.memory_table(quantized, ctx)

@@ -73,16 +73,12 @@ class Params(LabParams, frozen=True):
 
 def run(params: Params, ctx: Context) -> Iterator[Result]:
     """Roofs, kernels by mode, then the model by mode; every mode's bars show as soon as it is done."""
-    import torch
+    from labs.quantization.threads import threads
 
     if ctx.preview:  # a time that was measured while a slider moves would be no measurement
         return
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(params.threads, before) if params.threads else before)
-    try:
-        yield from measure(params, ctx, torch.get_num_threads())
-    finally:
-        torch.set_num_threads(before)
+    with threads(params.threads) as used:
+        yield from measure(params, ctx, used)
 
 
 def measure(params: Params, ctx: Context, threads: int) -> Iterator[Result]:
