@@ -62,7 +62,8 @@ def split(value: float | int | None, unit: str, digits: int = 4) -> tuple[str, s
     if value is None or not math.isfinite(value):
         return plain(value), unit
     factor, prefixed = unit_scale(value, unit)
-    return plain(value / factor if factor != 1 else value, digits), prefixed
+    # Rounded to 12 digits: 3.2e-8 / 1e-9 is 32 and a speck, and would be written 32.00.
+    return plain(float(f"{value / factor:.12g}") if factor != 1 else value, digits), prefixed
 
 
 def with_unit(value: float | int | None, unit: str, digits: int = 4) -> str:

@@ -90,7 +90,7 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
             if len(inside) >= 2:
                 return [(1.0, inside)]
             return [(0.1, [math.log10(v) for v in _linear_ticks(10**low, 10**high)])]
-        stride = max(1, math.ceil(len(decades) / max(2, size / 70)))
+        stride = max(1, math.ceil(len(decades) / max(2, size / (32 if self.orientation == "left" else 70))))
         major = [float(d) for d in decades if d % stride == 0]
         minor = []
         if stride == 1:

@@ -55,7 +55,7 @@ class HeatmapView(PlotView):
 
     def show_result(self, result: dict[str, Any]) -> None:
         values = np.asarray(result["values"], dtype=np.float32)
-        self._values, self._reduced = _reduced(values.reshape(values.shape[0], -1) if values.ndim else values)
+        self._values, self._reduced = _reduced(values)
         self._shared = None
         super().show_result(result)
 

@@ -16,6 +16,8 @@ from gui.lab.views.view import csv_text, pick, with_unit_title
 
 MOST_MARKERS = 200
 MOST_LABELS = 40
+# More points than twice the pixels of a wide screen show nothing more, and drawing them stalls the event loop.
+MOST_POINTS = 10_000
 # Up to this many points a spread is drawn as whiskers, above as a band.
 MOST_WHISKERS = 40
 
@@ -61,6 +63,11 @@ class LinesView(PlotView):
 
     def _draw_curve(self, one: dict[str, Any], xs: Any, ys: Any, colour: str) -> None:
         """Width 1 (2 where the points are few enough to cost nothing): wider pens are many times slower."""
+        good = np.isfinite(xs) & np.isfinite(ys)
+        if not good.any():
+            return  # pyqtgraph asks such a curve for its bounds and fails
+        xs, ys = np.where(good, xs, np.nan), np.where(good, ys, np.nan)
+        xs, ys = _thinned(xs, ys)
         few = len(xs) <= SMOOTH_POINTS
         style = Qt.PenStyle.DashLine if one.get("reference") else Qt.PenStyle.SolidLine
         wide = 2 if few and not one.get("reference") else 1
@@ -71,13 +78,15 @@ class LinesView(PlotView):
             antialias=few,
             connect="finite",
         )
-        if self.shows_points(one, len(xs)):
-            size = 6 if len(xs) > 40 else 7
-            curve.setSymbol("o")
-            curve.setSymbolSize(size)
-            curve.setSymbolBrush(QColor(colour))
-            curve.setSymbolPen(pg.mkPen(self.theme.raised, width=1))
         self.plot.addItem(curve)
+        if self.shows_points(one, len(xs)):
+            self._draw_points(xs[good], ys[good], colour)
+
+    def _draw_points(self, xs: Any, ys: Any, colour: str) -> None:
+        """An item of its own: that of a PlotDataItem turns to pixmaps whenever the view moves."""
+        rim = pg.mkPen(self.theme.raised, width=1)
+        size = 6 if len(xs) > 40 else 7
+        self.plot.addItem(pg.ScatterPlotItem(xs, ys, size=size, brush=pg.mkBrush(colour), pen=rim))
 
     def shows_points(self, one: dict[str, Any], count: int) -> bool:
         if one.get("reference"):
@@ -152,11 +161,27 @@ class LinesView(PlotView):
             "high",
             "provenance",
         ]
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         for one in self.result["series"]:
+            count = len(one["x"])
+            low, high = (
+                [""] * count if one.get(side) is None else np.asarray(one[side]).tolist()
+                for side in ("low", "high")
+            )
+            values = (np.asarray(one[side]).tolist() for side in ("x", "y"))
             source = one.get("provenance") or self.result["provenance"]
-            low, high = (one.get(side) for side in ("low", "high"))
-            for index in range(len(one["x"])):
-                bounds = ["" if side is None else side[index] for side in (low, high)]
-                rows.append([pick(one["name"]), one["x"][index], one["y"][index], *bounds, source])
+            rows += zip([pick(one["name"])] * count, *values, low, high, [source] * count, strict=True)
         return csv_text(header, rows)
+
+
+def _thinned(xs: Any, ys: Any) -> tuple[Any, Any]:
+    """At most MOST_POINTS points: the lowest and the highest of each stretch, in their order, so that peaks stay."""
+    stretch = -(-2 * len(xs) // MOST_POINTS)
+    if stretch <= 2:
+        return xs, ys
+    used = len(xs) // stretch * stretch
+    blocks = np.where(np.isnan(ys[:used]), 0.0, ys[:used]).reshape(-1, stretch)
+    starts = np.arange(0, used, stretch)
+    ends = np.stack([starts + blocks.argmin(axis=1), starts + blocks.argmax(axis=1)], axis=1)
+    kept = np.unique(np.concatenate([np.sort(ends, axis=1).ravel(), [0, len(xs) - 1]]))
+    return xs[kept], ys[kept]

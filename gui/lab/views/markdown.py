@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QEvent, QSize, Qt, QUrl
-from PySide6.QtGui import QFont, QTextDocument, QWheelEvent
+from PySide6.QtGui import QColor, QFont, QPalette, QTextDocument, QWheelEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QVBoxLayout
 
 from gui.lab.views.view import View, csv_text, pick
@@ -69,13 +69,12 @@ class MarkdownView(View):
         font = QFont(self.font())
         font.setPixelSize(13)
         document.setDefaultFont(font)
+        palette = self.prose.palette()
+        palette.setColor(QPalette.ColorRole.Text, QColor(self.theme.ink))
+        palette.setColor(QPalette.ColorRole.Link, QColor(self.theme.accent))
+        self.prose.setPalette(palette)
         document.setMarkdown(pick(self.result["body"]), FEATURES)
         self.prose.updateGeometry()
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and self.result:
-            self.redraw()  # Qt colours links when it reads the text
 
     def to_csv(self) -> str:
         return csv_text(["text"], [[pick(self.result["body"])]])

@@ -33,6 +33,7 @@ class Canvas(pg.PlotWidget):  # type: ignore[misc]
         self.x_axis, self.y_axis = UnitAxis("bottom"), UnitAxis("left")
         super().__init__(axisItems={"bottom": self.x_axis, "left": self.y_axis})
         self._view = view
+        self.setCacheMode(self.CacheModeFlag.CacheNone)  # a cached background is a raster in an SVG
         self.setMenuEnabled(False)
         self.hideButtons()
         self.setFrameShape(self.Shape.NoFrame)
@@ -90,6 +91,17 @@ class PlotView(View):
     @property
     def plot(self) -> Any:
         return self.canvas.getPlotItem()
+
+    def to_svg(self) -> bytes:
+        """Symbols are drawn one by one and not from pyqtgraph's atlas of pixmaps: a vector stays one."""
+        symbols = [item for item in self.canvas.scene().items() if isinstance(item, pg.ScatterPlotItem)]
+        for item in symbols:
+            item.opts["useCache"] = False
+        try:
+            return super().to_svg()
+        finally:
+            for item in symbols:
+                item.opts["useCache"] = True
 
     def series_colour(self, index: int) -> str:
         return self.theme.series[index % len(self.theme.series)]

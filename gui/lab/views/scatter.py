@@ -19,6 +19,8 @@ class ScatterView(LinesView):
             super()._draw_curve(one, xs, ys, colour)
             return
         good = np.isfinite(xs) & np.isfinite(ys)
+        if not good.any():
+            return
         points = pg.ScatterPlotItem(
             xs[good],
             ys[good],

@@ -45,7 +45,11 @@ class Fake:
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind == "describe":
-            broken = {"id": "model/broken", "file": "labs/catalog/model/broken.py", "traceback": "SyntaxError: no"}
+            broken = {
+                "id": "model/broken",
+                "file": "labs/catalog/model/broken.py",
+                "traceback": "SyntaxError: no",
+            }
             self.send({"type": "labs", "labs": [samples.description()], "broken": [broken]})
         with self._changed:
             if kind == "run":

@@ -49,7 +49,12 @@ def table(**changes: Any) -> Result:
         "columns": [
             {"title": both("格式", "Format"), "unit": "", "provenance": None, "help": None},
             {"title": both("位宽", "Bits"), "unit": "bit", "provenance": None, "help": None},
-            {"title": both("大小", "Size"), "unit": "B", "provenance": "estimated", "help": both("含尺度", "With scales")},
+            {
+                "title": both("大小", "Size"),
+                "unit": "B",
+                "provenance": "estimated",
+                "help": both("含尺度", "With scales"),
+            },
             {"title": both("困惑度", "Perplexity"), "unit": "", "provenance": None, "help": None},
         ],
         "rows": rows,
@@ -166,7 +171,9 @@ def histogram(**changes: Any) -> Result:
         "provenance": "measured",
         "unit": "",
         "x": {"title": both("权重", "Weight"), "unit": "", "log": False},
-        "series": [{"name": both("down_proj", "down_proj"), "edges": edges, "counts": counts.astype(np.float64)}],
+        "series": [
+            {"name": both("down_proj", "down_proj"), "edges": edges, "counts": counts.astype(np.float64)}
+        ],
         "levels": np.linspace(-0.52, 0.52, 15),
         "levels_name": both("INT4 级别", "INT4 levels"),
         "marks": [{"x": 0.45, "name": both("裁剪", "clip")}],
@@ -213,12 +220,21 @@ def bit_row(name: str, *fields: tuple[str, str], value: float = 0.1, flips: bool
 def bits(**changes: Any) -> Result:
     rows = [
         bit_row("FP32", ("sign", "0"), ("exponent", "01111011"), ("mantissa", "10011001100110011001101")),
-        bit_row("BF16", ("sign", "0"), ("exponent", "01111011"), ("mantissa", "1001101"), value=0.10009765625),
+        bit_row(
+            "BF16", ("sign", "0"), ("exponent", "01111011"), ("mantissa", "1001101"), value=0.10009765625
+        ),
         bit_row("FP16", ("sign", "0"), ("exponent", "01011"), ("mantissa", "1001100110"), value=0.0999755859),
         bit_row("FP8 E4M3", ("sign", "0"), ("exponent", "0011"), ("mantissa", "101"), value=0.1015625),
         bit_row("INT8", ("integer", "00001101"), value=0.1023622),
         bit_row("NF4", ("code", "1000"), value=0.0795803, flips=False),
-        bit_row("MXFP4", ("scale", "01111100"), ("sign", "0"), ("exponent", "01"), ("mantissa", "1"), value=0.09375),
+        bit_row(
+            "MXFP4",
+            ("scale", "01111100"),
+            ("sign", "0"),
+            ("exponent", "01"),
+            ("mantissa", "1"),
+            value=0.09375,
+        ),
     ]
     rows[6]["note"] = both("32 个值共用一个 E8M0 尺度。", "32 values share one E8M0 scale.")
     result: Result = {
@@ -254,9 +270,24 @@ def markdown(**changes: Any) -> Result:
 def everything() -> list[Result]:
     return [
         metric(),
-        metric("ppl", title=both("困惑度", "Perplexity"), unit="", value=38.97, low=38.1, high=39.9, predicted=None),
+        metric(
+            "ppl",
+            title=both("困惑度", "Perplexity"),
+            unit="",
+            value=38.97,
+            low=38.1,
+            high=39.9,
+            predicted=None,
+        ),
         metric("memory", title=both("内存", "Memory"), unit="B", value=497_664.0, predicted=497_664.0),
-        metric("time", title=both("一步时间", "Step time"), unit="s", value=0.00161, predicted=None, provenance="simulated"),
+        metric(
+            "time",
+            title=both("一步时间", "Step time"),
+            unit="s",
+            value=0.00161,
+            predicted=None,
+            provenance="simulated",
+        ),
         markdown(),
         histogram(),
         heatmap(),
@@ -302,10 +333,16 @@ def schema() -> Result:
             when={"granularity": ["group"]},
         ),
         "module": field(
-            "string", "down_proj", "模块", "Module", enum=["q_proj", "k_proj", "v_proj", "o_proj", "down_proj"]
+            "string",
+            "down_proj",
+            "模块",
+            "Module",
+            enum=["q_proj", "k_proj", "v_proj", "o_proj", "down_proj"],
         ),
         "layer": field("integer", 11, "层", "Layer", minimum=0, maximum=29, preview=False),
-        "percentile": field("number", 99.9, "百分位", "Percentile", minimum=90, maximum=100, step=0.1, unit="%"),
+        "percentile": field(
+            "number", 99.9, "百分位", "Percentile", minimum=90, maximum=100, step=0.1, unit="%"
+        ),
         "value": field("number", 0.1, "数值", "Value"),
         "rate": field("number", 1e-3, "速率", "Rate", minimum=1e-6, maximum=1.0, scale="log"),
         "perplexity": field("boolean", True, "困惑度", "Perplexity"),
@@ -353,4 +390,11 @@ def description(**changes: Any) -> Result:
     return plain | changes
 
 
-ENVIRONMENT = {"app": "0.1.0", "cpu": "AMD EPYC", "threads": 2, "torch": "2.13.0", "device": "cpu", "device_name": None}
+ENVIRONMENT = {
+    "app": "0.1.0",
+    "cpu": "AMD EPYC",
+    "threads": 2,
+    "torch": "2.13.0",
+    "device": "cpu",
+    "device_name": None,
+}

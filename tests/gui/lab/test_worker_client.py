@@ -108,7 +108,9 @@ def test_a_deaf_run_cannot_hold_up_the_next_for_ever(
     client = make_client(supersede_patience_s=0.05)
     with qtbot.waitSignal(client.result):
         client.run(LAB, {"note": "deaf"})
-    with qtbot.waitSignal(client.finished, check_params_cb=lambda run, status, _s: (run, status) == (2, "done")):
+    with qtbot.waitSignal(
+        client.finished, check_params_cb=lambda run, status, _s: (run, status) == (2, "done")
+    ):
         client.run(LAB, {"bits": 5})
 
 
@@ -130,7 +132,9 @@ def test_results_of_an_older_run_are_dropped(qtbot: Any, client: WorkerClient) -
         ("huge_frame", "not a result"),
     ],
 )
-def test_a_crash_is_told_and_the_next_run_works(qtbot: Any, client: WorkerClient, act: str, said: str) -> None:
+def test_a_crash_is_told_and_the_next_run_works(
+    qtbot: Any, client: WorkerClient, act: str, said: str
+) -> None:
     with qtbot.waitSignal(client.crashed) as crash:
         client.run(LAB, {"note": act})
     assert said in crash.args[0]

@@ -1,0 +1,349 @@
+"""Every view is drawn, in both themes and languages, with ordinary and with awkward results."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QImage
+
+from gui.lab.card import Card
+from gui.lab.views import VIEWS, make_view
+from gui.language import language_switch
+from gui.theme import DARK, LIGHT, theme_switch
+from tests.gui.lab import samples
+
+EMPTY = np.empty(0)
+KINDS = {name: getattr(samples, name) for name in VIEWS}
+
+AWKWARD = {
+    "metric none": samples.metric(value=None, predicted=3.0),
+    "metric nan": samples.metric(value=math.nan, predicted=math.nan, low=math.nan, high=1.0),
+    "metric huge": samples.metric(value=1.7e308, low=1e-300, high=1e308, predicted=-1.0),
+    "table empty": samples.table(rows=[], highlight=None),
+    "table nan": samples.table(rows=[[samples.both("甲", "a"), math.nan, None, math.inf]], highlight=0),
+    "lines empty": samples.lines(series=[], marks=[]),
+    "lines no points": samples.lines(series=[samples.series("a", EMPTY, EMPTY, low=EMPTY, high=EMPTY)]),
+    "lines nan": samples.lines(series=[samples.series("a", [1, 2], [math.nan, math.nan])]),
+    "lines one": samples.lines(series=[samples.series("a", [64], [3.0])]),
+    "lines below zero on log": samples.lines(series=[samples.series("a", [-1, 0, 2], [1, 2, 3])]),
+    "lines huge": samples.lines(
+        series=[samples.series("a", np.arange(1, 1e6), np.sin(np.arange(1, 1e6)))], markers=True
+    ),
+    "lines band": samples.lines(
+        series=[
+            samples.series(
+                "a", np.arange(1, 99), np.arange(98), low=np.arange(98) - 1, high=np.arange(98) + 1
+            )
+        ]
+    ),
+    "lines infinite": samples.lines(series=[samples.series("a", [1, 2, 4], [1.0, math.inf, 2.0])]),
+    "scatter empty": samples.scatter(series=[]),
+    "scatter one": samples.scatter(series=[samples.series("a", [1.0], [1e9])]),
+    "scatter huge": samples.scatter(
+        series=[samples.series("a", np.arange(1, 50_001), np.arange(1, 50_001) * 1e6)]
+    ),
+    "bars empty": samples.bars(categories=[], series=[], missing={}),
+    "bars all missing": samples.bars(
+        series=[{"name": samples.both("甲", "a"), "values": np.full(5, math.nan)}],
+        missing={"0": samples.both("无", "none here")},
+    ),
+    "bars negative": samples.bars(
+        series=[{"name": samples.both("甲", "a"), "values": np.array([-1e-3, 2e-3, 0, 1e-9, 1.0])}],
+        missing={},
+    ),
+    "bars log": samples.bars(y={"title": samples.both("时间", "Time"), "unit": "s", "log": True}),
+    "bars many": samples.bars(
+        categories=[samples.both(str(i), str(i)) for i in range(600)],
+        series=[{"name": samples.both("甲", "a"), "values": np.arange(600.0)}],
+        missing={},
+    ),
+    "histogram empty": samples.histogram(series=[], levels=None, marks=[]),
+    "histogram levels only": samples.histogram(series=[], levels=np.linspace(-1, 1, 256)),
+    "histogram zero counts": samples.histogram(
+        series=[{"name": samples.both("甲", "a"), "edges": np.array([0.0, 1.0]), "counts": np.array([0.0])}]
+    ),
+    "histogram log": samples.histogram(log_counts=True),
+    "heatmap empty": samples.heatmap(values=np.zeros((0, 0), dtype=np.float32)),
+    "heatmap nan": samples.heatmap(values=np.full((3, 4), np.nan)),
+    "heatmap part nan": samples.heatmap(values=np.array([[1.0, np.nan], [np.inf, -2.0]])),
+    "heatmap constant": samples.heatmap(values=np.full((2, 2), 7.0), diverging=False),
+    "heatmap log": samples.heatmap(values=np.logspace(-9, 3, 24).reshape(4, 6), diverging=False, log=True),
+    "heatmap log zero": samples.heatmap(values=np.zeros((2, 2)), diverging=False, log=True),
+    "heatmap signed log": samples.heatmap(values=np.array([[-1e3, 0.0, 1e-2]]), diverging=True, log=True),
+    "heatmap one": samples.heatmap(values=np.array([[1.0]])),
+    "heatmap huge": samples.heatmap(values=np.zeros((3000, 2000), dtype=np.float32)),
+    "bits empty": samples.bits(rows=[], highlight=None),
+    "bits nan": samples.bits(
+        rows=[samples.bit_row("X", ("sign", "1"), ("exponent", "1111"), value=math.nan)], highlight=0
+    ),
+    "markdown html": samples.markdown(
+        body=samples.both("<script>x</script> ![图](http://x/y.png)", "<b>x</b> ![p](http://x/y.png)")
+    ),
+}
+
+
+def drawn(card: Card, result: dict[str, Any], width: int = 520) -> QImage:
+    card.show_result(result, samples.ENVIRONMENT)
+    card.resize(width, 340)
+    return card.grab().toImage()
+
+
+def colours(image: QImage) -> int:
+    small = image.scaled(120, 80)
+    return len({small.pixel(x, y) for x in range(120) for y in range(80)})
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_a_view_draws_and_follows_theme_and_language(qtbot: Any, kind: str) -> None:
+    card = Card()
+    qtbot.addWidget(card)
+    light = drawn(card, KINDS[kind]())
+    assert colours(light) > 4
+    theme_switch.current = DARK
+    card.restyle(DARK)
+    dark = card.view.grab().toImage()
+    card.restyle(LIGHT)
+    assert card.view.grab().toImage() != dark
+    theme_switch.current = LIGHT
+    language_switch.apply("zh")
+    card.relanguage()
+    assert card.view.accessibleName() == KINDS[kind]()["title"]["zh"]
+    assert card.grab().toImage() != light
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+@pytest.mark.parametrize("name", AWKWARD)
+def test_awkward_results_are_drawn(qtbot: Any, name: str, theme: Any) -> None:
+    theme_switch.current = theme
+    card = Card()
+    qtbot.addWidget(card)
+    assert not drawn(card, AWKWARD[name]).isNull()
+    if "huge" in name:
+        return
+    rows = list(csv.reader(io.StringIO(card.view.to_csv())))
+    assert all(len(row) == len(rows[0]) for row in rows)
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_a_view_gives_svg_png_and_csv(qtbot: Any, kind: str) -> None:
+    view = make_view(kind)
+    qtbot.addWidget(view)
+    view.show_result(KINDS[kind]())
+    view.resize(500, 320)
+    assert ET.fromstring(view.to_svg()).tag.endswith("svg")
+    assert QImage.fromData(view.to_png()).width() == 1000
+    assert len(list(csv.reader(io.StringIO(view.to_csv())))) > 1
+
+
+@pytest.mark.parametrize("kind", ["lines", "scatter", "bars", "histogram"])
+def test_pictures_are_vectors(qtbot: Any, kind: str) -> None:
+    view = make_view(kind)
+    qtbot.addWidget(view)
+    view.show_result(KINDS[kind]())
+    view.resize(500, 320)
+    svg = view.to_svg().decode()
+    assert "<text" in svg
+    assert "<image" not in svg
+
+
+def test_csv_carries_full_precision(qtbot: Any) -> None:
+    view = make_view("lines")
+    qtbot.addWidget(view)
+    view.show_result(samples.lines(series=[samples.series("a", [1], [0.1 + 0.2])]))
+    rows = list(csv.reader(io.StringIO(view.to_csv())))
+    assert float(rows[1][2]) == 0.1 + 0.2
+
+
+@pytest.mark.parametrize("name", ["lines huge", "scatter huge", "heatmap huge", "bars many"])
+def test_what_is_drawn_of_huge_results_is_bounded(qtbot: Any, name: str) -> None:
+    card = Card()
+    qtbot.addWidget(card)
+    drawn(card, AWKWARD[name])
+    if name == "heatmap huge":
+        assert card.view._values.size <= 1_000_000
+    if name == "lines huge":
+        (curve,) = card.view.plot.listDataItems()
+        xs, ys = curve.getOriginalDataset()
+        assert len(xs) <= 10_002
+        assert (np.nanmin(ys), np.nanmax(ys)) == pytest.approx((-1, 1), abs=1e-6)
+
+
+def test_a_metric_shows_the_error_of_theory(qtbot: Any) -> None:
+    view = make_view("metric")
+    qtbot.addWidget(view)
+    view.show_result(samples.metric(value=0.0021, unit="s", predicted=0.002))
+    texts = [label.text() for label in view.findChildren(type(view._error))]
+    assert any("2.100" in text for text in texts)
+    assert "+5.0%" in texts
+    assert view._badge.accessibleName() == "estimated 2\u00a0ms"
+
+
+def test_a_table_sorts_numbers_and_leaves_missing_last(qtbot: Any) -> None:
+    view = make_view("table")
+    qtbot.addWidget(view)
+    view.show_result(samples.table())
+    view.grid.sortByColumn(3, Qt.SortOrder.DescendingOrder)
+    shown = [view.model.text(view.model.index(row, 3)) for row in range(5)]
+    assert shown == ["44.85", "38.55", "31.35", "30.45", "—"]
+    assert view.model.headerData(2, Qt.Orientation.Horizontal) == "Size (MiB)"
+    view.grid.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+    assert view.model.text(view.model.index(0, 0)) == "FP32"
+
+
+def test_a_table_copies_as_text(qtbot: Any) -> None:
+    view = make_view("table")
+    qtbot.addWidget(view)
+    view.show_result(samples.table())
+    view.grid.selectRow(0)
+    assert view.grid.selected_text().split("\t")[:2] == ["FP32", "32"]
+
+
+def test_hovering_a_plot_tells_values_with_units(qtbot: Any) -> None:
+    card = Card()
+    qtbot.addWidget(card)
+    drawn(card, samples.lines())
+    found = card.view.hover_text(math.log10(60), 40)
+    assert found is not None
+    assert found[0] == pytest.approx(math.log10(64))
+    assert "Group size 64" in found[1]
+    assert "71" in found[1]
+    centre = card.view.plot.vb.sceneBoundingRect().center()
+    card.view.hover_at(QPointF(centre))
+    assert card.view._card.isVisibleTo(card.view)
+    card.view.end_hover()
+    assert not card.view._card.isVisibleTo(card.view)
+
+
+def test_hovering_a_map_tells_real_rows_and_columns(qtbot: Any) -> None:
+    view = make_view("heatmap")
+    qtbot.addWidget(view)
+    view.show_result(
+        samples.heatmap(values=np.array([[1.0, 2.0], [3.0, 40.0]]), row_step=6.0, column_step=8.0)
+    )
+    found = view.hover_text(9.0, 7.0)
+    assert found is not None
+    assert "Output channel 6–11" in found[1]
+    assert "Input channel 8–15" in found[1]
+    assert "40" in found[1]
+    assert view.hover_text(99.0, 0.0) is None
+
+
+def test_an_outlier_survives_the_reduction_of_a_huge_map(qtbot: Any) -> None:
+    values = np.zeros((3000, 2000), dtype=np.float32)
+    values[1234, 567] = -500.0
+    view = make_view("heatmap")
+    qtbot.addWidget(view)
+    view.show_result(samples.heatmap(values=values, row_step=1.0, column_step=1.0))
+    assert view.value_range() == (-500.0, 0.0)
+    found = view.hover_text(567, 1234)
+    assert found is not None
+    assert "−500" in found[1]
+
+
+def test_log_axes_label_decades_and_powers_of_two(qtbot: Any) -> None:
+    view = make_view("scatter")
+    qtbot.addWidget(view)
+    view.show_result(samples.scatter())
+    axis = view.canvas.y_axis
+    ((_, major), *_) = axis.tickValues(8.0, 12.0, 300)
+    assert axis.tickStrings(major, 1.0, 1.0) == [
+        "100 MFLOP/s",
+        "1 GFLOP/s",
+        "10 GFLOP/s",
+        "100 GFLOP/s",
+        "1 TFLOP/s",
+    ]
+    lines = make_view("lines")
+    qtbot.addWidget(lines)
+    lines.show_result(samples.lines())
+    axis = lines.canvas.x_axis
+    ((_, major), *_) = axis.tickValues(1.0, 3.0, 300)
+    assert axis.tickStrings(major, 1.0, 1.0) == ["16", "32", "64", "128", "256"]
+
+
+def test_a_click_on_a_bit_edits_the_parameter(qtbot: Any) -> None:
+    view = make_view("bits")
+    qtbot.addWidget(view)
+    view.resize(900, 300)
+    view.show_result(samples.bits())
+    view.show()
+    cell = view.cells._cell(1, 3)
+    with qtbot.waitSignal(view.param_edited) as edited:
+        qtbot.mouseClick(view.cells, Qt.MouseButton.LeftButton, pos=cell.box.center().toPoint())
+    assert edited.args == ["value", samples.bits()["rows"][1]["flips"][3]]
+
+
+def test_the_keyboard_flips_bits(qtbot: Any) -> None:
+    view = make_view("bits")
+    qtbot.addWidget(view)
+    view.resize(500, 500)
+    view.show_result(samples.bits(highlight=0))
+    view.show()
+    qtbot.keyClick(view.cells, Qt.Key.Key_Down)
+    qtbot.keyClick(view.cells, Qt.Key.Key_Right)
+    assert "BF16, exponent 1: 0" in view.cells.accessibleDescription()
+    with qtbot.waitSignal(view.param_edited) as edited:
+        qtbot.keyClick(view.cells, Qt.Key.Key_Space)
+    assert edited.args[1] == samples.bits()["rows"][1]["flips"][1]
+
+
+def test_bits_without_flips_cannot_be_clicked(qtbot: Any) -> None:
+    view = make_view("bits")
+    qtbot.addWidget(view)
+    view.resize(900, 300)
+    view.show_result(samples.bits())
+    view.show()
+    cell = view.cells._cell(5, 0)
+    with qtbot.assertNotEmitted(view.param_edited):
+        qtbot.mouseClick(view.cells, Qt.MouseButton.LeftButton, pos=cell.box.center().toPoint())
+
+
+def test_links_in_prose_are_told_not_followed(qtbot: Any) -> None:
+    from PySide6.QtCore import QUrl
+
+    view = make_view("markdown")
+    qtbot.addWidget(view)
+    view.show_result(samples.markdown())
+    with qtbot.waitSignal(view.link_activated) as link:
+        view.prose.anchorClicked.emit(QUrl("note:1.2.1-07"))
+    assert link.args == ["note:1.2.1-07"]
+    view.show_result(AWKWARD["markdown html"])
+    assert "<b>x</b>" in view.prose.toPlainText()
+
+
+def test_the_badge_tells_device_and_source(qtbot: Any) -> None:
+    card = Card()
+    qtbot.addWidget(card)
+    drawn(card, samples.histogram(source=samples.both("逐元素", "element by element")))
+    tip = card._badge.toolTip()
+    assert "AMD EPYC · 2 threads · torch 2.13.0" in tip
+    assert "element by element" in tip
+
+
+@pytest.mark.parametrize("suffix", ["csv", "png", "svg"])
+def test_a_card_writes_files(qtbot: Any, tmp_path: Any, suffix: str) -> None:
+    card = Card()
+    qtbot.addWidget(card)
+    drawn(card, samples.lines())
+    path = tmp_path / f"out.{suffix}"
+    with qtbot.waitSignal(card.saved):
+        card.write(path, suffix)
+    heads = {"csv": b"\xef\xbb\xbfseries", "png": b"\x89PNG", "svg": b"<?xml"}
+    assert path.read_bytes().startswith(heads[suffix])
+
+
+def test_enlarging_shows_the_same_result_and_keeps_up(qtbot: Any) -> None:
+    card = Card()
+    qtbot.addWidget(card)
+    drawn(card, samples.lines())
+    card.enlarge()
+    card.show_result(samples.lines(title=samples.both("新", "new")), {})
+    assert card._enlarged is not None
+    assert card._enlarged.windowTitle() == "new"
