@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 from xml.etree.ElementTree import Element, SubElement
 
 from markdown.treeprocessors import Treeprocessor
@@ -17,6 +17,7 @@ _LINK = re.compile(r"(?:https?://[^\s/]|lab:[a-z]|note:[0-9A-Z]|#.)")
 # QTextDocument sizes headings by level whatever a style sheet says: h2 is 1.5 times the text, h3 1.2, h4 1.
 # So the page's title is h2 and a note's ``##`` is h3.
 HEADING_TAGS = {1: "h2", 2: "h3", 3: "h4", 4: "h5"}
+_CLOSING = "，。、；：？！）】」』”’,.;:?!)]%"
 ANSWER = ("标准答案", "Answer")
 
 
@@ -29,15 +30,19 @@ class DocumentTree(Treeprocessor):
 
     def run(self, root: Element) -> None:
         self._headings(root)
-        self._lone_formulas(root)
+        self._fit_formulas(root)
         for parent in list(root.iter()):
             for place, child in enumerate(list(parent)):
                 parent[place] = self._converted(child)
         _wrap_answer(root)
 
-    def _lone_formulas(self, root: Element) -> None:
-        """A zero-width space after formulas that stand alone: a line without text has no baseline."""
+    def _fit_formulas(self, root: Element) -> None:
+        """Formulas with the punctuation that belongs to them, and a zero-width space after lone ones: a line
+        without text has no baseline.
+        """
         for element in root.iter():
+            if element.tag == "img" and element.get("src", "").startswith("formula-inline"):
+                _take_punctuation(element)
             inside = list(element)
             if element.tag in ("td", "th", "li", "p") and inside and not (element.text or "").strip():
                 formulas = all(child.tag == "img" and not (child.tail or "").strip() for child in inside)
@@ -82,6 +87,15 @@ class DocumentTree(Treeprocessor):
         if "footnote" in classes:
             _plain_footnotes(element)
         return element
+
+
+def _take_punctuation(formula: Element) -> None:
+    """Draw closing punctuation with the formula: Qt breaks lines after every object, joiner or not."""
+    tail = formula.tail or ""
+    rest = tail.lstrip(_CLOSING)
+    if taken := tail[: len(tail) - len(rest)]:
+        formula.set("src", f"{formula.get('src')}|{quote(taken, safe='')}")
+        formula.tail = rest
 
 
 def plain_text(element: Element) -> str:

@@ -69,7 +69,10 @@ class InlineObjects(QPyTextObject):
         kind, name = object_name(format)
         em = _em(doc, format)
         if kind.startswith("formula"):
-            return self._formula_size(name, kind == "formula-display", em, format)
+            tex, _bar, after = name.partition("|")
+            size = self._formula_size(tex, kind == "formula-display", em, format)
+            punctuation = QFontMetricsF(_text_font(doc, em)).horizontalAdvance(unquote(after))
+            return QSizeF(size.width() + punctuation, size.height())
         if kind == "figure":
             return self._figure_size(name, em)
         if kind == "chip":
@@ -93,7 +96,11 @@ class InlineObjects(QPyTextObject):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if kind.startswith("formula"):
-            self._draw_formula(painter, rect, name, kind == "formula-display", em, format)
+            tex, _bar, after = name.partition("|")
+            box, baseline = self._draw_formula(painter, rect, tex, kind == "formula-display", em, format)
+            painter.setPen(QColor(self.drawing.theme.ink))
+            painter.setFont(_text_font(doc, em))
+            painter.drawText(QPointF(box.right(), baseline), unquote(after))
         elif kind == "figure":
             self._draw_figure(painter, rect, name)
         elif kind == "chip":
@@ -135,7 +142,8 @@ class InlineObjects(QPyTextObject):
         display: bool,
         em: float,
         format: QTextFormat,
-    ) -> None:
+    ) -> tuple[QRectF, float]:
+        """Draw it, and return its box and the y of its baseline."""
         tex = unquote(name)
         formula = self._formulas.get(tex, display)
         scale = self._formula_scale(formula, em)
@@ -152,6 +160,7 @@ class InlineObjects(QPyTextObject):
             _draw_source(painter, box, tex, self.drawing.theme, scale)
         else:
             self._formulas.picture(tex, display, self.drawing.theme.ink).render(painter, box)
+        return box, baseline
 
     def _figure(self, name: str) -> QSvgRenderer | None:
         path = self.figure_path(name)
@@ -220,6 +229,12 @@ def _is_middle(format: QTextFormat) -> bool:
 
 def _half_x(format: QTextFormat) -> float:
     return QFontMetricsF(format.toCharFormat().font()).xHeight() / 2
+
+
+def _text_font(doc: QTextDocument, em: float) -> QFont:
+    font = QFont(doc.defaultFont())
+    font.setPixelSize(round(em))
+    return font
 
 
 def _chip_font(doc: QTextDocument, em: float) -> QFont:

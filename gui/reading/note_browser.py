@@ -217,5 +217,6 @@ def selected_text(cursor: QTextCursor, document: QTextDocument) -> str:
         if format_.objectType() == QTextFormat.ObjectTypes.ImageObject.value:
             kind, name = object_name(format_)
             if kind.startswith("formula"):
-                parts.append(f"${unquote(name)}$")
+                tex, _bar, after = name.partition("|")
+                parts.append(f"${unquote(tex)}${unquote(after)}")
     return "".join(parts).replace("\u200b", "")

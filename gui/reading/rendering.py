@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gui.reading.formula import FormulaStore
 
 # A new number discards what older versions of the renderer have cached.
-VERSION = 2
+VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,6 +295,15 @@ def test_a_selection_is_copied_with_its_formulas(view: NoteView) -> None:
     assert copied.startswith("共用一个缩放因子 $s$")
 
 
+def test_punctuation_is_drawn_with_its_formula_and_copied(view: NoteView) -> None:
+    view.browser.show_html('<p>a<img src="formula-inline:x|%EF%BC%8C" />b</p>', 1.0)
+    alone = view.browser.document().idealWidth()
+    view.browser.selectAll()
+    assert view.browser.createMimeDataFromSelection().text() == "a$x$，b"
+    view.browser.show_html('<p>a<img src="formula-inline:x" />b</p>', 1.0)
+    assert view.browser.document().idealWidth() == pytest.approx(alone - 16, abs=1)
+
+
 def test_formulas_are_crisp_at_twice_the_pixels(view: NoteView) -> None:
     view.browser.show_html('<p><img src="formula-display:x%3Dy" /></p>', 1.0)
     viewport = view.browser.viewport()

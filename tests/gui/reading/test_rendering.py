@@ -75,6 +75,12 @@ def test_a_formula_may_hold_the_bar_that_parts_a_table(formulas: FormulaStore) -
     assert made.count("<td") == 2
 
 
+def test_no_line_starts_with_the_comma_after_a_formula(formulas: FormulaStore) -> None:
+    made = html("令 $x$，则 $y$大。", formulas)
+    assert 'src="formula-inline:x|%EF%BC%8C" />则' in made
+    assert 'src="formula-inline:y" />大。' in made
+
+
 def test_code_is_coloured_and_copied_without_prompts(formulas: FormulaStore) -> None:
     made = render_markdown("```pycon\n>>> for x in y:\n...     f(x)\n1 < 2\n```\n", formulas)
     assert made.code == ("for x in y:\n    f(x)\n",)
