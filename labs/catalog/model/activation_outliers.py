@@ -117,8 +117,9 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
             peaks_by_layer(ctx, params.site, params.tokens, 0),
             peaks_by_layer(ctx, params.site, params.tokens, 1),
         )
+    floor = max(float(damages["tensor"].error.max()) * 1e-5, 1e-12)
     for name in GRANULARITIES:
-        yield error_map(params, name, damages[name])
+        yield error_map(params, name, damages[name], floor)
     other = whole[1 - first :].contiguous()
     others: dict[str, Damage] = {name: damage(other, params.bits, name) for name in GRANULARITIES}
     both = (others, damages) if first else (damages, others)
@@ -225,11 +226,11 @@ def activation_map(params: Params, x: "Tensor") -> Heatmap:
     )
 
 
-def error_map(params: Params, name: str, found: "Damage") -> Heatmap:
+def error_map(params: Params, name: str, found: "Damage", floor: float) -> Heatmap:
     """Error of one granularity, on the colour scale of its siblings."""
     return shown(
         found.error,
-        max(float(found.error.max()) * 1e-5, 1e-12),
+        floor,
         params,
         id=f"error_{name}",
         title=Text(

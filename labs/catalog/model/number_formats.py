@@ -280,9 +280,10 @@ def log_levels(absmax: float) -> Scatter:
 def levels_plot(result_id: str, levels: dict[str, object], log: bool) -> Scatter:
     """One row a format, in the order of the bit table, the first on top."""
     series = []
-    for index, name in enumerate(NAMES):
+    for row, name in zip(range(len(NAMES), 0, -1), NAMES, strict=True):
         x = array(levels[name])
-        series.append(Series(name=same(FORMATS[name].title), x=x, y=array([len(NAMES) - index] * len(x))))
+        # The legend's name begins with the row: colours alone would not tell eleven formats apart.
+        series.append(Series(name=same(f"{row} {FORMATS[name].title}"), x=x, y=array([row] * len(x))))
     axis = Text(zh="数值（对数轴）", en="value (log axis)") if log else Text(zh="数值", en="value")
     return Scatter(
         id=result_id,
@@ -292,7 +293,7 @@ def levels_plot(result_id: str, levels: dict[str, object], log: bool) -> Scatter
         ),
         provenance=ESTIMATED,
         x=Axis(title=axis, log=log),
-        y=Axis(title=Text(zh="格式（自上而下同图例）", en="format (top to bottom as in the legend)")),
+        y=Axis(title=Text(zh="格式（编号见图例）", en="format (numbers as in the legend)")),
         series=series,
         help=Text(
             zh="8 位及以下画出全部的值；更宽的格式只画屏幕分得开的一部分。",
@@ -352,7 +353,7 @@ def layer_errors(params: Params, ctx: Context) -> Iterator[Result]:
 
     x = layer_data(ctx, params.layer, params.module).matrix(params.target)
     where = same(f"layers.{params.layer}.{params.module}")
-    bins = np.logspace(-8, 0.1, 82)
+    bins = np.logspace(-5.5, 0.1, 85)
     found = {}
     for index, name in enumerate(NAMES):
         ctx.progress(index / len(NAMES), same(FORMATS[name].title))
