@@ -481,6 +481,7 @@ class MainWindow(QMainWindow):
 
     def _after_first_paint(self) -> None:
         self.client.describe()
+        self.note.warm_up()
         if self.library.notice:
             QMessageBox.warning(self, "InferLab", self.library.notice)
             self.library.notice = None

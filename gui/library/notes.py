@@ -28,7 +28,6 @@ _FIELDS: dict[str, type] = {
     "difficulty": int,
     "labs": list,
     "related": list,
-    "title": str,
 }
 _REQUIRED = ("id", "question", "difficulty")
 
@@ -46,14 +45,13 @@ class NoteError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
-    """The head of a note. ``labs`` are lab ids, ``related`` question ids; ``title`` may be empty."""
+    """The head of a note. ``labs`` are lab ids, ``related`` question ids."""
 
     id: str
     question: str
     difficulty: int
     labs: tuple[str, ...] = ()
     related: tuple[str, ...] = ()
-    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,9 +175,7 @@ def _parse_front(path: Path, head: str, note_id: str) -> FrontMatter:
         field, why = reason
         raise NoteError(path, _line_of(field, lines), why)
     lists = {name: tuple(values.get(name, ())) for name in ("labs", "related")}
-    return FrontMatter(
-        values["id"], values["question"], values["difficulty"], title=values.get("title", ""), **lists
-    )
+    return FrontMatter(values["id"], values["question"], values["difficulty"], **lists)
 
 
 def _front_problem(values: dict[str, Any], note_id: str) -> tuple[str, str] | None:
