@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from labs.bandwidth import gemm_peak, last_level_cache_bytes, read_bandwidth
 from labs.formulas.memory import gemm_flops, roofline_seconds
 from labs.quantization.linear import relative_difference
+from labs.quantization.roofs import gemm_peak, last_level_cache_bytes, read_bandwidth
 from labs.spec import LabError
 from labs.text import Text
 
 if TYPE_CHECKING:
-    from labs.bandwidth import Compute
     from labs.context import Context
     from labs.measure import Timing
+    from labs.quantization.roofs import Compute
     from labs.quantization.speed_modes import LinearShape, Mode
 
 Phase = Literal["decode", "prefill"]

@@ -21,7 +21,7 @@ from labs.text import Text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labs.bandwidth import Compute
+    from labs.quantization.roofs import Compute
 
 INT4_GROUP = 32
 _INT4 = QuantizerConfig(bits=4, scheme="asymmetric", zero_point="float", group_size=INT4_GROUP, scale_bits=32)
