@@ -65,7 +65,8 @@ def test_a_preview_measures_no_perplexity_and_matches_the_exact_layer(session):
     exact = results(quantization_granularity, session, bits=3, perplexity=False)
     assert metric(preview, "perplexity").value is None
     assert "module_sqnr" not in preview
-    assert metric(preview, "sqnr").value == metric(exact, "sqnr").value
+    # A preview sums on one thread and an exact run on all, so fp32 sums differ in the last bits.
+    assert metric(preview, "sqnr").value == pytest.approx(metric(exact, "sqnr").value, rel=1e-6)
 
 
 def test_memory_is_predicted_exactly(session):
