@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 from PySide6.QtCore import QCoreApplication
 
+translate = QCoreApplication.translate
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -82,7 +84,7 @@ def foot_html(page: NotePage, related: Iterable[str], language: Language) -> str
     """Related questions and the neighbouring ones."""
     parts = []
     if questions := page.questions(related):
-        parts.append(_list(_tr("Related questions"), questions, language))
+        parts.append(_list(translate("NotePage", "Related questions"), questions, language))
     if any(page.neighbours()):
         parts.append(_neighbours(page, language))
     return f'<div class="foot">{"".join(parts)}</div>'
@@ -90,17 +92,31 @@ def foot_html(page: NotePage, related: Iterable[str], language: Language) -> str
 
 def missing_html(page: NotePage, language: Language) -> str:
     """The body for a question that has no note."""
-    parts = [_box("note", _tr("This note is not written yet."), _tr("Where to go from here:"))]
+    parts = [
+        _box(
+            "note",
+            translate("NotePage", "This note is not written yet."),
+            translate("NotePage", "Where to go from here:"),
+        )
+    ]
     if page.section_notes:
-        parts.append(_list(_tr("Notes of this section"), page.section_notes, language))
+        parts.append(_list(translate("NotePage", "Notes of this section"), page.section_notes, language))
     if page.labs:
         items = "".join(
             f'<li><a href="lab:{escape(lab[0])}">{escape(_title(lab, language))}</a></li>'
             for lab in page.labs
         )
-        parts.append(f'<p class="foot-title">{_tr("Labs on this section")}</p><ul>{items}</ul>')
+        parts.append(
+            f'<p class="foot-title">{translate("NotePage", "Labs on this section")}</p><ul>{items}</ul>'
+        )
     if not page.section_notes and not page.labs:
-        parts = [_box("note", _tr("This note is not written yet."), _tr("Nor does its section have a lab."))]
+        parts = [
+            _box(
+                "note",
+                translate("NotePage", "This note is not written yet."),
+                translate("NotePage", "Nor does its section have a lab."),
+            )
+        ]
     return "".join(parts)
 
 
@@ -109,13 +125,19 @@ def banner_html(text: NoteText) -> str:
     if not text.is_fallback:
         return ""
     if text.wanted == "en":
-        return _box("banner", "", _tr("This note has no English version yet: the Chinese one is shown."))
-    return _box("banner", "", _tr("This note has no Chinese version yet: the English one is shown."))
+        return _box(
+            "banner",
+            "",
+            translate("NotePage", "This note has no English version yet: the Chinese one is shown."),
+        )
+    return _box(
+        "banner", "", translate("NotePage", "This note has no Chinese version yet: the English one is shown.")
+    )
 
 
 def error_html(reason: str) -> str:
     """The body for a note that cannot be read as written."""
-    return _box("error", _tr("This note cannot be shown."), reason)
+    return _box("error", translate("NotePage", "This note cannot be shown."), reason)
 
 
 def _box(kind: str, title: str, text: str) -> str:
@@ -148,8 +170,8 @@ def _neighbours(page: NotePage, language: Language) -> str:
     before, after = page.neighbours()
     cells = []
     for question, label, align in (
-        (before, "← " + _tr("Previous question"), "left"),
-        (after, _tr("Next question") + " →", "right"),
+        (before, "← " + translate("NotePage", "Previous question"), "left"),
+        (after, translate("NotePage", "Next question") + " →", "right"),
     ):
         inside = ""
         if question:
@@ -160,8 +182,8 @@ def _neighbours(page: NotePage, language: Language) -> str:
 
 
 def _difficulty(level: int) -> str:
-    return (_tr("Recall"), _tr("Explain"), _tr("Design"))[level - 1]
-
-
-def _tr(source: str) -> str:
-    return QCoreApplication.translate("NotePage", source)
+    return (
+        translate("NotePage", "Recall"),
+        translate("NotePage", "Explain"),
+        translate("NotePage", "Design"),
+    )[level - 1]
