@@ -232,9 +232,14 @@ class TextEditor(Editor):
         super().__init__()
         self._line = QLineEdit()
         self._line.textEdited.connect(lambda: self.moved.emit("step"))
-        self._line.editingFinished.connect(lambda: self._line.isModified() and self.moved.emit("final"))
+        self._line.editingFinished.connect(self._on_finished)
         _row(self, self._line)
         self.setFocusProxy(self._line)
+
+    def _on_finished(self) -> None:
+        if self._line.isModified():
+            self._line.setModified(False)
+            self.moved.emit("final")
 
     def value(self) -> str:
         return self._line.text()

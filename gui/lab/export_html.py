@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QCoreApplication
 
-from gui.lab.badge import provenance_meaning, provenance_word
+from gui.lab.badge import PROVENANCES, provenance_meaning, provenance_word
 from gui.lab.export import record_map
 from gui.lab.link import make_link
 from gui.lab.number_text import plain, signed_percent, with_unit
@@ -57,8 +57,7 @@ def html_page(run: StoredRun, description: dict[str, Any]) -> str:
 
 def _colours() -> str:
     def block(theme: Theme) -> str:
-        names = ("ink", "muted", "rule", "chrome", "raised", "code", "selection")
-        names += ("measured", "simulated", "estimated", "reported")
+        names = ["ink", "muted", "rule", "chrome", "raised", "code", "selection", *PROVENANCES]
         return ":root{" + "".join(f"--{name}:{getattr(theme, name)};" for name in names) + "}"
 
     return f"{block(LIGHT)}@media (prefers-color-scheme:dark){{{block(DARK)}}}"
@@ -160,11 +159,9 @@ def _number(number: bool) -> str:
 
 
 def _prose(result: dict[str, Any]) -> str:
-    """Markdown with every bit of HTML in it made text first."""
-    import markdown
+    from gui.lab.safe_markdown import to_html
 
-    text: str = markdown.markdown(html.escape(pick(result["body"]), quote=False), extensions=["tables"])
-    return text.replace("<img", "<span data-image").replace('href="javascript:', 'data-href="')
+    return to_html(pick(result["body"]))
 
 
 def _pictures(result: dict[str, Any]) -> str:

@@ -43,10 +43,10 @@ class Grid(QLayout):
     def count(self) -> int:
         return len(self._items)
 
-    def itemAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
+    def itemAt(self, index: int) -> QLayoutItem | None:
         return self._items[index] if 0 <= index < len(self._items) else None
 
-    def takeAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
+    def takeAt(self, index: int) -> QLayoutItem | None:
         return self._items.pop(index) if 0 <= index < len(self._items) else None
 
     def expandingDirections(self) -> Qt.Orientation:
@@ -123,7 +123,8 @@ class Grid(QLayout):
         for item in self._items:
             if item.isEmpty():
                 continue
-            shape: Shape = item.widget().property("shape") or "compact"
+            widget = item.widget()
+            shape: Shape = (widget.property("shape") if widget else None) or "compact"
             if shape == "wide" or not blocks or blocks[-1][0] != shape:
                 blocks.append((shape, []))
             blocks[-1][1].append(item)

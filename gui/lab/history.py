@@ -42,7 +42,7 @@ class History(QWidget):
         self._description: dict[str, Any] = {}
         self._records: dict[int, RunRecord] = {}
         self.compare = Compare()
-        self.compare.closed.connect(lambda: self._pages.setCurrentIndex(0))
+        self.compare.closed.connect(self._show_list)
         self._hint = QLabel()
         self._hint.setProperty("role", "muted")
         self._hint.setWordWrap(True)
@@ -86,6 +86,9 @@ class History(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._pages)
         self._retranslate()
+
+    def _show_list(self) -> None:
+        self._pages.setCurrentIndex(0)
 
     def show_runs(self, description: dict[str, Any]) -> None:
         self._description = description
@@ -201,14 +204,14 @@ class History(QWidget):
         self.list.setHeaderLabels(
             [self.tr("When"), self.tr("Differs from the defaults"), self.tr("Took"), self.tr("Ended")]
         )
-        if self._description:
+        if self.isVisible():  # else it is filled when it is shown
             self._fill()
 
     def restyle(self, theme: Theme) -> None:
         self.compare.restyle(theme)
 
     def relanguage(self) -> None:
-        if self._description:
+        if self.isVisible():
             self._fill()
             self.compare.relanguage()
 

@@ -56,6 +56,7 @@ class LabPanel(QWidget):
 
     link_activated = Signal(str)
     title_changed = Signal(str)
+    exported = Signal(str)  # path of the file
 
     def __init__(self, client: WorkerClient, runs: Runs | None = None) -> None:
         super().__init__()
@@ -300,6 +301,7 @@ class LabPanel(QWidget):
             self._notice.show_message("bad", self.tr("The file was not written"), str(error))
         else:
             self._say_saved(str(path))
+            self.exported.emit(str(path))
 
     def _say_saved(self, path: str) -> None:
         self._run_bar.show_status(self.tr("Saved: {path}").format(path=path))
@@ -427,11 +429,9 @@ class LabPanel(QWidget):
             self._body.setSizes([FORM_WIDTH, max(1, self.width() - FORM_WIDTH)])
             return
         content = self._controls.widget()
-        needed = (
-            content.heightForWidth(self.width())
-            if content.hasHeightForWidth()
-            else content.sizeHint().height()
-        )
+        assert content is not None
+        tall = content.hasHeightForWidth()
+        needed = content.heightForWidth(self.width()) if tall else content.sizeHint().height()
         room = max(1, self._body.height())
         top = min(needed + 2, int(room * 0.42))
         self._body.setSizes([top, room - top])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
@@ -18,6 +20,9 @@ from PySide6.QtWidgets import (
 from gui.icons import icon
 from gui.lab.elided import Elided
 from gui.theme import Theme, theme_switch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXPORTS = ("html", "json", "csv", "png", "svg")
 TICK_MS = 100
@@ -46,12 +51,12 @@ class RunBar(QWidget):
         self._status.setProperty("role", "muted")
         self.reset_button = self._tool("reset", self.reset_asked.emit)
         self.link_button = self._tool("link", self.link_asked.emit)
-        self.source_button = self._tool(
-            "code", lambda: self.source_asked.emit(self.source_button.isChecked()), True
-        )
-        self.runs_button = self._tool(
-            "history", lambda: self.runs_asked.emit(self.runs_button.isChecked()), True
-        )
+        self.source_button = self._tool("code", None)
+        self.source_button.setCheckable(True)
+        self.source_button.clicked.connect(self.source_asked)
+        self.runs_button = self._tool("history", None)
+        self.runs_button.setCheckable(True)
+        self.runs_button.clicked.connect(self.runs_asked)
         self.export_button = self._tool("export", None)
         self.export_button.setMenu(QMenu(self))
         self.export_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -78,11 +83,10 @@ class RunBar(QWidget):
         self.retranslate()
         self.restyle(theme_switch.current)
 
-    def _tool(self, name: str, slot: object, checkable: bool = False) -> QToolButton:
+    def _tool(self, name: str, slot: Callable[[], None] | None) -> QToolButton:
         button = QToolButton()
         button.setProperty("icon_name", name)
         button.setIconSize(QSize(16, 16))
-        button.setCheckable(checkable)
         button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         if slot is not None:
             button.clicked.connect(slot)
@@ -169,7 +173,7 @@ class RunBar(QWidget):
             "svg": self.tr("Vector picture (SVG)…"),
         }
         for kind in EXPORTS:
-            menu.addAction(names[kind], lambda kind=kind: self.export_asked.emit(kind))
+            menu.addAction(names[kind], partial(self.export_asked.emit, kind))
 
     def resizeEvent(self, event: object) -> None:
         roomy = self.width() >= ROOMY

@@ -116,7 +116,7 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
 
     def _labels_minor(self) -> bool:
         low, high = self.range
-        return math.floor(high) - math.ceil(low) < 1
+        return bool(math.floor(high) - math.ceil(low) < 1)
 
     def _log_text(self, coordinate: float) -> str:
         value = 10.0**coordinate

@@ -83,7 +83,7 @@ class ColourScale:
         table = np.ascontiguousarray(colour_table(self.diverging, theme), dtype=np.uint8)
         picture = table[indices]
         if missing.any():
-            picture[missing] = QColor(theme.rule).getRgb()
+            picture[missing] = np.array(QColor(theme.rule).getRgb(), dtype=np.uint8)
         return picture
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 class MetricView(View):
     shape = "compact"
+    corner: Badge
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,19 +65,17 @@ class MetricView(View):
 
     def _show_spread(self, unit: str) -> None:
         low, high = self.result.get("low"), self.result.get("high")
-        given = low is not None and high is not None
-        self._spread.setVisible(given)
-        if given:
+        self._spread.setVisible(low is not None and high is not None)
+        if low is not None and high is not None:
             largest = max(abs(low), abs(high))
             factor, shown = unit_scale(largest, unit)
             self._spread.setText(f"{plain(low / factor)} – {plain(high / factor)} {shown}".strip())
 
     def _show_theory(self, unit: str) -> None:
         predicted, value = self.result.get("predicted"), self.result.get("value")
-        given = predicted is not None
         for widget in (self._badge, self._error, self._formula):
-            widget.setVisible(given)
-        if not given:
+            widget.setVisible(predicted is not None)
+        if predicted is None:
             return
         self._badge.set_provenance("estimated", with_unit(predicted, unit))
         error = "" if value is None else signed_percent(value, predicted)
@@ -85,8 +84,8 @@ class MetricView(View):
         self._formula.set_help(pick(self.result["formula"]) if self.result.get("formula") else "")
 
     def restyle(self, theme: Theme) -> None:
-        for badge in (self._badge, self.corner):
-            badge.restyle(theme)
+        self._badge.restyle(theme)
+        self.corner.restyle(theme)
         super().restyle(theme)
 
     def to_csv(self) -> str:

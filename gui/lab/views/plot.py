@@ -174,6 +174,8 @@ class PlotView(View):
             return np.where(values > 0, np.log10(values), np.nan)
 
     def add_marks(self, marks: Iterable[dict[str, Any]]) -> None:
+        paper = QColor(self.theme.raised)
+        paper.setAlpha(215)
         for mark in marks:
             position = self.canvas.x_axis.coordinate(mark["x"])
             if not math.isfinite(position):
@@ -187,7 +189,7 @@ class PlotView(View):
                 labelOpts={
                     "position": 0.93,
                     "color": self.theme.accent,
-                    "fill": (*QColor(self.theme.raised).getRgb()[:3], 215),
+                    "fill": paper,
                 },
             )
             if line_label := getattr(line, "label", None):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gui.lab.client import WorkerClient
 from gui.language import language_switch
 from gui.theme import LIGHT, theme_switch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 COMMAND = [sys.executable, "-m", "tests.gui.lab.fake_worker"]
 

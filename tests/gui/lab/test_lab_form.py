@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
@@ -13,6 +12,9 @@ from gui.lab.form import LabForm
 from gui.lab.slider import slider_values
 from gui.language import language_switch
 from tests.gui.lab import samples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gui.lab.client import WorkerClient
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gui.lab.client import WorkerClient
 
 LAB = "model/quantization_granularity"
 
