@@ -1,4 +1,5 @@
-"""The badge that says where a figure comes from: colour and word, and on hover the device, source and spread."""
+"""The badge that says where a figure comes from: colour and word, and on hover the device, source and
+spread."""
 
 from __future__ import annotations
 

@@ -102,7 +102,8 @@ class Card(QFrame):
         self._veil.raise_()
 
     def mark(self, state: str) -> None:
-        """``updating``, ``preview``, ``stale`` or ``""``: what is shown is then not of the parameters in the form."""
+        """``updating``, ``preview``, ``stale`` or ``""``: what is shown is then not of the parameters in the
+        form."""
         words = {
             "updating": self.tr("updating"),
             "preview": self.tr("preview"),

@@ -16,16 +16,16 @@ from gui.lab.worker_exit import StderrTail, explain_exit
 ROOT = Path(__file__).resolve().parent.parent.parent
 STOP_PATIENCE_S = 2.0
 TURN_S = 0.008
-# A superseded run may be inside one long kernel. Killing it costs the loaded model, so wait longer than for Stop.
+# A superseded run may be inside one long kernel, and killing it costs the loaded model: wait longer.
 SUPERSEDE_PATIENCE_S = 15.0
 
 
 class WorkerClient(QObject):
     """Starts the worker when first needed and keeps it: torch stays imported and the model loaded.
 
-    Runs are numbered from 1 over the client's life. Only the newest run's results are passed on; every run ends in
-    exactly one of ``finished`` (done, stopped, superseded, or killed: it ignored a stop), ``failed`` or ``crashed``.
-    """
+    Runs are numbered from 1 over the client's life. Only the newest run's results are passed on; every run
+    ends in exactly one of ``finished`` (done, stopped, superseded, or killed: it ignored a stop), ``failed``
+    or ``crashed``."""
 
     ready = Signal(object)  # environment
     labs = Signal(object, object)  # descriptions, broken

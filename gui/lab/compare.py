@@ -1,4 +1,5 @@
-"""Two to four runs side by side: where their parameters differ, their metrics with the change, and their plots."""
+"""Two to four runs side by side: where their parameters differ, their metrics with the change, and their
+plots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One editor for each kind of parameter, chosen from its JSON Schema property. All speak the same small protocol."""
+"""One editor for each kind of parameter, chosen from its JSON Schema property. All speak the same small
+protocol."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ MOST_SEGMENTS = 4
 
 
 class Editor(QWidget):
-    """``moved`` says that the value changed: ``drag`` (the slider is held), ``step`` (keys or wheel: more may follow)
+    """``moved`` says that the value changed: ``drag`` (the slider is held), ``step`` (keys or wheel: more may
+    follow)
     or ``final``. Setting a value from the program tells nobody."""
 
     moved = Signal(str)

@@ -1,4 +1,5 @@
-"""A line of text that gives way: as wide as its text where there is room, cut at its end where there is not."""
+"""A line of text that gives way: as wide as its text where there is room, cut at its end where there is
+not."""
 
 from __future__ import annotations
 

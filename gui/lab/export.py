@@ -25,7 +25,8 @@ def suggested_name(run: StoredRun, suffix: str) -> str:
 def write_export(
     path: Path, kind: str, run: StoredRun, description: dict[str, Any], results: QWidget
 ) -> None:
-    """``kind`` is ``html``, ``json``, ``csv``, ``png`` or ``svg``; pictures are of ``results`` as it stands."""
+    """``kind`` is ``html``, ``json``, ``csv``, ``png`` or ``svg``; pictures are of ``results`` as it
+    stands."""
     from gui.lab.export_html import html_page
     from gui.lab.views.view import render_png, render_svg
 

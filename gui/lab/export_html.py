@@ -1,4 +1,5 @@
-"""One run as one page of HTML: readable offline for years, in light and dark, with its data and its circumstances."""
+"""One run as one page of HTML: readable offline for years, in light and dark, with its data and its
+circumstances."""
 
 from __future__ import annotations
 
@@ -22,20 +23,33 @@ from gui.theme import DARK, LIGHT, Theme
 WIDTH, WIDE = 640, 960
 
 _STYLE = """
-body{margin:0;background:var(--chrome);color:var(--ink);font:15px/1.55 system-ui,"Noto Sans CJK SC",sans-serif}
-main{max-width:1060px;margin:0 auto;padding:28px 20px 60px}
-h1{font-size:24px;margin:0 0 4px}h2{font-size:15px;margin:0}.muted{color:var(--muted)}
-section{background:var(--raised);border:1px solid var(--rule);border-radius:8px;padding:14px 18px;margin:14px 0}
-.metrics{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:12px}.metrics section{margin:0}
-.head{display:flex;gap:10px;align-items:center;justify-content:space-between;margin-bottom:8px}
-.figure{font-size:27px;font-weight:600}.badge{font-size:12px;border:1px solid;border-radius:9px;padding:0 8px;white-space:nowrap}
-.measured{color:var(--measured)}.simulated{color:var(--simulated)}.estimated{color:var(--estimated)}
-.reported{color:var(--reported)}table{border-collapse:collapse;width:100%;font-size:14px}
-.scroll{overflow-x:auto}th{text-align:left;color:var(--muted);font-weight:600}
-th,td{padding:5px 10px;border-bottom:1px solid var(--rule)}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-tr.mark td{background:var(--selection);font-weight:600}img{max-width:100%;height:auto;display:block;margin:0 auto}
-.in-dark{display:none}code{background:var(--code);border-radius:4px;padding:1px 5px;word-break:break-all}
-@media (prefers-color-scheme:dark){.in-dark{display:block}.in-light{display:none}}
+body { margin: 0; background: var(--chrome); color: var(--ink); line-height: 1.55;
+  font-family: system-ui, "Noto Sans CJK SC", sans-serif; font-size: 15px }
+main { max-width: 1060px; margin: 0 auto; padding: 28px 20px 60px }
+h1 { font-size: 24px; margin: 0 0 4px }
+h2 { font-size: 15px; margin: 0 }
+section { background: var(--raised); border: 1px solid var(--rule); border-radius: 8px;
+  padding: 14px 18px; margin: 14px 0 }
+.metrics { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 12px }
+.metrics section { margin: 0 }
+.head { display: flex; gap: 10px; align-items: center; justify-content: space-between; margin-bottom: 8px }
+.figure { font-size: 27px; font-weight: 600 }
+.badge { font-size: 12px; border: 1px solid; border-radius: 9px; padding: 0 8px; white-space: nowrap }
+.muted { color: var(--muted) }
+.measured { color: var(--measured) }
+.simulated { color: var(--simulated) }
+.estimated { color: var(--estimated) }
+.reported { color: var(--reported) }
+.scroll { overflow-x: auto }
+table { border-collapse: collapse; width: 100%; font-size: 14px }
+th { text-align: left; color: var(--muted); font-weight: 600 }
+th, td { padding: 5px 10px; border-bottom: 1px solid var(--rule) }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
+tr.mark td { background: var(--selection); font-weight: 600 }
+img { max-width: 100%; height: auto; display: block; margin: 0 auto }
+img.in-dark { display: none }
+code { background: var(--code); border-radius: 4px; padding: 1px 5px; word-break: break-all }
+@media (prefers-color-scheme: dark) { img.in-dark { display: block } img.in-light { display: none } }
 """
 
 
@@ -46,7 +60,8 @@ def html_page(run: StoredRun, description: dict[str, Any]) -> str:
     parts = [
         f"<!doctype html><html lang='{language_switch.current}'><head><meta charset='utf-8'>",
         "<meta name='viewport' content='width=device-width'><meta name='color-scheme' content='light dark'>",
-        f"<title>{html.escape(title)} · InferLab</title><style>{_colours()}{_STYLE}</style></head><body><main>",
+        f"<title>{html.escape(title)} · InferLab</title><style>{_colours()}{_STYLE}</style></head>",
+        "<body><main>",
         f"<h1>{html.escape(title)}</h1><p class='muted'>{html.escape(pick(description['summary']))}</p>",
         _circumstances(run, description),
         _results(run),
@@ -146,12 +161,16 @@ def _table(result: dict[str, Any]) -> str:
     lines = []
     for index, row in enumerate(rows):
         cells = "".join(
-            f"<td{_number(number)}>{html.escape(pick(cell) if isinstance(cell, dict | str) else plain(cell))}</td>"
+            f"<td{_number(number)}>{html.escape(_cell(cell))}</td>"
             for cell, number in zip(row, numeric, strict=True)
         )
         mark = " class='mark'" if index == result.get("highlight") else ""
         lines.append(f"<tr{mark}>{cells}</tr>")
     return f"<div class='scroll'><table><tr>{head}</tr>{''.join(lines)}</table></div>"
+
+
+def _cell(cell: Any) -> str:
+    return pick(cell) if isinstance(cell, dict | str) else plain(cell)
 
 
 def _number(number: bool) -> str:

@@ -1,4 +1,5 @@
-"""One parameter in the form: label, help, "changed" mark with a way back, editor, and the reason of a refusal."""
+"""One parameter in the form: label, help, "changed" mark with a way back, editor, and the reason of a
+refusal."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ PAUSE_MS = 350
 
 
 class LabForm(QWidget):
-    """``edited(values, dragging)``: dragging is True while a slider is held or keys still step, and one last call
-    with False follows when the value has settled."""
+    """``edited(values, dragging)``: dragging is True while a slider is held or keys still step, and one last
+    call with False follows when the value has settled."""
 
     edited = Signal(object, bool)
 
@@ -76,7 +76,7 @@ class LabForm(QWidget):
         self.edited.emit(self.values(), False)
 
     def show_error(self, name: str, text: str) -> bool:
-        """Put a refusal beside the parameter that caused it. False when there is no such parameter in sight."""
+        """Put a refusal beside the parameter that caused it. False when that one is not in sight."""
         field = self._fields.get(name)
         if field is None or not field.isVisibleTo(self):
             return False

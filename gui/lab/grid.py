@@ -12,9 +12,10 @@ Shape = Literal["compact", "normal", "wide"]
 
 
 class Grid(QLayout):
-    """Widgets in order, row by row. A widget's ``shape`` property says how much room it wants: ``compact`` and
-    ``normal`` share a row with neighbours of the same shape, ``wide`` has the row to itself. A widget that needs
-    more than a column spans several; in a ``uniform`` grid all columns widen instead. All widgets of a row get the same height."""
+    """Widgets in order, row by row. A widget's ``shape`` property says how much room it wants: ``compact``
+    and ``normal`` share a row with neighbours of the same shape, ``wide`` has the row to itself. A widget
+    that needs more than a column spans several; in a ``uniform`` grid all columns widen instead. All widgets
+    of a row get the same height."""
 
     def __init__(
         self,

@@ -12,7 +12,8 @@ SCHEME = "lab:"
 
 
 def make_link(lab: str, values: dict[str, Any]) -> str:
-    """``values`` should hold only what differs from the defaults: the link stays short and survives new defaults."""
+    """``values`` should hold only what differs from the defaults: the link stays short and survives new
+    defaults."""
     if not values:
         return SCHEME + lab
     pairs = [(name, _written(value)) for name, value in values.items()]
@@ -32,7 +33,8 @@ def parse_link(link: str) -> tuple[str, dict[str, str]]:
 
 
 def checked_values(schema: dict[str, Any], given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """``given`` (text from a link, or values) as the schema's types, and a sentence for each that was refused."""
+    """``given`` (text from a link, or values) as the schema's types, and a sentence for each that was
+    refused."""
     good: dict[str, Any] = {}
     refused: list[str] = []
     properties = schema.get("properties", {})

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class NumberBox(QLineEdit):
-    """A line edit and not a spin box: a spin box has fixed decimals, and 1e-40 is a number that one types here."""
+    """A line edit and not a spin box: a spin box has fixed decimals, and 1e-40 is a number that one types
+    here."""
 
     typed = Signal(str)  # "step": more may follow; "final": Return or focus left
     refused = Signal(str)  # why; "" when the text is good again

@@ -1,7 +1,7 @@
 """One lab on the screen: what it is, its form, its run, its results; and its stored runs and its source.
 
-Wide, the form stands left of the results; narrow, above them. So a slider and what it changes are seen together.
-"""
+Wide, the form stands left of the results; narrow, above them. So a slider and what it changes are seen
+together."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ class LabPanel(QWidget):
     def open(
         self, description: dict[str, Any], values: dict[str, Any] | None = None, run: bool = True
     ) -> None:
-        """Show a lab with ``values`` over its defaults (texts from a link are converted; what does not fit is told)."""
+        """Show a lab with ``values`` over its defaults (texts from a link are converted; what does not fit is
+        told)."""
         self._importing = self._importing or import_ahead()
         self._session.leave()
         same_lab = self.lab == description["id"]

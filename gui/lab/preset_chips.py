@@ -54,7 +54,8 @@ class PresetChips(QWidget):
         self.chosen.emit(dict(preset["values"]))
 
     def show_match(self, changed: dict[str, Any], defaults: dict[str, Any]) -> None:
-        """Mark the preset that the form's values are, if they are one. ``changed`` is what differs from defaults."""
+        """Mark the preset that the form's values are, if they are one. ``changed`` is what differs from
+        defaults."""
         story = ""
         for preset, chip in zip(self._presets, self._chips, strict=True):
             apart = {name: value for name, value in preset["values"].items() if defaults.get(name) != value}

@@ -18,7 +18,8 @@ DIM_AFTER_MS = 180
 
 
 class ResultsArea(QWidget):
-    """Between ``begin`` and ``end`` a run's results arrive; what an earlier run showed stays until it is renewed."""
+    """Between ``begin`` and ``end`` a run's results arrive; what an earlier run showed stays until it is
+    renewed."""
 
     param_edited = Signal(str, object)
     link_activated = Signal(str)

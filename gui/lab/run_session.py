@@ -1,4 +1,5 @@
-"""One panel's conversation with the worker: the latest value wins, at most one preview in flight and one waiting."""
+"""One panel's conversation with the worker: the latest value wins, at most one preview in flight and one
+waiting."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ class RunSession(QObject):
         self._begin(lab, params, preview=False)
 
     def run_preview(self, lab: str, params: dict[str, Any]) -> None:
-        """Start now, or, while a preview is in flight, when it has ended: then with the newest values only."""
+        """Start now, or, while a preview is in flight, when it has ended: then with the newest values
+        only."""
         if self._run is not None and self.preview:
             self._waiting = (lab, params)
         else:

@@ -1,4 +1,5 @@
-"""A slider over the values of a parameter: linear, logarithmic, powers of two, or a list of allowed numbers."""
+"""A slider over the values of a parameter: linear, logarithmic, powers of two, or a list of allowed
+numbers."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ def _clean(value: float) -> float:
 
 
 class ValueSlider(QSlider):
-    """A horizontal slider that stops at given values. The wheel scrolls the page unless the slider has focus."""
+    """A horizontal slider that stops at given values. The wheel scrolls the page unless the slider has
+    focus."""
 
     def __init__(self, values: Sequence[float]) -> None:
         super().__init__(Qt.Orientation.Horizontal)

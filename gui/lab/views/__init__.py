@@ -1,4 +1,5 @@
-"""One view a result kind. The table names modules: numpy and pyqtgraph are imported when the first lab needs them."""
+"""One view a result kind. The table names modules: numpy and pyqtgraph are imported when the first lab needs
+them."""
 
 from __future__ import annotations
 

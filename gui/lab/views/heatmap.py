@@ -1,4 +1,5 @@
-"""A 2-D array as colours, rows downwards, with the value under the pointer and a scale that maps may share."""
+"""A 2-D array as colours, rows downwards, with the value under the pointer and a scale that maps may
+share."""
 
 from __future__ import annotations
 
@@ -115,7 +116,8 @@ def _span(index: int, step: float) -> str:
 
 
 def _reduced(values: Any) -> tuple[Any, tuple[int, int]]:
-    """At most MOST_CELLS cells, keeping the value largest in magnitude of each block: an outlier stays visible."""
+    """At most MOST_CELLS cells, keeping the value largest in magnitude of each block: an outlier stays
+    visible."""
     rows, columns = values.shape
     if rows * columns <= MOST_CELLS:
         return values, (1, 1)

@@ -1,4 +1,5 @@
-"""The legend of a plot, outside it: swatches and names that flow in lines, a badge where provenance differs."""
+"""The legend of a plot, outside it: swatches and names that flow in lines, a badge where provenance
+differs."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ class Legend(QWidget):
         self.setSizePolicy(policy)
 
     def show_entries(self, entries: list[Entry], theme: Theme, title: str = "") -> None:
-        """``title`` is the y axis': upright and at the top it reads better than rotated, above all in Chinese."""
+        """``title`` is the y axis': upright and at the top it reads better than rotated, above all in
+        Chinese."""
         self._entries, self._theme, self._title = entries, theme, title
         self.setAccessibleName(", ".join(entry.name for entry in entries))
         self._fit()

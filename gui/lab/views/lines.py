@@ -16,7 +16,8 @@ from gui.lab.views.view import csv_text, pick, with_unit_title
 
 MOST_MARKERS = 200
 MOST_LABELS = 40
-# More points than twice the pixels of a wide screen show nothing more, and drawing them stalls the event loop.
+# More points than twice the pixels of a wide screen show nothing more, and drawing them stalls the event
+# loop.
 MOST_POINTS = 10_000
 # Up to this many points a spread is drawn as whiskers, above as a band.
 MOST_WHISKERS = 40
@@ -175,7 +176,8 @@ class LinesView(PlotView):
 
 
 def _thinned(xs: Any, ys: Any) -> tuple[Any, Any]:
-    """At most MOST_POINTS points: the lowest and the highest of each stretch, in their order, so that peaks stay."""
+    """At most MOST_POINTS points: the lowest and the highest of each stretch, in their order, so that peaks
+    stay."""
     stretch = -(-2 * len(xs) // MOST_POINTS)
     if stretch <= 2:
         return xs, ys

@@ -1,7 +1,7 @@
 """What all plots share: axes with units, a legend outside, a hover card, and the theme's colours.
 
-The wheel scrolls the page (Ctrl with the wheel zooms), dragging pans, and a double click shows everything again.
-"""
+The wheel scrolls the page (Ctrl with the wheel zooms), dragging pans, and a double click shows everything
+again."""
 
 from __future__ import annotations
 
@@ -197,7 +197,8 @@ class PlotView(View):
             self.plot.addItem(line)
 
     def hover_text(self, x: float, y: float) -> tuple[float, str] | None:
-        """The x to mark and the card's rich text for the pointer at plotted coordinates; None where nothing is."""
+        """The x to mark and the card's rich text for the pointer at plotted coordinates; None where nothing
+        is."""
         raise NotImplementedError
 
     def hover_at(self, position: QPointF) -> None:
@@ -239,7 +240,8 @@ def largest(arrays: Iterable[Any]) -> float:
 
 
 def _powers_of_two(arrays: Iterable[Any]) -> list[float]:
-    """The distinct values where all are powers of two and few: 16, 32, 64, 128 read better than 10 and 100."""
+    """The distinct values where all are powers of two and few: 16, 32, 64, 128 read better than 10 and
+    100."""
     values = np.unique(
         np.concatenate([np.asarray(a, dtype=np.float64).ravel() for a in arrays] or [np.empty(0)])
     )
@@ -251,7 +253,8 @@ def _powers_of_two(arrays: Iterable[Any]) -> list[float]:
 
 
 def hover_row(colour: str, name: str, value: str) -> str:
-    return f"<tr><td style='color:{colour}'>●&nbsp;</td><td>{name}&nbsp;&nbsp;</td><td align='right'><b>{value}</b></td></tr>"
+    dot = f"<td style='color:{colour}'>●&nbsp;</td>"
+    return f"<tr>{dot}<td>{name}&nbsp;&nbsp;</td><td align='right'><b>{value}</b></td></tr>"
 
 
 def hover_card(title: str, rows: Iterable[str], muted: str) -> str:

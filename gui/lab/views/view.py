@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 class View(QWidget):
-    """``show_result`` updates in place. A view draws with ``self.theme``, so that an export can draw in another."""
+    """``show_result`` updates in place. A view draws with ``self.theme``, so that an export can draw in
+    another."""
 
     param_edited = Signal(str, object)  # parameter, value
     link_activated = Signal(str)

@@ -261,7 +261,7 @@ def markdown(**changes: Any) -> Result:
             "每 **32** 个权重一组、用浮点最小值时误差为零：那正是 `Q4_1` 自己的网格。"
             "见 [分组量化](note:1.2.1-07)，或改用 [整数零点](lab:model/x?zero_point=integer)。",
             "With groups of **32** and a float minimum the error is zero: that is the grid of `Q4_1` itself. "
-            "See [group quantisation](note:1.2.1-07), or try [integer zero points](lab:model/x?zero_point=integer).",
+            "See [group quantisation](note:1.2.1-07), or [integer zeros](lab:model/x?zero_point=integer).",
         ),
     }
     return result | changes
@@ -383,7 +383,7 @@ def description(**changes: Any) -> Result:
             },
         ],
         "source_path": "labs/catalog/model/quantization_granularity.py",
-        "source": '"""Quantisation granularity."""\n\nBITS = 4  # default\n\n\ndef run(params, ctx):\n    yield "x"\n',
+        "source": '"""Granularity."""\n\nBITS = 4  # default\n\n\ndef run(params, ctx):\n    yield "x"\n',
         "needs_model": True,
         "model_missing": None,
     }
