@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
     from labs.context import Context
     from labs.formulas.quantization import Granularity
+    from labs.models.perplexity import Perplexity
     from labs.quantization.config import QuantizerConfig
     from labs.quantization.layer_data import LayerData
+    from labs.quantization.perplexity import Comparison
     from labs.quantization.quantizer import Quantized
-    from labs.results import Result
 
 # The most telling first, so that the curves take shape early.
 SWEEP_BITS = (4, 8, 3, 6, 2, 5, 7)
 # Relative to the largest weight: what rounding in fp32 leaves of an exact reconstruction.
 LOSSLESS = 1e-6
 
-_TITLE = Text(zh="困惑度：全部线性层量化后", en="Perplexity, every linear layer quantised")
 _HELP = Text(
     zh="模型预测下一个 token 时平均在多少个等可能的选项之间犹豫。嵌入与输出头不量化。",
     en="Among how many equally likely tokens the model hesitates. Embedding and output head stay as "
@@ -37,59 +37,67 @@ _HELP = Text(
 )
 
 
-def perplexity_pending() -> Metric:
-    """The place of the figure while there is none."""
+def quantised_metric(windows: int, after: Comparison | None = None) -> Metric:
+    """The perplexity with every linear layer quantised; before it is measured, its place."""
     return Metric(
-        id="perplexity", title=_TITLE, provenance=Provenance.MEASURED, value=None, better="lower", help=_HELP
+        id="perplexity",
+        title=Text(zh="困惑度：全部线性层量化后", en="Perplexity, every linear layer quantised"),
+        provenance=Provenance.MEASURED,
+        value=after.perplexity if after else None,
+        low=after.low if after else None,
+        high=after.high if after else None,
+        better="lower",
+        help=_HELP,
+        source=_paired_source(windows),
     )
 
 
-def perplexity_results(ctx: Context, config: QuantizerConfig, windows: int) -> Iterator[Result]:
-    """The untouched model, the quantised one, and their difference with its standard error."""
-    before = baseline(ctx, windows)
-    yield Metric(
+def baseline_metric(windows: int, before: Perplexity | None = None) -> Metric:
+    """The perplexity of the model as it is; before it is measured, its place."""
+    return Metric(
         id="perplexity_baseline",
         title=Text(zh="困惑度：原模型", en="Perplexity, the model as it is"),
         provenance=Provenance.MEASURED,
-        value=before.value,
+        value=before.value if before else None,
         better="lower",
         help=_HELP,
         source=_text_source(windows),
     )
-    after = compare(ctx, config, windows)
-    error_bar = Text(
-        zh="误差棒是与原模型逐 token 配对之差的 ±1 个标准误",
-        en="bars: one standard error of the paired difference",
-    )
-    source = _text_source(windows)
-    both = Text(zh=f"{source.zh}；{error_bar.zh}", en=f"{source.en}; {error_bar.en}")
-    yield Metric(
-        id="perplexity",
-        title=_TITLE,
-        provenance=Provenance.MEASURED,
-        value=after.perplexity,
-        low=after.low,
-        high=after.high,
-        better="lower",
-        help=_HELP,
-        source=both,
-    )
-    yield Metric(
+
+
+def loss_metric(windows: int, after: Comparison | None = None) -> Metric:
+    """The difference of the two in nats a token; before it is measured, its place."""
+    return Metric(
         id="loss_increase",
         title=Text(zh="损失增加", en="Increase of the loss"),
         provenance=Provenance.MEASURED,
         unit="nat/token",
-        value=after.loss,
-        low=after.loss - after.stderr,
-        high=after.loss + after.stderr,
+        value=after.loss if after else None,
+        low=after.loss - after.stderr if after else None,
+        high=after.loss + after.stderr if after else None,
         better="lower",
         help=Text(
             zh="在同样的 token 上配对比较，文本本身的难度相互抵消；小于两个标准误的差别不能当真。",
             en="Paired on the same tokens, so that the text's own difficulty cancels; a difference "
-            "below two "
-            "standard errors means nothing.",
+            "below two standard errors means nothing.",
         ),
-        source=both,
+        source=_paired_source(windows),
+    )
+
+
+def perplexity_results(ctx: Context, config: QuantizerConfig, windows: int) -> Iterator[Metric]:
+    """The untouched model, the quantised one, and their difference with its standard error."""
+    yield baseline_metric(windows, baseline(ctx, windows))
+    after = compare(ctx, config, windows)
+    yield quantised_metric(windows, after)
+    yield loss_metric(windows, after)
+
+
+def _paired_source(windows: int) -> Text:
+    text = _text_source(windows)
+    return Text(
+        zh=f"{text.zh}；误差棒是与原模型逐 token 配对之差的 ±1 个标准误",
+        en=f"{text.en}; bars: one standard error of the paired difference",
     )
 
 

@@ -212,7 +212,11 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
         yield views.sqnr_metric(data, quantized, where)
         yield views.output_metric(data, quantized)
         yield views.memory_metric(quantized)
-        yield model.perplexity_pending()
+        if params.perplexity:
+            yield model.quantised_metric(params.windows)
+            if not ctx.preview:
+                yield model.baseline_metric(params.windows)
+            yield model.loss_metric(params.windows)
         yield views.histogram(ctx, data, quantized, where)
         yield views.error_map(data, quantized, where)
     if ctx.preview:
