@@ -15,7 +15,8 @@ from gui.lab.client import WorkerClient
 from gui.language import language_switch
 from gui.library.database import Database, LibraryError
 from gui.library.notes import find_notes
-from gui.library.outline import OutlineError, load_outline
+from gui.library.outline import OutlineError
+from gui.library.outline_cache import load_cached_outline
 from gui.library.runs import Runs
 from gui.library.study import Study
 from gui.theme import DARK, LIGHT, theme_switch
@@ -84,7 +85,7 @@ def make_window(options: Options) -> tuple[MainWindow, Database]:
         content=content,
         figures=ROOT / "resources" / "figures",
         cache=cache,
-        outline=load_outline(content),
+        outline=load_cached_outline(content, cache),
         notes=find_notes(content / "notes"),
         study=study,
         runs=Runs(database),

@@ -13,7 +13,6 @@ question  ``- …``; in the appendix ``**…**``  ``1.2.1-07``, counted across i
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -99,6 +98,8 @@ def load_outline(content_dir: Path) -> Outline:
 
 def add_english_titles(outline: Outline, toml: str) -> None:
     """Fill in ``title_en`` from a table of id to title; every node needs one, no other id may have one."""
+    import tomllib  # 10 ms, and a start with a current cache needs none of it
+
     try:
         titles = tomllib.loads(toml)
     except tomllib.TOMLDecodeError as error:
