@@ -12,31 +12,29 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from gui.language import language_switch
 from gui.theme import Theme, theme_switch
 
+translate = QCoreApplication.translate
+
 PROVENANCES = ("measured", "simulated", "estimated", "reported")
 
 
 def provenance_word(provenance: str) -> str:
     words = {
-        "measured": _tr("measured"),
-        "simulated": _tr("simulated"),
-        "estimated": _tr("estimated"),
-        "reported": _tr("reported"),
+        "measured": translate("Provenance", "measured"),
+        "simulated": translate("Provenance", "simulated"),
+        "estimated": translate("Provenance", "estimated"),
+        "reported": translate("Provenance", "reported"),
     }
     return words[provenance]
 
 
 def provenance_meaning(provenance: str) -> str:
     meanings = {
-        "measured": _tr("Measured on this device in this run."),
-        "simulated": _tr("Computed by an event simulator."),
-        "estimated": _tr("Computed by a formula."),
-        "reported": _tr("Reported by the source cited."),
+        "measured": translate("Provenance", "Measured on this device in this run."),
+        "simulated": translate("Provenance", "Computed by an event simulator."),
+        "estimated": translate("Provenance", "Computed by a formula."),
+        "reported": translate("Provenance", "Reported by the source cited."),
     }
     return meanings[provenance]
-
-
-def _tr(source: str) -> str:
-    return QCoreApplication.translate("Provenance", source)
 
 
 def badge_tooltip(provenance: str, result: dict[str, Any], environment: dict[str, Any]) -> str:
@@ -44,11 +42,13 @@ def badge_tooltip(provenance: str, result: dict[str, Any], environment: dict[str
     lines = [provenance_meaning(provenance)]
     device = device_text(environment)
     if provenance == "measured" and device:
-        lines.append(_tr("Device: {device}").format(device=device))
+        lines.append(translate("Provenance", "Device: {device}").format(device=device))
     if result.get("source"):
-        lines.append(_tr("Source: {source}").format(source=language_switch.pick(result["source"])))
+        lines.append(
+            translate("Provenance", "Source: {source}").format(source=language_switch.pick(result["source"]))
+        )
     if provenance == "measured" and result.get("low") is not None and not result.get("source"):
-        lines.append(_tr("Spread: 20th to 80th percentile."))
+        lines.append(translate("Provenance", "Spread: 20th to 80th percentile."))
     return "\n".join(lines)
 
 
@@ -59,7 +59,7 @@ def device_text(environment: dict[str, Any]) -> str:
     if device:
         parts.append(str(device))
     if environment.get("threads"):
-        parts.append(_tr("{count} threads").format(count=environment["threads"]))
+        parts.append(translate("Provenance", "{count} threads").format(count=environment["threads"]))
     if environment.get("torch"):
         parts.append(f"torch {environment['torch']}")
     return " · ".join(parts)

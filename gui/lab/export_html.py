@@ -20,6 +20,8 @@ from gui.lab.views.view import pick, with_unit_title
 from gui.language import language_switch
 from gui.theme import DARK, LIGHT, Theme
 
+translate = QCoreApplication.translate
+
 WIDTH, WIDE = 640, 960
 
 _STYLE = """
@@ -84,16 +86,16 @@ def _circumstances(run: StoredRun, description: dict[str, Any]) -> str:
     changed = {name: value for name, value in record.params.items() if defaults.get(name) != value}
     params = [(parameter_label(schema, n), value_text(schema, n, v)) for n, v in record.params.items()]
     about = [
-        (_tr("Started"), local_time(record.started)),
-        (_tr("Took"), f"{record.seconds:.2f} s"),
-        (_tr("Seed"), str(record.seed)),
-        (_tr("InferLab"), record.app_version),
+        (translate("HtmlExport", "Started"), local_time(record.started)),
+        (translate("HtmlExport", "Took"), f"{record.seconds:.2f} s"),
+        (translate("HtmlExport", "Seed"), str(record.seed)),
+        (translate("HtmlExport", "InferLab"), record.app_version),
     ]
     about += [(str(key), str(value)) for key, value in record.environment.items() if value is not None]
     link = f"<p><code>{html.escape(make_link(record.lab, changed))}</code></p>"
     return (
-        f"<section><div class='head'><h2>{_tr('Parameters')}</h2></div>{_pairs(params)}{link}</section>"
-        f"<details><summary class='muted'>{_tr('When, where, with what')}</summary>"
+        f"<section><div class='head'><h2>{translate('HtmlExport', 'Parameters')}</h2></div>{_pairs(params)}{link}</section>"
+        f"<details><summary class='muted'>{translate('HtmlExport', 'When, where, with what')}</summary>"
         f"<section>{_pairs(about)}</section></details>"
     )
 
@@ -142,7 +144,7 @@ def _metric(result: dict[str, Any]) -> str:
     predicted = result.get("predicted")
     if predicted is not None:
         error = signed_percent(value, predicted) if value is not None else ""
-        theory = _tr("theory {value}").format(value=with_unit(predicted, unit))
+        theory = translate("HtmlExport", "theory {value}").format(value=with_unit(predicted, unit))
         lines.append(
             f"<div><span class='muted'>{html.escape(theory)}</span> {error} {_badge('estimated')}</div>"
         )
@@ -200,7 +202,3 @@ def _pictures(result: dict[str, Any]) -> str:
         parts.append(f"<img class='in-{theme.name}' alt='{alt}' src='data:image/svg+xml;base64,{data}'>")
     view.deleteLater()
     return "".join(parts)
-
-
-def _tr(source: str) -> str:
-    return QCoreApplication.translate("HtmlExport", source)

@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from PySide6.QtCore import QCoreApplication
 
+translate = QCoreApplication.translate
+
 SCHEME = "lab:"
 
 
@@ -40,13 +42,15 @@ def checked_values(schema: dict[str, Any], given: dict[str, Any]) -> tuple[dict[
     properties = schema.get("properties", {})
     for name, value in given.items():
         if name not in properties:
-            refused.append(_tr("This lab has no parameter {name}.").format(name=name))
+            refused.append(translate("LabLink", "This lab has no parameter {name}.").format(name=name))
             continue
         try:
             good[name] = _converted(properties[name], value)
         except ValueError:
             allowed = _allowed(properties[name])
-            template = _tr("{name} = {value} is not possible; allowed: {allowed}. The default is used.")
+            template = translate(
+                "LabLink", "{name} = {value} is not possible; allowed: {allowed}. The default is used."
+            )
             refused.append(template.format(name=name, value=value, allowed=allowed))
     return good, refused
 
@@ -80,7 +84,3 @@ def _allowed(prop: dict[str, Any]) -> str:
         return "true, false"
     low, high = prop.get("minimum", "−∞"), prop.get("maximum", "∞")
     return f"{low} – {high}"
-
-
-def _tr(source: str) -> str:
-    return QCoreApplication.translate("LabLink", source)

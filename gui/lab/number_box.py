@@ -10,6 +10,8 @@ from PySide6.QtWidgets import QLineEdit
 
 from gui.lab.number_text import exact
 
+translate = QCoreApplication.translate
+
 if TYPE_CHECKING:
     from PySide6.QtGui import QFocusEvent, QKeyEvent
 
@@ -62,16 +64,18 @@ class NumberBox(QLineEdit):
         try:
             number = float(text)
         except ValueError:
-            return _tr("{text} is not a number.").format(text=repr(text)), 0.0
+            return translate("NumberBox", "{text} is not a number.").format(text=repr(text)), 0.0
         if not math.isfinite(number):
-            return _tr("The number must be finite."), 0.0
+            return translate("NumberBox", "The number must be finite."), 0.0
         if self._integer and number != int(number):
-            return _tr("{text} is not a whole number; nearest {nearest}.").format(
+            return translate("NumberBox", "{text} is not a whole number; nearest {nearest}.").format(
                 text=text, nearest=round(number)
             ), 0.0
         if not self._low <= number <= self._high:
             nearest = self._low if number < self._low else self._high
-            template = _tr("{value} is out of range: allowed {low} to {high}; nearest {nearest}.")
+            template = translate(
+                "NumberBox", "{value} is out of range: allowed {low} to {high}; nearest {nearest}."
+            )
             bounds = {"low": _bound(self._low), "high": _bound(self._high), "nearest": _bound(nearest)}
             return template.format(value=text, **bounds), 0.0
         return "", number
@@ -112,7 +116,3 @@ class NumberBox(QLineEdit):
 
 def _bound(number: float) -> str:
     return exact(number) if math.isfinite(number) else "∞" if number > 0 else "−∞"
-
-
-def _tr(source: str) -> str:
-    return QCoreApplication.translate("NumberBox", source)

@@ -6,6 +6,8 @@ import signal
 
 from PySide6.QtCore import QCoreApplication, QProcess
 
+translate = QCoreApplication.translate
+
 STDERR_KEPT = 64 * 1024
 TAIL_LINES = 40
 
@@ -13,29 +15,37 @@ TAIL_LINES = 40
 def explain_exit(code: int, status: QProcess.ExitStatus) -> str:
     """``code`` is the signal's number when ``status`` is CrashExit (on Unix), else the exit status."""
     if status == QProcess.ExitStatus.NormalExit:
-        return _tr("The lab process ended by itself with exit status {code}.").format(code=code)
+        return translate("WorkerExit", "The lab process ended by itself with exit status {code}.").format(
+            code=code
+        )
     name = _signal_name(code)
     hints = {
-        "SIGKILL": _tr("The lab process was killed (SIGKILL): most likely the system ran out of memory."),
-        "SIGSEGV": _tr("The lab process crashed (SIGSEGV): native code touched memory that is not its own."),
-        "SIGABRT": _tr("The lab process aborted (SIGABRT): a native library gave up."),
-        "SIGBUS": _tr("The lab process crashed (SIGBUS): a mapped file shrank or memory failed."),
-        "SIGILL": _tr("The lab process crashed (SIGILL): this CPU lacks an instruction that it used."),
-        "SIGFPE": _tr("The lab process crashed (SIGFPE): native code divided an integer by zero."),
-        "SIGTERM": _tr("The lab process was asked to end by another program (SIGTERM)."),
+        "SIGKILL": translate(
+            "WorkerExit", "The lab process was killed (SIGKILL): most likely the system ran out of memory."
+        ),
+        "SIGSEGV": translate(
+            "WorkerExit", "The lab process crashed (SIGSEGV): native code touched memory that is not its own."
+        ),
+        "SIGABRT": translate("WorkerExit", "The lab process aborted (SIGABRT): a native library gave up."),
+        "SIGBUS": translate(
+            "WorkerExit", "The lab process crashed (SIGBUS): a mapped file shrank or memory failed."
+        ),
+        "SIGILL": translate(
+            "WorkerExit", "The lab process crashed (SIGILL): this CPU lacks an instruction that it used."
+        ),
+        "SIGFPE": translate(
+            "WorkerExit", "The lab process crashed (SIGFPE): native code divided an integer by zero."
+        ),
+        "SIGTERM": translate("WorkerExit", "The lab process was asked to end by another program (SIGTERM)."),
     }
-    return hints.get(name) or _tr("The lab process crashed ({name}).").format(name=name)
+    return hints.get(name) or translate("WorkerExit", "The lab process crashed ({name}).").format(name=name)
 
 
 def _signal_name(code: int) -> str:
     try:
         return signal.Signals(code).name
     except ValueError:
-        return _tr("code {code}").format(code=code)
-
-
-def _tr(source: str) -> str:
-    return QCoreApplication.translate("WorkerExit", source)
+        return translate("WorkerExit", "code {code}").format(code=code)
 
 
 class StderrTail:
