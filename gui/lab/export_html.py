@@ -93,8 +93,9 @@ def _circumstances(run: StoredRun, description: dict[str, Any]) -> str:
     ]
     about += [(str(key), str(value)) for key, value in record.environment.items() if value is not None]
     link = f"<p><code>{html.escape(make_link(record.lab, changed))}</code></p>"
+    heading = translate("HtmlExport", "Parameters")
     return (
-        f"<section><div class='head'><h2>{translate('HtmlExport', 'Parameters')}</h2></div>{_pairs(params)}{link}</section>"
+        f"<section><div class='head'><h2>{heading}</h2></div>{_pairs(params)}{link}</section>"
         f"<details><summary class='muted'>{translate('HtmlExport', 'When, where, with what')}</summary>"
         f"<section>{_pairs(about)}</section></details>"
     )

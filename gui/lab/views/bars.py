@@ -6,13 +6,15 @@ import math
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QCoreApplication, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from gui.lab.number_text import split, unit_scale, with_unit
 from gui.lab.views.legend import Entry, Legend
 from gui.lab.views.view import View, csv_text, pick, with_unit_title
+
+translate = QCoreApplication.translate
 
 # Beyond this many bars they stand upright and thin, without a figure at each.
 MOST_HORIZONTAL = 80
@@ -152,7 +154,7 @@ class BarsPicture(QWidget):
         self._hits = []
         if not self._result["categories"] or not self._values:
             painter.setPen(QColor(self._view.theme.muted))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self._view.tr("no data"))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, translate("BarsView", "no data"))
         elif self.horizontal:
             self._paint_horizontal(painter)
         else:
@@ -186,7 +188,7 @@ class BarsPicture(QWidget):
         top = box.center().y() - height * len(self._values) / 2
         zero = box.left() + box.width() * (0.0 if self._log else self._fraction(0.0))
         if all(not math.isfinite(values[index]) for values in self._values):
-            reason = self._missing.get(index, self._view.tr("no figure"))
+            reason = self._missing.get(index, translate("BarsView", "no figure"))
             self._paint_reason(
                 painter, QRectF(zero + 6, box.top(), self.width() - zero - 6, box.height()), reason
             )

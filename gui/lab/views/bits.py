@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QCoreApplication, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import (
     QColor,
     QFocusEvent,
@@ -23,6 +23,8 @@ from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from gui.lab.number_text import exact, plain
 from gui.lab.views.legend import Entry, Legend
 from gui.lab.views.view import View, csv_text, pick
+
+translate = QCoreApplication.translate
 
 if TYPE_CHECKING:
     from gui.theme import Theme
@@ -222,7 +224,7 @@ class BitCells(QWidget):
         flip = self.flip_of(*self._at) if self._at is not None and self._at[0] == index else None
         error = plain(float(row["error"]), 3)
         value = plain(float(row["value"]), 7)
-        tail = f"→ {plain(flip, 5)}" if flip is not None else f"{self._view.tr('error')} {error}"
+        tail = f"→ {plain(flip, 5)}" if flip is not None else f"{translate('BitsView', 'error')} {error}"
         painter.setFont(self._font(12))
         painter.setPen(QColor(theme.accent if flip is not None else theme.muted))
         right = int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight)
@@ -308,7 +310,7 @@ class BitCells(QWidget):
 
     def _describe(self) -> None:
         """What a screen reader says of the bit pointed at."""
-        self.setAccessibleName(self._view.tr("Bits; arrow keys move, Space flips"))
+        self.setAccessibleName(translate("BitsView", "Bits; arrow keys move, Space flips"))
         if self._at is None:
             self.setAccessibleDescription("")
             return
