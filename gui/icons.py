@@ -5,14 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QSize, Qt
-from PySide6.QtGui import QIcon, QPainter, QPixmap
+from PySide6.QtCore import QByteArray, QRect, QSize, Qt
+from PySide6.QtGui import QIcon, QIconEngine, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 from gui.theme import theme_switch
 
 ICONS = Path(__file__).resolve().parent.parent / "resources" / "icons"
 INK = "#1f2328"
+DISABLED_OPACITY = 0.5
 
 
 def icon(name: str, colour: str | None = None) -> QIcon:
@@ -23,15 +24,54 @@ def icon(name: str, colour: str | None = None) -> QIcon:
 
 @lru_cache(maxsize=256)
 def _icon(name: str, colour: str, disabled: str) -> QIcon:
-    svg = (ICONS / f"{name}.svg").read_text(encoding="utf-8")
-    made = QIcon()
-    for mode, ink in ((QIcon.Mode.Normal, colour), (QIcon.Mode.Disabled, disabled)):
-        for side in (16, 20, 32, 40):
-            pixmap = QPixmap(QSize(side, side))
-            pixmap.fill(Qt.GlobalColor.transparent)
-            painter = QPainter(pixmap)
-            painter.setOpacity(1.0 if mode == QIcon.Mode.Normal else 0.5)
-            QSvgRenderer(QByteArray(svg.replace(INK, ink).encode())).render(painter)
-            painter.end()
-            made.addPixmap(pixmap, mode)
-    return made
+    return QIcon(_LineIcon(name, colour, disabled))
+
+
+class _LineIcon(QIconEngine):
+    """Drawn when first seen, at the size asked for: a start draws few of them, crisp on any screen."""
+
+    def __init__(self, name: str, colour: str, disabled: str) -> None:
+        super().__init__()
+        self._source = (name, colour, disabled)
+
+    def clone(self) -> QIconEngine:
+        return _LineIcon(*self._source)
+
+    def paint(self, painter: QPainter, rect: QRect, mode: QIcon.Mode, state: QIcon.State) -> None:
+        ratio = painter.device().devicePixelRatio()
+        painter.save()
+        if mode == QIcon.Mode.Disabled:
+            painter.setOpacity(painter.opacity() * DISABLED_OPACITY)
+        painter.drawPixmap(rect, self._drawn(rect.size() * ratio, mode, ratio))
+        painter.restore()
+
+    def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
+        """``size`` is in the screen's own pixels; Qt sets the ratio."""
+        drawn = self._drawn(size, mode, 1.0)
+        if mode != QIcon.Mode.Disabled:
+            return drawn
+        faded = QPixmap(size)
+        faded.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(faded)
+        painter.setOpacity(DISABLED_OPACITY)
+        painter.drawPixmap(0, 0, drawn)
+        painter.end()
+        return faded
+
+    def _drawn(self, size: QSize, mode: QIcon.Mode, ratio: float) -> QPixmap:
+        name, colour, disabled = self._source
+        ink = disabled if mode == QIcon.Mode.Disabled else colour
+        return _pixmap(name, ink, size.width(), size.height(), ratio)
+
+
+@lru_cache(maxsize=256)
+def _pixmap(name: str, colour: str, width: int, height: int, ratio: float) -> QPixmap:
+    """Drawn once a size and screen; ``width`` and ``height`` are the screen's own pixels."""
+    svg = (ICONS / f"{name}.svg").read_text(encoding="utf-8").replace(INK, colour)
+    pixmap = QPixmap(QSize(width, height))
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    QSvgRenderer(QByteArray(svg.encode())).render(painter)
+    painter.end()
+    pixmap.setDevicePixelRatio(ratio)
+    return pixmap

@@ -5,8 +5,6 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,11 +20,15 @@ class FrameError(Exception):
 
 def encode(message: Any) -> bytes:
     """``message`` as MessagePack without the length; numpy arrays as Ext."""
+    import msgspec  # 15 ms, and the window is painted before it first writes to its worker
+
     return msgspec.msgpack.encode(message, enc_hook=_array_out)
 
 
 def decode(payload: bytes | bytearray) -> Any:
     """The inverse of ``encode``. Arrays are read-only views of ``payload``: nothing large is copied."""
+    import msgspec
+
     try:
         return msgspec.msgpack.decode(payload, ext_hook=_array_in)
     except (msgspec.DecodeError, ValueError, TypeError) as error:
@@ -84,6 +86,7 @@ def _message(body: bytearray) -> dict[str, Any]:
 def _array_in(code: int, data: memoryview) -> Any:
     if code != ARRAY:
         raise ValueError(f"unknown extension {code}")
+    import msgspec
     import numpy as np
 
     dtype, shape, raw = msgspec.msgpack.decode(data, type=tuple[str, list[int], memoryview])
@@ -91,6 +94,7 @@ def _array_in(code: int, data: memoryview) -> Any:
 
 
 def _array_out(value: Any) -> Any:
+    import msgspec
     import numpy as np
 
     if not isinstance(value, np.ndarray):

@@ -204,13 +204,12 @@ class NoteView(QWidget):
             return None, missing_html(page, language_switch.current)
         try:
             text = page.note.read(language_switch.current)
-            front = text.front
             self._rendering = self._renderer.render(text)
         except NoteError as error:
             return None, error_html(str(error))
         # Figures follow the language of the note, which is not the window's where a twin is missing.
         self._drawing.language = text.language
-        return front, banner_html(text) + self._rendering.html
+        return self._rendering.front, banner_html(text) + self._rendering.html
 
     # --- links
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
+
+from gui.library.notes import FrontMatter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,16 +15,20 @@ if TYPE_CHECKING:
     from gui.reading.formula import FormulaStore
 
 # A new number discards what older versions of the renderer have cached.
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """A note's body. ``contents`` lists (level, text, anchor) of its headings, ``code`` the Copy texts."""
+    """A note's body. ``contents`` lists (level, text, anchor) of its headings, ``code`` the Copy texts.
+
+    ``front`` is kept with it because reading YAML costs more than showing the note.
+    """
 
     html: str
     contents: tuple[tuple[int, str, str], ...]
     code: tuple[str, ...]
+    front: FrontMatter | None = None
 
 
 class Renderer:
@@ -33,12 +39,12 @@ class Renderer:
         self._formulas = formulas
 
     def render(self, text: NoteText) -> Rendering:
-        """The note's body as HTML; raises NoteError for an unclosed front matter."""
-        body = text.body
+        """The note's body as HTML; raises NoteError for front matter that is not as it should be."""
         path = self._folder / f"{VERSION}-{text.digest[:32]}.json"
         found = _load(path)
         if found is None:
-            found = render_markdown(body, self._formulas)
+            front = text.front
+            found = replace(render_markdown(text.body, self._formulas), front=front)
             _save(path, found)
         return found
 
@@ -72,7 +78,9 @@ def _load(path: Path) -> Rendering | None:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         contents = tuple((level, text, anchor) for level, text, anchor in data["contents"])
-        return Rendering(data["html"], contents, tuple(data["code"]))
+        lists = {name: tuple(data["front"][name]) for name in ("labs", "related")}
+        front = FrontMatter(**(data["front"] | lists))
+        return Rendering(data["html"], contents, tuple(data["code"]), front)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -124,6 +124,7 @@ def test_a_rendering_is_kept_and_follows_the_file(
     first = renderer.render(sample.read("zh"))
     kept = list((tmp_path / "notes").glob("*.json"))
     assert len(kept) == 1
+    assert first.front == sample.read("zh").front
     assert renderer.render(sample.read("zh")) == first
     assert renderer.render(sample.read("en")) != first
     kept[0].write_text('{"html": 1', encoding="utf-8")
