@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def report_start(window: QMainWindow, check: Callable[[], object] = lambda: None) -> None:
-    """Print both times (monotonic, in s, comparable between processes) and close the window.
+    """Print both times (monotonic, in s, comparable between processes), each with the processor time spent
+    until then, and close the window.
 
     Ready is when all that was waiting in the event loop at the first paint, and all that this asked for in
     its turn, has been done: a key pressed now is answered now. ``check`` may raise to say that it is not.
@@ -25,11 +26,11 @@ def report_start(window: QMainWindow, check: Callable[[], object] = lambda: None
 
     def painted() -> None:
         if not times:
-            times.append(time.monotonic())
+            times.extend((time.monotonic(), time.process_time()))
             QTimer.singleShot(0, lambda: QTimer.singleShot(0, ready))
 
     def ready() -> None:
-        times.append(time.monotonic())
+        times.extend((time.monotonic(), time.process_time()))
         check()
         print(*times, flush=True)
         window.close()
