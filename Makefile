@@ -56,7 +56,7 @@ tour: setup  ## Walk the app offscreen and write one picture per stop to tour/
 	@$(PY) main.py --tour tour
 
 translations: $(VENV)/.dev  ## Collect the strings to translate and compile the translations
-	@$(VENV)/bin/pyside6-lupdate -noobsolete $$(find gui -name '*.py') -ts resources/translations/inferlab_zh.ts
+	@$(VENV)/bin/pyside6-lupdate -noobsolete -locations none $$(find gui -name "*.py" | sort) -ts resources/translations/inferlab_zh.ts
 	@$(VENV)/bin/pyside6-lrelease resources/translations/inferlab_zh.ts -qm resources/translations/inferlab_zh.qm
 
 clean:  ## Remove the virtual environment and caches

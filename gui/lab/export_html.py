@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import html
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication
 
@@ -19,6 +19,9 @@ from gui.lab.stored_run import StoredRun, local_time
 from gui.lab.views.view import pick, with_unit_title
 from gui.language import language_switch
 from gui.theme import DARK, LIGHT, Theme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 translate = QCoreApplication.translate
 
@@ -57,19 +60,23 @@ code { background: var(--code); border-radius: 4px; padding: 1px 5px; word-break
 
 def html_page(run: StoredRun, description: dict[str, Any]) -> str:
     """In the current language. No script runs; the data stands in it as JSON."""
+    return "\n".join(html_parts(run, description))
+
+
+def html_parts(run: StoredRun, description: dict[str, Any]) -> Iterator[str]:
+    """The page's lines; drawing a plot takes some 50 ms, so a window takes them one a turn of its event loop."""
     title = pick(description["title"])
     data = json.dumps(record_map(run), ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
-    parts = [
+    yield from (
         f"<!doctype html><html lang='{language_switch.current}'><head><meta charset='utf-8'>",
         "<meta name='viewport' content='width=device-width'><meta name='color-scheme' content='light dark'>",
         f"<title>{html.escape(title)} · InferLab</title><style>{_colours()}{_STYLE}</style></head>",
         "<body><main>",
         f"<h1>{html.escape(title)}</h1><p class='muted'>{html.escape(pick(description['summary']))}</p>",
         _circumstances(run, description),
-        _results(run),
-        f"<script type='application/json' id='run'>{data}</script></main></body></html>",
-    ]
-    return "\n".join(parts)
+    )
+    yield from _results(run)
+    yield f"<script type='application/json' id='run'>{data}</script></main></body></html>"
 
 
 def _colours() -> str:
@@ -94,9 +101,10 @@ def _circumstances(run: StoredRun, description: dict[str, Any]) -> str:
     about += [(str(key), str(value)) for key, value in record.environment.items() if value is not None]
     link = f"<p><code>{html.escape(make_link(record.lab, changed))}</code></p>"
     heading = translate("HtmlExport", "Parameters")
+    circumstances = translate("HtmlExport", "When, where, with what")
     return (
         f"<section><div class='head'><h2>{heading}</h2></div>{_pairs(params)}{link}</section>"
-        f"<details><summary class='muted'>{translate('HtmlExport', 'When, where, with what')}</summary>"
+        f"<details><summary class='muted'>{circumstances}</summary>"
         f"<section>{_pairs(about)}</section></details>"
     )
 
@@ -108,17 +116,17 @@ def _pairs(pairs: list[tuple[str, str]]) -> str:
     return f"<div class='scroll'><table>{rows}</table></div>"
 
 
-def _results(run: StoredRun) -> str:
+def _results(run: StoredRun) -> Iterator[str]:
     """Neighbouring metrics stand in one row, as on the screen."""
-    parts: list[str] = []
     in_metrics = False
     for result in run.results:
         metric = result["kind"] == "metric"
         if metric != in_metrics:
-            parts.append("<div class='metrics'>" if metric else "</div>")
+            yield "<div class='metrics'>" if metric else "</div>"
             in_metrics = metric
-        parts.append(_section(result))
-    return "\n".join([*parts, "</div>" if in_metrics else ""])
+        yield _section(result)
+    if in_metrics:
+        yield "</div>"
 
 
 def _section(result: dict[str, Any]) -> str:

@@ -106,9 +106,8 @@ def missing_html(page: NotePage, language: Language) -> str:
             f'<li><a href="lab:{escape(lab[0])}">{escape(_title(lab, language))}</a></li>'
             for lab in page.labs
         )
-        parts.append(
-            f'<p class="foot-title">{translate("NotePage", "Labs on this section")}</p><ul>{items}</ul>'
-        )
+        heading = translate("NotePage", "Labs on this section")
+        parts.append(f'<p class="foot-title">{heading}</p><ul>{items}</ul>')
     if not page.section_notes and not page.labs:
         parts = [
             _box(

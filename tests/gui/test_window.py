@@ -150,9 +150,10 @@ def test_theme_and_language_switch_at_run_time(window: MainWindow, dark: bool, l
     assert (background.lightness() < 128) == dark
 
 
-def test_chinese_names_every_command(window: MainWindow) -> None:
+def test_chinese_names_every_command(qtbot: QtBot, window: MainWindow) -> None:
     window.set_language("zh")
     english = {command.id: command.title for command in COMMANDS}
+    qtbot.waitUntil(lambda: window.commands["file.quit"].text() == "退出")
     untranslated = [name for name, title in english.items() if window.commands[name].text() == title]
     assert untranslated == []
 

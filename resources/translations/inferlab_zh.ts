@@ -1,0 +1,1031 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="zh_CN" sourcelanguage="en_GB">
+<context>
+    <name>BarsView</name>
+    <message>
+        <source>category</source>
+        <translation>类别</translation>
+    </message>
+    <message>
+        <source>series</source>
+        <translation>系列</translation>
+    </message>
+    <message>
+        <source>missing</source>
+        <translation>缺失</translation>
+    </message>
+    <message>
+        <source>no data</source>
+        <translation>没有数据</translation>
+    </message>
+    <message>
+        <source>no figure</source>
+        <translation>没有数字</translation>
+    </message>
+</context>
+<context>
+    <name>BitsView</name>
+    <message>
+        <source>sign</source>
+        <translation>符号</translation>
+    </message>
+    <message>
+        <source>exponent</source>
+        <translation>指数</translation>
+    </message>
+    <message>
+        <source>mantissa</source>
+        <translation>尾数</translation>
+    </message>
+    <message>
+        <source>integer</source>
+        <translation>整数</translation>
+    </message>
+    <message>
+        <source>code</source>
+        <translation>编码</translation>
+    </message>
+    <message>
+        <source>block scale</source>
+        <translation>块 scale</translation>
+    </message>
+    <message>
+        <source>format</source>
+        <translation>格式</translation>
+    </message>
+    <message>
+        <source>bits</source>
+        <translation>位</translation>
+    </message>
+    <message>
+        <source>roles</source>
+        <translation>角色</translation>
+    </message>
+    <message>
+        <source>value</source>
+        <translation>值</translation>
+    </message>
+    <message>
+        <source>error</source>
+        <translation>误差</translation>
+    </message>
+    <message>
+        <source>Bits; arrow keys move, Space flips</source>
+        <translation>二进制位；方向键移动，空格翻转</translation>
+    </message>
+</context>
+<context>
+    <name>Card</name>
+    <message>
+        <source>updating</source>
+        <translation>更新中</translation>
+    </message>
+    <message>
+        <source>preview</source>
+        <translation>预览</translation>
+    </message>
+    <message>
+        <source>earlier values</source>
+        <translation>先前的参数</translation>
+    </message>
+    <message>
+        <source>Copy, save, enlarge</source>
+        <translation>复制、保存、放大</translation>
+    </message>
+    <message>
+        <source>Copy data</source>
+        <translation>复制数据</translation>
+    </message>
+    <message>
+        <source>Copy picture</source>
+        <translation>复制图片</translation>
+    </message>
+    <message>
+        <source>Save as PNG…</source>
+        <translation>另存为 PNG…</translation>
+    </message>
+    <message>
+        <source>Save as SVG…</source>
+        <translation>另存为 SVG…</translation>
+    </message>
+    <message>
+        <source>Save as CSV…</source>
+        <translation>另存为 CSV…</translation>
+    </message>
+    <message>
+        <source>Enlarge</source>
+        <translation>放大</translation>
+    </message>
+    <message>
+        <source>Save</source>
+        <translation>保存</translation>
+    </message>
+</context>
+<context>
+    <name>Commands</name>
+    <message>
+        <source>File</source>
+        <translation>文件</translation>
+    </message>
+    <message>
+        <source>Go</source>
+        <translation>转到</translation>
+    </message>
+    <message>
+        <source>Note</source>
+        <translation>笔记</translation>
+    </message>
+    <message>
+        <source>Lab</source>
+        <translation>实验</translation>
+    </message>
+    <message>
+        <source>View</source>
+        <translation>视图</translation>
+    </message>
+    <message>
+        <source>Help</source>
+        <translation>帮助</translation>
+    </message>
+    <message>
+        <source>Choose model folder…</source>
+        <translation>选择模型目录…</translation>
+    </message>
+    <message>
+        <source>Use the default model</source>
+        <translation>使用默认模型</translation>
+    </message>
+    <message>
+        <source>Print note to PDF…</source>
+        <translation>笔记打印为 PDF…</translation>
+    </message>
+    <message>
+        <source>Quit</source>
+        <translation>退出</translation>
+    </message>
+    <message>
+        <source>Search notes and titles</source>
+        <translation>搜索笔记与标题</translation>
+    </message>
+    <message>
+        <source>Filter the outline</source>
+        <translation>筛选大纲</translation>
+    </message>
+    <message>
+        <source>All labs</source>
+        <translation>全部实验</translation>
+    </message>
+    <message>
+        <source>Back</source>
+        <translation>后退</translation>
+    </message>
+    <message>
+        <source>Forward</source>
+        <translation>前进</translation>
+    </message>
+    <message>
+        <source>Previous question</source>
+        <translation>上一题</translation>
+    </message>
+    <message>
+        <source>Next question</source>
+        <translation>下一题</translation>
+    </message>
+    <message>
+        <source>Find in page</source>
+        <translation>在本页查找</translation>
+    </message>
+    <message>
+        <source>Mark as read</source>
+        <translation>标为已读</translation>
+    </message>
+    <message>
+        <source>Zoom in</source>
+        <translation>放大</translation>
+    </message>
+    <message>
+        <source>Zoom out</source>
+        <translation>缩小</translation>
+    </message>
+    <message>
+        <source>Actual size</source>
+        <translation>实际大小</translation>
+    </message>
+    <message>
+        <source>Run</source>
+        <translation>运行</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>Reset to defaults</source>
+        <translation>恢复默认值</translation>
+    </message>
+    <message>
+        <source>Copy link to these values</source>
+        <translation>复制这组参数的链接</translation>
+    </message>
+    <message>
+        <source>Show code</source>
+        <translation>查看代码</translation>
+    </message>
+    <message>
+        <source>Close lab</source>
+        <translation>关闭实验</translation>
+    </message>
+    <message>
+        <source>Outline</source>
+        <translation>大纲</translation>
+    </message>
+    <message>
+        <source>Dark theme</source>
+        <translation>深色主题</translation>
+    </message>
+    <message>
+        <source>Switch to Chinese / English</source>
+        <translation>切换中文 / 英文</translation>
+    </message>
+    <message>
+        <source>Command palette</source>
+        <translation>命令面板</translation>
+    </message>
+    <message>
+        <source>Keyboard shortcuts</source>
+        <translation>快捷键</translation>
+    </message>
+    <message>
+        <source>About InferLab</source>
+        <translation>关于 InferLab</translation>
+    </message>
+</context>
+<context>
+    <name>Compare</name>
+    <message>
+        <source>Parameters that differ</source>
+        <translation>不同的参数</translation>
+    </message>
+    <message>
+        <source>Figures</source>
+        <translation>数字</translation>
+    </message>
+    <message>
+        <source>Back to the runs</source>
+        <translation>回到运行记录</translation>
+    </message>
+    <message>
+        <source>Comparison</source>
+        <translation>比较</translation>
+    </message>
+</context>
+<context>
+    <name>Field</name>
+    <message>
+        <source>Changed. Back to the default, {value}</source>
+        <translation>已改动。恢复默认值 {value}</translation>
+    </message>
+</context>
+<context>
+    <name>FindBar</name>
+    <message>
+        <source>Find in page</source>
+        <translation>在本页查找</translation>
+    </message>
+    <message>
+        <source>Previous match</source>
+        <translation>上一处</translation>
+    </message>
+    <message>
+        <source>Next match</source>
+        <translation>下一处</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>No matches</source>
+        <translation>没有匹配</translation>
+    </message>
+</context>
+<context>
+    <name>HeatmapView</name>
+    <message>
+        <source>largest of the cell</source>
+        <translation>格内最大值</translation>
+    </message>
+    <message>
+        <source>mean of the cell</source>
+        <translation>格内均值</translation>
+    </message>
+    <message>
+        <source>value</source>
+        <translation>值</translation>
+    </message>
+</context>
+<context>
+    <name>HistogramView</name>
+    <message>
+        <source>levels</source>
+        <translation>级别</translation>
+    </message>
+    <message>
+        <source>series</source>
+        <translation>系列</translation>
+    </message>
+    <message>
+        <source>count</source>
+        <translation>个数</translation>
+    </message>
+</context>
+<context>
+    <name>History</name>
+    <message>
+        <source>defaults</source>
+        <translation>默认值</translation>
+    </message>
+    <message>
+        <source>done</source>
+        <translation>完成</translation>
+    </message>
+    <message>
+        <source>stopped</source>
+        <translation>已停止</translation>
+    </message>
+    <message>
+        <source>failed</source>
+        <translation>失败</translation>
+    </message>
+    <message>
+        <source>Unpin</source>
+        <translation>取消置顶</translation>
+    </message>
+    <message>
+        <source>Pin</source>
+        <translation>置顶</translation>
+    </message>
+    <message>
+        <source>No stored run yet. Every finished run is stored by itself.</source>
+        <translation>还没有运行记录。每次完成的运行会自动存档。</translation>
+    </message>
+    <message>
+        <source>Double-click opens a run. Select two to four (Ctrl or Shift) to compare them.</source>
+        <translation>双击打开一次运行；选中两到四次（Ctrl 或 Shift）即可比较。</translation>
+    </message>
+    <message>
+        <source>This run cannot be read: {error}</source>
+        <translation>这次运行读不出来：{error}</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>重命名</translation>
+    </message>
+    <message>
+        <source>Name of the run:</source>
+        <translation>运行的名称：</translation>
+    </message>
+    <message>
+        <source>Open</source>
+        <translation>打开</translation>
+    </message>
+    <message>
+        <source>Compare</source>
+        <translation>比较</translation>
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation>删除</translation>
+    </message>
+    <message>
+        <source>Back to the lab</source>
+        <translation>回到实验</translation>
+    </message>
+    <message>
+        <source>Stored runs</source>
+        <translation>运行记录</translation>
+    </message>
+    <message>
+        <source>When</source>
+        <translation>时间</translation>
+    </message>
+    <message>
+        <source>Differs from the defaults</source>
+        <translation>与默认值的差别</translation>
+    </message>
+    <message>
+        <source>Took</source>
+        <translation>耗时</translation>
+    </message>
+    <message>
+        <source>Ended</source>
+        <translation>结果</translation>
+    </message>
+</context>
+<context>
+    <name>HtmlExport</name>
+    <message>
+        <source>Started</source>
+        <translation>开始</translation>
+    </message>
+    <message>
+        <source>Took</source>
+        <translation>耗时</translation>
+    </message>
+    <message>
+        <source>Seed</source>
+        <translation>随机种子</translation>
+    </message>
+    <message>
+        <source>InferLab</source>
+        <translation>InferLab</translation>
+    </message>
+    <message>
+        <source>Parameters</source>
+        <translation>参数</translation>
+    </message>
+    <message>
+        <source>When, where, with what</source>
+        <translation>时间、设备与环境</translation>
+    </message>
+    <message>
+        <source>theory {value}</source>
+        <translation>理论 {value}</translation>
+    </message>
+</context>
+<context>
+    <name>KeyHelp</name>
+    <message>
+        <source>Keyboard shortcuts</source>
+        <translation>快捷键</translation>
+    </message>
+</context>
+<context>
+    <name>LabLink</name>
+    <message>
+        <source>This lab has no parameter {name}.</source>
+        <translation>这个实验没有参数 {name}。</translation>
+    </message>
+    <message>
+        <source>{name} = {value} is not possible; allowed: {allowed}. The default is used.</source>
+        <translation>{name} = {value} 不可用；允许：{allowed}。已改用默认值。</translation>
+    </message>
+</context>
+<context>
+    <name>LabPanel</name>
+    <message>
+        <source>This lab needs the model</source>
+        <translation>这个实验需要模型</translation>
+    </message>
+    <message>
+        <source>Some values of the link were not used</source>
+        <translation>链接中有些值没有采用</translation>
+    </message>
+    <message>
+        <source>This lab cannot be loaded</source>
+        <translation>这个实验无法加载</translation>
+    </message>
+    <message>
+        <source>Link copied: {link}</source>
+        <translation>已复制链接：{link}</translation>
+    </message>
+    <message>
+        <source>Nothing to export yet: run the lab first.</source>
+        <translation>还没有可导出的内容：请先运行实验。</translation>
+    </message>
+    <message>
+        <source>Export</source>
+        <translation>导出</translation>
+    </message>
+    <message>
+        <source>The file was not written</source>
+        <translation>文件没有写成</translation>
+    </message>
+    <message>
+        <source>Saved: {path}</source>
+        <translation>已保存：{path}</translation>
+    </message>
+    <message>
+        <source>Preview</source>
+        <translation>预览</translation>
+    </message>
+    <message>
+        <source>Done in {seconds} s</source>
+        <translation>完成，用时 {seconds} s</translation>
+    </message>
+    <message>
+        <source>Stopped. What is shown stays.</source>
+        <translation>已停止，已显示的结果保留。</translation>
+    </message>
+    <message>
+        <source>Stopped: the run did not answer, so its process was replaced.</source>
+        <translation>已停止：运行没有响应，已换用新进程。</translation>
+    </message>
+    <message>
+        <source>Failed</source>
+        <translation>失败</translation>
+    </message>
+    <message>
+        <source>This cannot be run</source>
+        <translation>无法这样运行</translation>
+    </message>
+    <message>
+        <source>The lab failed</source>
+        <translation>实验出错</translation>
+    </message>
+    <message>
+        <source>What is shown stays. The next run starts a fresh process.</source>
+        <translation>已显示的结果保留；下次运行会启动新进程。</translation>
+    </message>
+    <message>
+        <source>Run again</source>
+        <translation>再次运行</translation>
+    </message>
+    <message>
+        <source>Stored run of {time}</source>
+        <translation>存档的运行，{time}</translation>
+    </message>
+    <message>
+        <source>InferLab {version}</source>
+        <translation>InferLab {version}</translation>
+    </message>
+    <message>
+        <source>Run now</source>
+        <translation>现在运行</translation>
+    </message>
+    <message>
+        <source>This stored run cannot be read</source>
+        <translation>这次存档的运行读不出来</translation>
+    </message>
+    <message>
+        <source>The first results appear here…</source>
+        <translation>首批结果将显示在这里…</translation>
+    </message>
+    <message>
+        <source>Not run yet</source>
+        <translation>尚未运行</translation>
+    </message>
+</context>
+<context>
+    <name>LinesView</name>
+    <message>
+        <source>series</source>
+        <translation>系列</translation>
+    </message>
+</context>
+<context>
+    <name>MainWindow</name>
+    <message>
+        <source>A folder with a Llama- or Qwen-family model</source>
+        <translation>含有 Llama 或 Qwen 系列模型的目录</translation>
+    </message>
+    <message>
+        <source>Search titles and notes, in Chinese or English</source>
+        <translation>搜索标题与笔记，中英文皆可</translation>
+    </message>
+    <message>
+        <source>Nothing found. Fewer or shorter words find more.</source>
+        <translation>没有找到。词少一些、短一些会找到更多。</translation>
+    </message>
+    <message>
+        <source>Open a lab</source>
+        <translation>打开一个实验</translation>
+    </message>
+    <message>
+        <source>No lab has these words in its title.</source>
+        <translation>没有标题含有这些词的实验。</translation>
+    </message>
+    <message>
+        <source>failed to load</source>
+        <translation>加载失败</translation>
+    </message>
+    <message>
+        <source>Type a command</source>
+        <translation>输入命令</translation>
+    </message>
+    <message>
+        <source>No such command.</source>
+        <translation>没有这样的命令。</translation>
+    </message>
+    <message>
+        <source>InferLab {version}
+LLM inference optimisation: a study and lab desk.
+Every number shown can be run, traced, or cited.</source>
+        <translation>InferLab {version}
+大模型推理优化 · 学习与实验台
+屏幕上的每个数字都能复现、能溯源、或有出处。</translation>
+    </message>
+</context>
+<context>
+    <name>MetricView</name>
+    <message>
+        <source>How far the figure above lies from what the formula says</source>
+        <translation>上面的数字与公式所说相差多少</translation>
+    </message>
+</context>
+<context>
+    <name>NotePage</name>
+    <message>
+        <source>Related questions</source>
+        <translation>相关问题</translation>
+    </message>
+    <message>
+        <source>This note is not written yet.</source>
+        <translation>这篇笔记还没有写。</translation>
+    </message>
+    <message>
+        <source>Where to go from here:</source>
+        <translation>可以先看：</translation>
+    </message>
+    <message>
+        <source>Notes of this section</source>
+        <translation>本节的笔记</translation>
+    </message>
+    <message>
+        <source>Labs on this section</source>
+        <translation>本节的实验</translation>
+    </message>
+    <message>
+        <source>Nor does its section have a lab.</source>
+        <translation>本节也还没有实验。</translation>
+    </message>
+    <message>
+        <source>This note has no English version yet: the Chinese one is shown.</source>
+        <translation>这篇笔记还没有英文版：显示的是中文版。</translation>
+    </message>
+    <message>
+        <source>This note has no Chinese version yet: the English one is shown.</source>
+        <translation>这篇笔记还没有中文版：显示的是英文版。</translation>
+    </message>
+    <message>
+        <source>This note cannot be shown.</source>
+        <translation>这篇笔记无法显示。</translation>
+    </message>
+    <message>
+        <source>Previous question</source>
+        <translation>上一题</translation>
+    </message>
+    <message>
+        <source>Next question</source>
+        <translation>下一题</translation>
+    </message>
+    <message>
+        <source>Recall</source>
+        <translation>记忆</translation>
+    </message>
+    <message>
+        <source>Explain</source>
+        <translation>讲清</translation>
+    </message>
+    <message>
+        <source>Design</source>
+        <translation>设计</translation>
+    </message>
+</context>
+<context>
+    <name>NoteView</name>
+    <message>
+        <source>Print note to PDF</source>
+        <translation>笔记打印为 PDF</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Copied</source>
+        <translation>已复制</translation>
+    </message>
+    <message>
+        <source>Open in the browser?</source>
+        <translation>在浏览器中打开？</translation>
+    </message>
+    <message>
+        <source>Open this address in the browser?</source>
+        <translation>在浏览器中打开这个地址？</translation>
+    </message>
+    <message>
+        <source>Contents</source>
+        <translation>目录</translation>
+    </message>
+    <message>
+        <source>Note</source>
+        <translation>笔记</translation>
+    </message>
+</context>
+<context>
+    <name>Notice</name>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Details</source>
+        <translation>详情</translation>
+    </message>
+</context>
+<context>
+    <name>NumberBox</name>
+    <message>
+        <source>{text} is not a number.</source>
+        <translation>{text} 不是数。</translation>
+    </message>
+    <message>
+        <source>The number must be finite.</source>
+        <translation>必须是有限的数。</translation>
+    </message>
+    <message>
+        <source>{text} is not a whole number; nearest {nearest}.</source>
+        <translation>{text} 不是整数；最接近的是 {nearest}。</translation>
+    </message>
+    <message>
+        <source>{value} is out of range: allowed {low} to {high}; nearest {nearest}.</source>
+        <translation>{value} 超出范围：允许 {low} 到 {high}；最接近的是 {nearest}。</translation>
+    </message>
+</context>
+<context>
+    <name>OutlineTree</name>
+    <message numerus="yes">
+        <source>%n question(s) match</source>
+        <translation>
+            <numerusform>匹配 %n 题</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{read} of {total} read · {notes} with a note · {labs} with a lab</source>
+        <translation>已读 {read}/{total} · 有笔记 {notes} · 有实验 {labs}</translation>
+    </message>
+    <message>
+        <source>Filter the outline</source>
+        <translation>筛选大纲</translation>
+    </message>
+    <message>
+        <source>Outline</source>
+        <translation>大纲</translation>
+    </message>
+</context>
+<context>
+    <name>OverviewPage</name>
+    <message>
+        <source>Labs</source>
+        <translation>实验</translation>
+    </message>
+    <message>
+        <source>{read} of {total} questions read</source>
+        <translation>已读 {read} / {total} 题</translation>
+    </message>
+    <message>
+        <source>Contents</source>
+        <translation>目录</translation>
+    </message>
+    <message>
+        <source>{total} questions, {notes} with a note</source>
+        <translation>{total} 题，{notes} 题有笔记</translation>
+    </message>
+    <message>
+        <source>Questions</source>
+        <translation>问题</translation>
+    </message>
+</context>
+<context>
+    <name>PlotView</name>
+    <message>
+        <source>no data</source>
+        <translation>没有数据</translation>
+    </message>
+</context>
+<context>
+    <name>Provenance</name>
+    <message>
+        <source>measured</source>
+        <translation>实测</translation>
+    </message>
+    <message>
+        <source>simulated</source>
+        <translation>模拟</translation>
+    </message>
+    <message>
+        <source>estimated</source>
+        <translation>估算</translation>
+    </message>
+    <message>
+        <source>reported</source>
+        <translation>引用</translation>
+    </message>
+    <message>
+        <source>Measured on this device in this run.</source>
+        <translation>本次运行在本机上测得。</translation>
+    </message>
+    <message>
+        <source>Computed by an event simulator.</source>
+        <translation>由事件模拟器算出。</translation>
+    </message>
+    <message>
+        <source>Computed by a formula.</source>
+        <translation>由公式算出。</translation>
+    </message>
+    <message>
+        <source>Reported by the source cited.</source>
+        <translation>引自所注来源。</translation>
+    </message>
+    <message>
+        <source>Device: {device}</source>
+        <translation>设备：{device}</translation>
+    </message>
+    <message>
+        <source>Source: {source}</source>
+        <translation>来源：{source}</translation>
+    </message>
+    <message>
+        <source>Spread: 20th to 80th percentile.</source>
+        <translation>范围：第 20 到第 80 百分位。</translation>
+    </message>
+    <message>
+        <source>{count} threads</source>
+        <translation>{count} 线程</translation>
+    </message>
+</context>
+<context>
+    <name>RunBar</name>
+    <message>
+        <source>Stopping…</source>
+        <translation>正在停止…</translation>
+    </message>
+    <message>
+        <source>Running…</source>
+        <translation>运行中…</translation>
+    </message>
+    <message>
+        <source>Run</source>
+        <translation>运行</translation>
+    </message>
+    <message>
+        <source>Run exactly with these values (Ctrl+Return)</source>
+        <translation>用这组参数正式运行（Ctrl+Return）</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>Stop the run; what is shown stays</source>
+        <translation>停止运行，已显示的结果保留</translation>
+    </message>
+    <message>
+        <source>Reset</source>
+        <translation>重置</translation>
+    </message>
+    <message>
+        <source>All values back to their defaults</source>
+        <translation>全部恢复默认值</translation>
+    </message>
+    <message>
+        <source>Link</source>
+        <translation>链接</translation>
+    </message>
+    <message>
+        <source>Copy a link to this lab with these values</source>
+        <translation>复制带这组参数的实验链接</translation>
+    </message>
+    <message>
+        <source>Code</source>
+        <translation>代码</translation>
+    </message>
+    <message>
+        <source>Show the code of this lab</source>
+        <translation>查看这个实验的代码</translation>
+    </message>
+    <message>
+        <source>Runs</source>
+        <translation>记录</translation>
+    </message>
+    <message>
+        <source>Stored runs of this lab: reopen, compare</source>
+        <translation>这个实验的运行记录：重看、比较</translation>
+    </message>
+    <message>
+        <source>Export</source>
+        <translation>导出</translation>
+    </message>
+    <message>
+        <source>Save this run: HTML, JSON, CSV, picture</source>
+        <translation>保存这次运行：HTML、JSON、CSV、图片</translation>
+    </message>
+    <message>
+        <source>Web page, one file (HTML)…</source>
+        <translation>网页，单个文件（HTML）…</translation>
+    </message>
+    <message>
+        <source>All data (JSON)…</source>
+        <translation>全部数据（JSON）…</translation>
+    </message>
+    <message>
+        <source>Tables (CSV in a ZIP)…</source>
+        <translation>表格（CSV，打包为 ZIP）…</translation>
+    </message>
+    <message>
+        <source>Picture (PNG)…</source>
+        <translation>图片（PNG）…</translation>
+    </message>
+    <message>
+        <source>Vector picture (SVG)…</source>
+        <translation>矢量图（SVG）…</translation>
+    </message>
+</context>
+<context>
+    <name>SourceView</name>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Source of the lab</source>
+        <translation>实验的源代码</translation>
+    </message>
+</context>
+<context>
+    <name>SwitchEditor</name>
+    <message>
+        <source>on</source>
+        <translation>开</translation>
+    </message>
+    <message>
+        <source>off</source>
+        <translation>关</translation>
+    </message>
+</context>
+<context>
+    <name>TopBar</name>
+    <message>
+        <source>Search notes and titles</source>
+        <translation>搜索笔记与标题</translation>
+    </message>
+    <message>
+        <source>{n} threads</source>
+        <translation>{n} 线程</translation>
+    </message>
+    <message>
+        <source>Labs are measured on this machine</source>
+        <translation>实验在这台机器上测量</translation>
+    </message>
+</context>
+<context>
+    <name>WorkerClient</name>
+    <message>
+        <source>The lab process sent something that is not a result ({error}); it was restarted.</source>
+        <translation>实验进程发来的不是结果（{error}），已重启。</translation>
+    </message>
+    <message>
+        <source>The lab process could not be started: {reason}</source>
+        <translation>实验进程无法启动：{reason}</translation>
+    </message>
+</context>
+<context>
+    <name>WorkerExit</name>
+    <message>
+        <source>The lab process ended by itself with exit status {code}.</source>
+        <translation>实验进程自行结束，退出状态 {code}。</translation>
+    </message>
+    <message>
+        <source>The lab process was killed (SIGKILL): most likely the system ran out of memory.</source>
+        <translation>实验进程被杀死（SIGKILL）：多半是系统内存不足。</translation>
+    </message>
+    <message>
+        <source>The lab process crashed (SIGSEGV): native code touched memory that is not its own.</source>
+        <translation>实验进程崩溃（SIGSEGV）：本地代码访问了不属于它的内存。</translation>
+    </message>
+    <message>
+        <source>The lab process aborted (SIGABRT): a native library gave up.</source>
+        <translation>实验进程中止（SIGABRT）：某个本地库放弃了。</translation>
+    </message>
+    <message>
+        <source>The lab process crashed (SIGBUS): a mapped file shrank or memory failed.</source>
+        <translation>实验进程崩溃（SIGBUS）：映射的文件变短，或内存出错。</translation>
+    </message>
+    <message>
+        <source>The lab process crashed (SIGILL): this CPU lacks an instruction that it used.</source>
+        <translation>实验进程崩溃（SIGILL）：它用到的指令这颗 CPU 没有。</translation>
+    </message>
+    <message>
+        <source>The lab process crashed (SIGFPE): native code divided an integer by zero.</source>
+        <translation>实验进程崩溃（SIGFPE）：本地代码整数除以零。</translation>
+    </message>
+    <message>
+        <source>The lab process was asked to end by another program (SIGTERM).</source>
+        <translation>另一个程序要求实验进程结束（SIGTERM）。</translation>
+    </message>
+    <message>
+        <source>The lab process crashed ({name}).</source>
+        <translation>实验进程崩溃（{name}）。</translation>
+    </message>
+    <message>
+        <source>code {code}</source>
+        <translation>代码 {code}</translation>
+    </message>
+</context>
+</TS>
