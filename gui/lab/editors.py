@@ -21,8 +21,7 @@ MOST_SEGMENTS = 4
 
 class Editor(QWidget):
     """``moved`` says that the value changed: ``drag`` (the slider is held), ``step`` (keys or wheel: more may
-    follow)
-    or ``final``. Setting a value from the program tells nobody."""
+    follow) or ``final``. Setting a value from the program tells nobody."""
 
     moved = Signal(str)
     refused = Signal(str)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gui.lab.stored_run import StoredRun
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from PySide6.QtWidgets import QWidget
@@ -22,20 +23,24 @@ def suggested_name(run: StoredRun, suffix: str) -> str:
     return f"{run.record.lab.replace('/', '-')}-{stamp}.{suffix}"
 
 
-def write_export(
+def export_steps(
     path: Path, kind: str, run: StoredRun, description: dict[str, Any], results: QWidget
-) -> None:
-    """``kind`` is ``html``, ``json``, ``csv``, ``png`` or ``svg``; pictures are of ``results`` as it
-    stands."""
-    from gui.lab.export_html import html_page
+) -> Iterator[None]:
+    """Write a file: ``kind`` is ``html``, ``json``, ``csv``, ``png`` or ``svg``; pictures are of ``results``
+    as it stands. Each step is short, and the file is written in the last. Raises OSError."""
+    from gui.lab.export_html import html_parts
     from gui.lab.views.view import render_png, render_svg
 
-    if kind == "json":
+    if kind == "html":
+        parts = []
+        for part in html_parts(run, description):
+            parts.append(part)
+            yield
+        path.write_text("\n".join(parts), encoding="utf-8")
+    elif kind == "json":
         path.write_text(json_text(run), encoding="utf-8")
     elif kind == "csv":
         path.write_bytes(csv_archive(run))
-    elif kind == "html":
-        path.write_text(html_page(run, description), encoding="utf-8")
     elif kind == "png":
         path.write_bytes(render_png(results, 2.0))
     else:

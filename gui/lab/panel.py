@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 
 from gui.lab.badge import device_text
 from gui.lab.error_place import parameter_of
-from gui.lab.export import suggested_name, write_export
+from gui.lab.export import export_steps, suggested_name
 from gui.lab.form import LabForm
 from gui.lab.history import History
 from gui.lab.link import checked_values, make_link
@@ -43,6 +43,7 @@ from gui.theme import Theme, theme_switch
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterator
 
     from gui.lab.client import WorkerClient
     from gui.library.runs import Runs
@@ -292,17 +293,24 @@ class LabPanel(QWidget):
             self.export_to(Path(path), kind)
 
     def export_to(self, path: Path, kind: str) -> None:
-        """Write the run on show as ``html``, ``json``, ``csv`` (a ZIP), ``png`` or ``svg``."""
+        """Write the run on show as ``html``, ``json``, ``csv`` (a ZIP), ``png`` or ``svg``; then ``exported``."""
         run = self.shown_run()
-        if run is None:
-            return
+        if run is not None:
+            steps = export_steps(path, kind, run, self._description, self._results)
+            self._run_bar.show_status(self.tr("Exporting…"))
+            self._export_step(steps, str(path))
+
+    def _export_step(self, steps: Iterator[None], path: str) -> None:
+        """One step a turn of the event loop: the window stays alive."""
         try:
-            write_export(path, kind, run, self._description, self._results)
+            next(steps)
+        except StopIteration:
+            self._say_saved(path)
+            self.exported.emit(path)
         except OSError as error:
             self._notice.show_message("bad", self.tr("The file was not written"), str(error))
         else:
-            self._say_saved(str(path))
-            self.exported.emit(str(path))
+            QTimer.singleShot(0, self, lambda: self._export_step(steps, path))
 
     def _say_saved(self, path: str) -> None:
         self._run_bar.show_status(self.tr("Saved: {path}").format(path=path))

@@ -114,6 +114,7 @@ class PlotView(View):
     def redraw(self) -> None:
         self.end_hover()
         plot = self.plot
+        plot.vb.disableAutoRange()  # else every item added below sets off a computation of the range
         plot.clear()
         self._restyle_canvas(self.theme)
         entries = self.draw()

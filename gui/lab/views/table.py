@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QKeySequence
-from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView, QVBoxLayout
+from PySide6.QtWidgets import QAbstractItemView, QApplication, QTableView, QVBoxLayout
 
 from gui.lab.badge import provenance_word
 from gui.lab.help_button import wrapped
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gui.theme import Theme
 
 ROW = 28
+PADDING = 26
 MOST_ROWS_SHOWN = 14
 Index = QModelIndex | QPersistentModelIndex
 
@@ -89,7 +90,7 @@ class Rows(QAbstractTableModel):
             return with_unit_title(column["title"], self._units[section][1])
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = Qt.AlignmentFlag.AlignRight if self._numeric(section) else Qt.AlignmentFlag.AlignLeft
-            return int(side | Qt.AlignmentFlag.AlignVCenter)
+            return int(side | Qt.AlignmentFlag.AlignVCenter) | int(Qt.TextFlag.TextWordWrap)
         if role == Qt.ItemDataRole.ToolTipRole:
             parts = [pick(column["help"])] if column.get("help") else []
             if column.get("provenance"):
@@ -152,6 +153,7 @@ class TableView(View):
         self.grid = Grid()
         self.grid.setModel(self.model)
         self.grid.setSortingEnabled(True)
+        self._wanted: list[tuple[int, int]] = []  # a column's width with its head in one line, and in two
         self.grid.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.grid.horizontalHeader().setSortIndicatorClearable(True)
         self.grid.horizontalHeader().setHighlightSections(False)
@@ -174,31 +176,51 @@ class TableView(View):
         self.model.show(self.result, self.theme)
         if 0 <= column < len(self.result["columns"]):
             self.model.sort(column, order)
+        self._measure_columns()
         self._size_columns()
         self.grid.setAccessibleName(pick(self.result["title"]))
         self.updateGeometry()
 
+    def _measure_columns(self) -> None:
+        """How wide each column's cells are, and its head in one line and in two. Cells beyond the first 200
+        rows are taken to be like these."""
+        cells, heads = self.grid.fontMetrics(), self.grid.horizontalHeader().fontMetrics()
+        rows = range(min(200, self.model.rowCount()))
+        self._wanted = []
+        for column in range(self.model.columnCount()):
+            texts = (self.model.text(self.model.index(row, column)) for row in rows)
+            widest = max((cells.horizontalAdvance(text) for text in texts), default=0)
+            bold = 1.08 if self.result.get("highlight") is not None else 1.0
+            head = str(self.model.headerData(column, Qt.Orientation.Horizontal))
+            one = round(heads.horizontalAdvance(head) * 1.08)
+            two = max([*(heads.horizontalAdvance(word) for word in head.split()), one * 0.62])
+            body = min(320, round(widest * bold))
+            self._wanted.append((max(body, one) + PADDING, max(body, round(two)) + PADDING))
+
     def _size_columns(self) -> None:
+        """Heads take a second line before the reader must scroll sideways."""
+        room = self.grid.width() - 4
+        wraps = sum(one for one, _ in self._wanted) > room
+        wanted = [two if wraps else one for one, two in self._wanted]
         header = self.grid.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        header.setResizeContentsPrecision(200)
-        self.grid.resizeColumnsToContents()
-        wanted = [min(320, self.grid.columnWidth(i) + 10) for i in range(self.model.columnCount())]
-        spare = self.width() - sum(wanted) - 4
+        line = header.fontMetrics().height()
+        header.setFixedHeight(line * (2 if wraps else 1) + 12)
+        spare = max(0, room - sum(wanted)) // max(1, len(wanted))
         for index, width in enumerate(wanted):
-            share = max(0, spare) // max(1, len(wanted))
-            self.grid.setColumnWidth(index, width + share)
+            self.grid.setColumnWidth(index, width + spare)
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
-        if self.result:
-            self._size_columns()
+        before = self.sizeHint().height()
+        self._size_columns()
+        if self.sizeHint().height() != before:
+            self.updateGeometry()
 
     def sizeHint(self) -> QSize:
         rows = min(MOST_ROWS_SHOWN, max(1, self.model.rowCount()))
         scroll = self.grid.horizontalScrollBar()
         extra = scroll.sizeHint().height() if scroll.maximum() > 0 else 0
-        return QSize(360, self.grid.horizontalHeader().sizeHint().height() + rows * ROW + 4 + extra)
+        return QSize(360, self.grid.horizontalHeader().height() + rows * ROW + 4 + extra)
 
     def to_csv(self) -> str:
         columns = self.result["columns"]

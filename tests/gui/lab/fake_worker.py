@@ -64,8 +64,8 @@ class Fake:
             self._changed.notify_all()
 
     def serve(self) -> None:
-        threading.Thread(target=self.read, daemon=True).start()
         self.send({"type": "ready", "environment": ENVIRONMENT})
+        threading.Thread(target=self.read, daemon=True).start()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._wanted is not None)
