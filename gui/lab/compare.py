@@ -107,7 +107,7 @@ class Compare(QWidget):
     def _card(self, result: Result, environment: dict[str, Any]) -> Card:
         card = Card()
         card.show_result(result, environment)
-        card.setMinimumWidth(220)
+        card.setMinimumSize(220, card.sizeHint().height())
         self._cards.append(card)
         return card
 

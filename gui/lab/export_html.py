@@ -64,7 +64,7 @@ def html_page(run: StoredRun, description: dict[str, Any]) -> str:
 
 
 def html_parts(run: StoredRun, description: dict[str, Any]) -> Iterator[str]:
-    """The page in parts. A plot takes some 50 ms to draw: a window takes one part a turn of its event loop."""
+    """The page in parts: a plot takes some 50 ms, so a window takes one part a turn of its event loop."""
     title = pick(description["title"])
     data = json.dumps(record_map(run), ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
     yield from (

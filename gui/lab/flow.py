@@ -5,6 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtWidgets import QLayout, QLayoutItem
 
+# Below this width items are cut, not wrapped.
+LEAST = 120
+
 
 class Flow(QLayout):
     def __init__(self, gap: int) -> None:
@@ -35,7 +38,7 @@ class Flow(QLayout):
         return self._arrange(QRect(0, 0, width, 0), place=False)
 
     def minimumSize(self) -> QSize:
-        return QSize(max((item.minimumSize().width() for item in self._items), default=0), 0)
+        return QSize(LEAST, 0)
 
     def sizeHint(self) -> QSize:
         return QSize(240, self.heightForWidth(240))

@@ -24,10 +24,10 @@ from gui.lab.compare import MOST_COMPARED, Compare
 from gui.lab.parameter_text import changed_text
 from gui.lab.stored_run import StoredRun, local_time
 from gui.lab.wire import FrameError
+from gui.theme import Theme, theme_switch
 
 if TYPE_CHECKING:
     from gui.library.runs import RunRecord, Runs
-    from gui.theme import Theme
 
 ID = Qt.ItemDataRole.UserRole
 
@@ -54,6 +54,7 @@ class History(QWidget):
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.list.itemSelectionChanged.connect(self._enable)
         self.list.itemActivated.connect(lambda item, _column: self._open(item))
+        self._style_list(theme_switch.current)
         self._buttons: dict[str, QPushButton] = {}
         row = QHBoxLayout()
         row.setSpacing(6)
@@ -86,6 +87,14 @@ class History(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._pages)
         self._retranslate()
+
+    def _style_list(self, theme: Theme) -> None:
+        self.list.setStyleSheet(
+            f"QTreeView {{ background: transparent; selection-color: {theme.ink} }}"
+            "QTreeView::item { padding: 6px 8px; border: 0 }"
+            f"QTreeView::item:selected {{ background: {theme.selection}; color: {theme.ink} }}"
+            f"QTreeView::item:hover:!selected {{ background: {theme.hover} }}"
+        )
 
     def _show_list(self) -> None:
         self._pages.setCurrentIndex(0)
@@ -208,6 +217,7 @@ class History(QWidget):
             self._fill()
 
     def restyle(self, theme: Theme) -> None:
+        self._style_list(theme)
         self.compare.restyle(theme)
 
     def relanguage(self) -> None:

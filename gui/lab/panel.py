@@ -161,6 +161,7 @@ class LabPanel(QWidget):
         self._results.end("done")
         self._run_bar.show_ended("")
         self._say_stored()
+        self._show_empty()
 
     # Parts
 
@@ -293,7 +294,7 @@ class LabPanel(QWidget):
             self.export_to(Path(path), kind)
 
     def export_to(self, path: Path, kind: str) -> None:
-        """Write the run on show as ``html``, ``json``, ``csv`` (a ZIP), ``png`` or ``svg``; then ``exported``."""
+        """Write the run on show as ``html``, ``json``, ``csv`` (a ZIP), ``png`` or ``svg``."""
         run = self.shown_run()
         if run is not None:
             steps = export_steps(path, kind, run, self._description, self._results)
@@ -422,7 +423,7 @@ class LabPanel(QWidget):
         return dict(self._description.get("schema", {}).get("properties", {}))
 
     def _show_empty(self) -> None:
-        empty = self._results.empty and not self._notice.isVisibleTo(self)
+        empty = self._results.empty and self._notice.isHidden()
         self._empty.setVisible(empty)
         running = self._session.running
         self._empty.setText(self.tr("The first results appear here…") if running else self.tr("Not run yet"))

@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from gui.lab.flow import Flow
 from gui.lab.help_button import wrapped
 from gui.language import language_switch
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QResizeEvent
+
+
+class Chip(QPushButton):
+    """A checkable pill; a title longer than the row is cut, and whole in the tooltip's first line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setCheckable(True)
+        self.setProperty("role", "chip")
+        self._title = ""
+
+    @property
+    def title(self) -> str:
+        return self._title
+
+    def show_title(self, title: str, story: str) -> None:
+        self._title = title
+        self.setText(title)
+        self.setToolTip(wrapped(f"{title}\n{story}"))
+        self.setAccessibleName(title)
+        self.setAccessibleDescription(story)
+        self.updateGeometry()
+
+    def sizeHint(self) -> QSize:
+        extra = super().sizeHint().width() - self.fontMetrics().horizontalAdvance(self.text())
+        return QSize(self.fontMetrics().horizontalAdvance(self._title) + extra, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(60, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        metrics, cut = self.fontMetrics(), self.sizeHint().width() - event.size().width()
+        room = metrics.horizontalAdvance(self._title) - cut
+        elided = metrics.elidedText(self._title, Qt.TextElideMode.ElideRight, room)
+        self.setText(elided if cut > 0 else self._title)
 
 
 class PresetChips(QWidget):
@@ -18,7 +57,7 @@ class PresetChips(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._presets: list[dict[str, Any]] = []
-        self._chips: list[QPushButton] = []
+        self._chips: list[Chip] = []
         self._row = QWidget()
         self._flow = Flow(gap=6)
         self._row.setLayout(self._flow)
@@ -40,9 +79,7 @@ class PresetChips(QWidget):
         self._presets = presets
         self._chips = []
         for preset in presets:
-            chip = QPushButton()
-            chip.setCheckable(True)
-            chip.setProperty("role", "chip")
+            chip = Chip()
             chip.clicked.connect(lambda _on=False, preset=preset: self._choose(preset))
             self._flow.addWidget(chip)
             self._chips.append(chip)
@@ -68,8 +105,6 @@ class PresetChips(QWidget):
 
     def retranslate(self) -> None:
         for preset, chip in zip(self._presets, self._chips, strict=True):
-            chip.setText(language_switch.pick(preset["title"]))
-            chip.setToolTip(wrapped(language_switch.pick(preset["story"])))
-            chip.setAccessibleDescription(language_switch.pick(preset["story"]))
+            chip.show_title(language_switch.pick(preset["title"]), language_switch.pick(preset["story"]))
             if chip.isChecked():
                 self._story.setText(language_switch.pick(preset["story"]))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Index into the theme's series colours: sign orange, exponent blue, mantissa green, and so on.
 ROLES = {"sign": 1, "exponent": 0, "mantissa": 2, "integer": 3, "code": 4, "scale": 6}
-WIDE = 720
+WIDE = 680
 NAME = 112
 FIGURES = 210
 CELL = 18
