@@ -31,10 +31,9 @@ SMOOTH_POINTS = 4000
 class Canvas(pg.PlotWidget):  # type: ignore[misc]
     def __init__(self, view: PlotView) -> None:
         self.x_axis, self.y_axis = UnitAxis("bottom"), UnitAxis("left")
-        super().__init__(axisItems={"bottom": self.x_axis, "left": self.y_axis})
+        super().__init__(axisItems={"bottom": self.x_axis, "left": self.y_axis}, enableMenu=False)
         self._view = view
         self.setCacheMode(self.CacheModeFlag.CacheNone)  # a cached background is a raster in an SVG
-        self.setMenuEnabled(False)
         self.hideButtons()
         self.setFrameShape(self.Shape.NoFrame)
         self.setMouseTracking(True)
