@@ -1,22 +1,18 @@
 """One lab on the screen: what it is, its form, its run, its results; and its stored runs and its source.
 
-Wide, the form stands left of the results; narrow, above them. So a slider and what it changes are seen
-together."""
+Longer than most files: every signal of the parts meets here, and nothing else does.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
     QFileDialog,
-    QFrame,
     QLabel,
-    QScrollArea,
-    QSizePolicy,
-    QSplitter,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -24,11 +20,13 @@ from PySide6.QtWidgets import (
 
 from gui.lab.badge import device_text
 from gui.lab.error_place import parameter_of
-from gui.lab.export import export_steps, suggested_name
+from gui.lab.export import suggested_name
+from gui.lab.exporter import Exporter
 from gui.lab.form import LabForm
 from gui.lab.history import History
 from gui.lab.link import checked_values, make_link
 from gui.lab.notice import Notice
+from gui.lab.panes import SIDE_BY_SIDE, Panes
 from gui.lab.preset_chips import PresetChips
 from gui.lab.results_area import ResultsArea
 from gui.lab.run_bar import RunBar
@@ -43,13 +41,9 @@ from gui.theme import Theme, theme_switch
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
 
     from gui.lab.client import WorkerClient
     from gui.library.runs import Runs
-
-SIDE_BY_SIDE = 900
-FORM_WIDTH = 320
 
 
 class LabPanel(QWidget):
@@ -68,6 +62,7 @@ class LabPanel(QWidget):
         self._on_notice_action: Any = None
         self._notice_outlives_run = False
         self._session = RunSession(client, self)
+        self._exporter = Exporter(self)
         self._importing: threading.Thread | None = None
         self._make_header()
         self._make_body()
@@ -191,14 +186,7 @@ class LabPanel(QWidget):
         self._empty.setProperty("role", "muted")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._empty.setMinimumHeight(120)
-        self._controls = _scrolled(self._chips, self.form)
-        self._right = _scrolled(self._notice, self._empty, self._results)
-        self._body = QSplitter()
-        self._body.setChildrenCollapsible(False)
-        self._body.setHandleWidth(1)
-        self._body.addWidget(self._controls)
-        self._body.addWidget(self._right)
-        self._body.setStretchFactor(1, 1)
+        self._body = Panes([self._chips, self.form], [self._notice, self._empty, self._results])
         self._source, self._history = SourceView(), History(self._runs)
         self._pages = QStackedWidget()
         for page in (self._body, self._source, self._history):
@@ -233,6 +221,11 @@ class LabPanel(QWidget):
         session.crashed.connect(self._on_crashed)
         self._history.opened.connect(self.open_stored)
         self._history.closed.connect(lambda: self._show_page(self._body))
+        self._exporter.written.connect(self._say_saved)
+        self._exporter.written.connect(self.exported)
+        self._exporter.failed.connect(
+            lambda reason: self._notice.show_message("bad", self.tr("The file was not written"), reason)
+        )
         self._pages.currentChanged.connect(self._check_buttons)
         theme_switch.changed.connect(self.restyle)
         language_switch.changed.connect(self.relanguage)
@@ -297,21 +290,8 @@ class LabPanel(QWidget):
         """Write the run on show as ``html``, ``json``, ``csv`` (a ZIP), ``png`` or ``svg``."""
         run = self.shown_run()
         if run is not None:
-            steps = export_steps(path, kind, run, self._description, self._results)
             self._run_bar.show_status(self.tr("Exporting…"))
-            self._export_step(steps, str(path))
-
-    def _export_step(self, steps: Iterator[None], path: str) -> None:
-        """One step a turn of the event loop: the window stays alive."""
-        try:
-            next(steps)
-        except StopIteration:
-            self._say_saved(path)
-            self.exported.emit(path)
-        except OSError as error:
-            self._notice.show_message("bad", self.tr("The file was not written"), str(error))
-        else:
-            QTimer.singleShot(0, self, lambda: self._export_step(steps, path))
+            self._exporter.start(path, kind, run, self._description, self._results)
 
     def _say_saved(self, path: str) -> None:
         self._run_bar.show_status(self.tr("Saved: {path}").format(path=path))
@@ -429,22 +409,7 @@ class LabPanel(QWidget):
         self._empty.setText(self.tr("The first results appear here…") if running else self.tr("Not run yet"))
 
     def _fit_panes(self) -> None:
-        """Side by side or stacked; stacked, the form takes what it needs, up to two fifths."""
-        wide = self.width() >= SIDE_BY_SIDE
-        has_form = bool(self._schema_properties())
-        self._controls.setVisible(has_form)
-        orientation = Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical
-        self._body.setOrientation(orientation)
-        if wide:
-            self._body.setSizes([FORM_WIDTH, max(1, self.width() - FORM_WIDTH)])
-            return
-        content = self._controls.widget()
-        assert content is not None
-        tall = content.hasHeightForWidth()
-        needed = content.heightForWidth(self.width()) if tall else content.sizeHint().height()
-        room = max(1, self._body.height())
-        top = min(needed + 2, int(room * 0.42))
-        self._body.setSizes([top, room - top])
+        self._body.fit(self.width(), has_form=bool(self._schema_properties()))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -479,21 +444,3 @@ class LabPanel(QWidget):
             self._show_empty()
             self._say_stored()
         super().changeEvent(event)
-
-
-def _scrolled(*widgets: QWidget) -> QScrollArea:
-    content = QWidget()
-    column = QVBoxLayout(content)
-    column.setContentsMargins(16, 12, 16, 16)
-    column.setSpacing(12)
-    for widget in widgets:
-        column.addWidget(widget)
-    column.addStretch(1)
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    area.setWidget(content)
-    return area

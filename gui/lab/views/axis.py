@@ -24,6 +24,7 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
         self._factor = 1.0
         self._log = False
         self._powers_of_two: list[float] = []
+        self.names: dict[float, str] = {}  # of rows, on an axis that carries no numbers
         self.enableAutoSIPrefix(False)
 
     @property
@@ -40,6 +41,7 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
         self._log = bool(axis.get("log"))
         self._powers_of_two = powers_of_two if self._log else []
         self._shown_unit, self._factor = self._unit, 1.0
+        self.names = {float(tick["at"]): pick(tick["name"]) for tick in axis.get("ticks") or ()}
         self.picture = None
         self.update()
 
@@ -63,6 +65,8 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
 
     def value_text(self, coordinate: float) -> str:
         """The value at a plotted coordinate, with its unit."""
+        if self.names:
+            return self.names.get(coordinate, "")
         number, unit = split(self.value(coordinate), self._unit)
         return f"{number} {unit}".strip()
 
@@ -70,6 +74,8 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
         low, high = min(low, high), max(low, high)  # an inverted axis gives them the other way round
         if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
             return []
+        if self.names:
+            return [(1.0, [at for at in self.names if low <= at <= high])]
         if self._log:
             return self._log_ticks(low, high, size)
         ticks = super().tickValues(low / self._factor, high / self._factor, size)
@@ -99,6 +105,8 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
         return [(1.0, major), (0.1, [v for v in minor if low <= v <= high])]
 
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        if self.names:
+            return [self.names[value] for value in values]
         if self._log:
             if spacing < 1.0 and not self._labels_minor():
                 return [""] * len(values)

@@ -21,7 +21,7 @@ SWATCH = 16
 
 @dataclass(frozen=True)
 class Entry:
-    """``style`` is what the series looks like: ``line``, ``dash``, ``point``, ``block`` or ``tick``."""
+    """``style`` is what the series looks like: ``line``, ``dash``, ``dot``, ``point``, ``block`` or ``tick``."""
 
     name: str
     colour: str
@@ -122,7 +122,7 @@ def paint_swatch(painter: QPainter, left: QPointF, entry: Entry) -> None:
             painter.drawRect(QRectF(x + offset, y - 5, 1, 10))
     else:
         pen = QPen(colour, 2)
-        if entry.style == "dash":
-            pen.setStyle(Qt.PenStyle.DashLine)
+        if entry.style in ("dash", "dot"):
+            pen.setStyle(Qt.PenStyle.DashLine if entry.style == "dash" else Qt.PenStyle.DotLine)
         painter.setPen(pen)
         painter.drawLine(QPointF(x, y), QPointF(x + SWATCH, y))

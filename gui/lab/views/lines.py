@@ -23,6 +23,9 @@ MOST_POINTS = 10_000
 MOST_WHISKERS = 40
 
 
+PEN_STYLES = {"line": Qt.PenStyle.SolidLine, "dash": Qt.PenStyle.DashLine, "dot": Qt.PenStyle.DotLine}
+
+
 class LinesView(PlotView):
     def draw(self) -> list[Entry]:
         series = self.result["series"]
@@ -60,7 +63,12 @@ class LinesView(PlotView):
         return Entry(pick(one["name"]), colour, self.swatch(one), differs)
 
     def swatch(self, one: dict[str, Any]) -> str:
-        return "dash" if one.get("reference") else "line"
+        """Past the last colour the colours begin again, dotted."""
+        if one.get("reference"):
+            return "dash"
+        curves = [other for other in self.result["series"] if not other.get("reference")]
+        place = next(index for index, other in enumerate(curves) if other is one)
+        return "line" if place < len(self.theme.series) else "dot"
 
     def _draw_curve(self, one: dict[str, Any], xs: Any, ys: Any, colour: str) -> None:
         """Width 1 (2 where the points are few enough to cost nothing): wider pens are many times slower."""
@@ -70,7 +78,7 @@ class LinesView(PlotView):
         xs, ys = np.where(good, xs, np.nan), np.where(good, ys, np.nan)
         xs, ys = _thinned(xs, ys)
         few = len(xs) <= SMOOTH_POINTS
-        style = Qt.PenStyle.DashLine if one.get("reference") else Qt.PenStyle.SolidLine
+        style = PEN_STYLES[self.swatch(one)]
         wide = 2 if few and not one.get("reference") else 1
         curve = pg.PlotDataItem(
             xs,

@@ -117,6 +117,8 @@ class PlotView(View):
         plot.clear()
         self._restyle_canvas(self.theme)
         entries = self.draw()
+        if self.canvas.y_axis.names:
+            entries = []  # the rows carry their names
         self.legend.show_entries(entries, self.theme, self.canvas.y_axis.full_title())
         plot.setLabel("bottom", self.canvas.x_axis.full_title(), **self._label_style())
         nothing = not plot.listDataItems() and not plot.items

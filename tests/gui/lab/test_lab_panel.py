@@ -237,7 +237,7 @@ def test_the_form_stands_beside_or_above(qtbot: Any, panel: LabPanel, width: int
     panel.resize(width, 760)
     beside = panel._body.orientation() == Qt.Orientation.Horizontal
     assert beside == (width >= 900)
-    assert panel._controls.isVisible()
+    assert panel._body.controls.isVisible()
 
 
 def test_a_stored_run_reopens_without_a_worker(
