@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal
-from PySide6.QtWidgets import (
-    QFileDialog,
-    QMainWindow,
-    QMessageBox,
-    QSplitter,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from gui.commands import COMMANDS, CommandSet
-from gui.key_help import show_keys
 from gui.language import language_switch
 from gui.library.lab_index import LabIndex
-from gui.library.note_index import open_index
 from gui.library.study import Place
-from gui.picker import Picker, PickerItem
 from gui.reading.note_view import NotePage, NoteView
 from gui.reading.outline_model import Marks
 from gui.reading.outline_tree import OutlineTree
@@ -34,7 +26,7 @@ from gui.top_bar import TopBar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from PySide6.QtGui import QCloseEvent, QShowEvent
+    from PySide6.QtGui import QCloseEvent, QPaintEvent
 
     from gui.lab.client import WorkerClient
     from gui.lab.panel import LabPanel
@@ -43,6 +35,7 @@ if TYPE_CHECKING:
     from gui.library.runs import Runs
     from gui.library.search import SearchIndex
     from gui.library.study import Study
+    from gui.picker import Picker, PickerItem
 
 
 @dataclass
@@ -80,8 +73,8 @@ class MainWindow(QMainWindow):
         self._pending_lab: str | None = None
         self._visited: list[str] = []
         self._at = -1
+        self._painted = False
         self._lay_out()
-        self.picker = Picker(self)
         self._connect()
         self._restore()
 
@@ -118,7 +111,6 @@ class MainWindow(QMainWindow):
         self.note.lab_requested.connect(self.open_lab)
         self.overview.node_requested.connect(self.open_node)
         self.overview.lab_requested.connect(self.open_lab)
-        self.picker.picked.connect(self._picked)
         self.client.labs.connect(self._labs_described)
         self.client.ready.connect(self.top_bar.set_environment)
 
@@ -152,7 +144,7 @@ class MainWindow(QMainWindow):
             "view.dark": lambda: self.set_dark(self.commands["view.dark"].isChecked()),
             "view.language": lambda: self.set_language("en" if language_switch.current == "zh" else "zh"),
             "help.commands": self.pick_command,
-            "help.keys": lambda: show_keys(self, self.commands),
+            "help.keys": self._show_keys,
             "help.about": self._about,
         }
 
@@ -344,6 +336,8 @@ class MainWindow(QMainWindow):
     # --- model
 
     def choose_model(self) -> None:
+        from PySide6.QtWidgets import QFileDialog
+
         folder = QFileDialog.getExistingDirectory(
             self, self.tr("A folder with a Llama- or Qwen-family model")
         )
@@ -358,6 +352,15 @@ class MainWindow(QMainWindow):
 
     # --- pickers
 
+    @cached_property
+    def picker(self) -> Picker:
+        """Made when something is first searched for."""
+        from gui.picker import Picker
+
+        picker = Picker(self)
+        picker.picked.connect(self._picked)
+        return picker
+
     def search(self) -> None:
         """Titles and notes, as one types."""
         self.picker.open(
@@ -367,6 +370,8 @@ class MainWindow(QMainWindow):
         )
 
     def _search_items(self, text: str) -> list[PickerItem]:
+        from gui.picker import PickerItem
+
         hits = self._search_index().search(text, language_switch.current) if text.strip() else []
         return [
             PickerItem(
@@ -386,6 +391,8 @@ class MainWindow(QMainWindow):
 
     def _search_index(self) -> SearchIndex:
         if self._index is None:
+            from gui.library.note_index import open_index
+
             library = self.library
             self._index = open_index(library.content, library.cache, library.outline, library.notes)
         return self._index
@@ -401,6 +408,8 @@ class MainWindow(QMainWindow):
         )
 
     def _lab_items(self, text: str) -> list[PickerItem]:
+        from gui.picker import PickerItem
+
         words = text.lower().split()
         pick = language_switch.pick
         items = []
@@ -423,6 +432,8 @@ class MainWindow(QMainWindow):
         )
 
     def _command_items(self, text: str) -> list[PickerItem]:
+        from gui.picker import PickerItem
+
         words = text.lower().split()
         items = []
         for command, (menu, title, keys) in zip(COMMANDS, self.commands.help_rows(), strict=True):
@@ -473,20 +484,39 @@ class MainWindow(QMainWindow):
         # Beside the note being read, the outline shows what else there is.
         self._update_commands()
 
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        if not event.spontaneous():
-            # After the first paint: what is not needed to read.
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if not self._painted:
+            self._painted = True
+            # When the panes have been painted too: what is not needed to read.
             QTimer.singleShot(0, self._after_first_paint)
 
     def _after_first_paint(self) -> None:
-        self.client.describe()
-        self.note.warm_up()
+        # What speaks to the worker imports MessagePack: 20 ms for which the window would not answer.
+        messages = Thread(target=import_module, args=("msgspec",), daemon=True)
+        messages.start()
+        self._ask_for_labs(messages)
         if self.library.notice:
+            from PySide6.QtWidgets import QMessageBox
+
             QMessageBox.warning(self, "InferLab", self.library.notice)
             self.library.notice = None
 
+    def _ask_for_labs(self, messages: Thread) -> None:
+        if messages.is_alive():
+            QTimer.singleShot(10, lambda: self._ask_for_labs(messages))
+        elif self.isVisible():
+            self.client.describe()
+            self.note.warm_up()
+
+    def _show_keys(self) -> None:
+        from gui.key_help import show_keys
+
+        show_keys(self, self.commands)
+
     def _about(self) -> None:
+        from PySide6.QtWidgets import QMessageBox
+
         from gui.app import VERSION
 
         text = self.tr(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 from PySide6.QtCore import QCoreApplication, QProcess
 
 translate = QCoreApplication.translate
@@ -42,6 +40,8 @@ def explain_exit(code: int, status: QProcess.ExitStatus) -> str:
 
 
 def _signal_name(code: int) -> str:
+    import signal
+
     try:
         return signal.Signals(code).name
     except ValueError:

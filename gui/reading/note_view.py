@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from PySide6.QtCore import QEvent, QSize, Qt, QUrl, Signal
-from PySide6.QtGui import QCursor, QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import (
-    QFileDialog,
-    QHBoxLayout,
-    QMenu,
-    QMessageBox,
-    QToolButton,
-    QToolTip,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from gui.icons import icon
 from gui.language import language_switch
@@ -27,14 +18,12 @@ from gui.library.notes import NoteError
 from gui.reading.code_block import COPY_LABEL
 from gui.reading.contents import WIDTH, Contents
 from gui.reading.figure import FigureStore
-from gui.reading.figure_window import FigureWindow
 from gui.reading.find_bar import FindBar
 from gui.reading.formula import FormulaStore
 from gui.reading.inline_objects import Drawing, InlineObjects
 from gui.reading.note_browser import MARGIN_PX, NoteBrowser
 from gui.reading.page import NotePage, banner_html, error_html, foot_html, head_html, missing_html
 from gui.reading.page_style import MEASURE_PX
-from gui.reading.printing import print_pdf
 from gui.reading.rendering import Renderer, Rendering, warm_up
 from gui.theme import Theme, theme_switch
 
@@ -158,6 +147,10 @@ class NoteView(QWidget):
 
     def print_to_pdf(self, path: Path | None = None) -> None:
         """Write the page as PDF to ``path``, or to where the reader says."""
+        from PySide6.QtWidgets import QFileDialog, QMessageBox
+
+        from gui.reading.printing import print_pdf
+
         if self._page is None:
             return
         if path is None:
@@ -234,16 +227,23 @@ class NoteView(QWidget):
         self.browser.scrollToAnchor(anchor)
 
     def _copy_code(self, index: int) -> None:
+        from PySide6.QtGui import QCursor
+        from PySide6.QtWidgets import QToolTip
+
         QGuiApplication.clipboard().setText(self._rendering.code[index])
         QToolTip.showText(QCursor.pos(), self.tr("Copied"), self)
 
     def _enlarge(self, name: str) -> None:
+        from gui.reading.figure_window import FigureWindow
+
         path = self.browser.objects.figure_path(name)
         if path is not None:
             FigureWindow(path, self._figures, self).show()
 
     def _ask_to_open(self, address: str) -> None:
         """A web address opens only after the reader has seen it and agreed."""
+        from PySide6.QtWidgets import QMessageBox
+
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Question)
         box.setTextFormat(Qt.TextFormat.PlainText)
