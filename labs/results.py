@@ -82,10 +82,20 @@ class Table(Result, frozen=True, kw_only=True, tag="table"):
             _same_length(f"a row of table {self.id!r}", row, self.columns)
 
 
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
+    """A named place on an axis."""
+
+    at: float
+    name: Text
+
+
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
+    """``ticks`` name the places of an axis that carries rows instead of numbers; the y axis then needs no legend."""
+
     title: Text
     unit: str = ""
     log: bool = False
+    ticks: list[Tick] = []
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pyqtgraph as pg
+from PySide6.QtGui import QFont, QFontMetricsF
 
 from gui.lab.number_text import plain, split, superscript, unit_scale
 from gui.lab.views.view import pick
@@ -42,6 +43,11 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
         self._powers_of_two = powers_of_two if self._log else []
         self._shown_unit, self._factor = self._unit, 1.0
         self.names = {float(tick["at"]): pick(tick["name"]) for tick in axis.get("ticks") or ()}
+        if self.orientation == "left":
+            # Known now: left to itself the axis hides names until it has been painted once.
+            metrics = QFontMetricsF(QFont())
+            widest = max((metrics.horizontalAdvance(name) for name in self.names.values()), default=0.0)
+            self.setWidth(widest + 14 if self.names else None)
         self.picture = None
         self.update()
 

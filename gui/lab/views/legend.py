@@ -21,7 +21,7 @@ SWATCH = 16
 
 @dataclass(frozen=True)
 class Entry:
-    """``style`` is what the series looks like: ``line``, ``dash``, ``dot``, ``point``, ``block`` or ``tick``."""
+    """``style`` is how the series is drawn: ``line``, ``dash``, ``dot``, ``point``, ``block`` or ``tick``."""
 
     name: str
     colour: str

@@ -29,6 +29,7 @@ from labs.results import (
     Scatter,
     Series,
     Table,
+    Tick,
     array,
 )
 from labs.spec import Field, Lab, LabError, LabParams, Preset
@@ -279,11 +280,17 @@ def log_levels(absmax: float) -> Scatter:
 
 def levels_plot(result_id: str, levels: dict[str, object], log: bool) -> Scatter:
     """One row a format, in the order of the bit table, the first on top."""
-    series = []
-    for row, name in zip(range(len(NAMES), 0, -1), NAMES, strict=True):
-        x = array(levels[name])
-        # The legend's name begins with the row: colours alone would not tell eleven formats apart.
-        series.append(Series(name=same(f"{row} {FORMATS[name].title}"), x=x, y=array([row] * len(x))))
+    import numpy as np
+
+    rows = {name: len(NAMES) - place for place, name in enumerate(NAMES)}
+    series = [
+        Series(
+            name=same(FORMATS[name].title),
+            x=array(levels[name]),
+            y=np.full(len(array(levels[name])), float(row)),
+        )
+        for name, row in rows.items()
+    ]
     axis = Text(zh="数值（对数轴）", en="value (log axis)") if log else Text(zh="数值", en="value")
     return Scatter(
         id=result_id,
@@ -293,7 +300,10 @@ def levels_plot(result_id: str, levels: dict[str, object], log: bool) -> Scatter
         ),
         provenance=ESTIMATED,
         x=Axis(title=axis, log=log),
-        y=Axis(title=Text(zh="格式（编号见图例）", en="format (numbers as in the legend)")),
+        y=Axis(
+            title=Text(zh="格式", en="format"),
+            ticks=[Tick(at=row, name=same(FORMATS[name].title)) for name, row in rows.items()],
+        ),
         series=series,
         help=Text(
             zh="8 位及以下画出全部的值；更宽的格式只画屏幕分得开的一部分。",
