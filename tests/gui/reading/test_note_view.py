@@ -88,13 +88,13 @@ def test_theme_and_language_restyle_in_place(view: NoteView) -> None:
 
 def test_the_other_language_is_announced(view: NoteView, page: NotePage, sample: Note) -> None:
     view.show_page(replace(page, note=Note(sample.id, {"en": sample.paths["en"]})))
-    assert "no Chinese version" in text_of(view)
+    assert "还没有中文版" in text_of(view)
     assert "How it works" in text_of(view)
 
 
 def test_a_question_without_a_note_says_so(view: NoteView, page: NotePage, qtbot: QtBot) -> None:
     view.show_page(replace(page, note=None))
-    for part in ("七？", "not written yet", "五？", "量化粒度", "八？"):
+    for part in ("七？", "这篇笔记还没有写", "五？", "量化粒度", "八？"):
         assert part in text_of(view)
     assert view.contents.isHidden()
 
@@ -197,7 +197,7 @@ def test_find_marks_counts_and_steps(view: NoteView, qtbot: QtBot) -> None:
     assert bar.count.text() == f"{total} / {total}"
     assert LIGHT.mark in colours(view) or LIGHT.accent in colours(view)
     bar.field.setText("无此词")
-    assert bar.count.text() == "No matches"
+    assert bar.count.text() == "没有匹配"
     assert not bar.next.isEnabled()
     qtbot.keyClick(bar.field, Qt.Key.Key_Escape)
     assert bar.isHidden()
