@@ -1,7 +1,7 @@
-"""A walk through the app, offscreen, as a person would take it: a picture per stop, the run records, an index.
+"""A walk through the app, offscreen, as a person takes it: a picture per stop, run records, an index.
 
-The README's pictures are made with it. It opens the real window on the real content and runs every lab's smoke
-preset in the real worker, with the user's data in a folder of its own.
+The README's pictures are made with it. It opens the real window on the real content and runs every lab's
+smoke preset in the real worker, with the user's data in a folder of its own.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def wait_for(signal: Any, seconds: float) -> bool:
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>InferLab tour</title>
 <style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1320px; margin: 2em auto; padding: 0 1em; color: #1f2328; }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1320px; margin: 2em auto; padding: 0 1em; }}
 figure {{ margin: 2em 0; }} img {{ max-width: 100%; border: 1px solid #d0d7de; border-radius: 8px; }}
 pre {{ background: #fff1ef; padding: 1em; overflow-x: auto; }} .bad {{ color: #b3261e; }}
 </style>

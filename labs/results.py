@@ -90,7 +90,7 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
-    """``ticks`` name the places of an axis that carries rows instead of numbers; the y axis then needs no legend."""
+    """``ticks`` name the places of an axis that carries rows instead of numbers; it then needs no legend."""
 
     title: Text
     unit: str = ""

@@ -14,7 +14,9 @@ Description = Mapping[str, Any]
 class LabIndex:
     """Descriptions by id, and what failed to load (``file``, ``traceback``)."""
 
-    def __init__(self, outline: Outline, labs: Sequence[Description], broken: Sequence[Mapping[str, str]]) -> None:
+    def __init__(
+        self, outline: Outline, labs: Sequence[Description], broken: Sequence[Mapping[str, str]]
+    ) -> None:
         self._outline = outline
         self.labs = {lab["id"]: lab for lab in labs}
         self.broken = broken

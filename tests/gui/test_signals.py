@@ -1,4 +1,4 @@
-"""PySide6 6.12.0 on Python 3.11 lost references to None and True and aborted after some thousands of calls."""
+"""PySide6 6.12.0 on Python 3.11 lost references to None and True and aborted after thousands of calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The window driven as a person drives it: outline, search, places, panes, theme, language, a lab beside a note."""
+"""The window driven as a person drives it: outline, search, places, panes, theme, language, a lab."""
 
 from __future__ import annotations
 

@@ -137,8 +137,8 @@ class PlotView(View):
 
     def reset_zoom(self) -> None:
         self.plot.enableAutoRange()
-        # Now, not at the next paint. Twice: the curves were added while the range was fixed, and clipped to it,
-        # so that the first pass sees only what lay inside.
+        # Now, not at the next paint. Twice: the curves were added while the range was fixed, and clipped to
+        # it, so that the first pass sees only what lay inside.
         for _ in range(2):
             self.plot.vb.updateAutoRange()
 
