@@ -14,13 +14,14 @@ from gui.icons import ICONS
 from gui.lab.client import WorkerClient
 from gui.language import language_switch
 from gui.library.database import Database, LibraryError
+from gui.library.library import Library
 from gui.library.notes import find_notes
 from gui.library.outline import OutlineError
 from gui.library.outline_cache import load_cached_outline
 from gui.library.runs import Runs
 from gui.library.study import Study
 from gui.theme import DARK, LIGHT, theme_switch
-from gui.window import Library, MainWindow
+from gui.window import MainWindow
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"

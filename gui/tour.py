@@ -121,13 +121,13 @@ def _read(tour: Tour) -> None:
     window.tree.filter.clear()
 
     def search(text: str) -> None:
-        window.search()
-        window.picker.line.setText(text)
-        if not window.picker.items():
+        window.finder.search()
+        window.finder.picker.line.setText(text)
+        if not window.finder.picker.items():
             tour.fail(f"searching {text!r} found nothing")
 
     tour.stop("search", "Search over titles and notes, in both languages.", lambda: search("离群"))
-    window.picker.hide()
+    window.finder.picker.hide()
     for note_id in window.library.notes:
         title = window.library.outline.nodes[note_id].title_en
         tour.stop(f"note-{note_id}", title, lambda note_id=note_id: window.open_node(note_id))  # type: ignore[misc]

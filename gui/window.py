@@ -1,8 +1,10 @@
-"""The main window: outline, note and lab side by side, and the places one has been."""
+"""The main window: outline, note and lab side by side, and the places one has been.
+
+Long because every command ends here, in a short method of its own; what can stand alone does, in its own file.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -28,28 +30,11 @@ if TYPE_CHECKING:
 
     from PySide6.QtGui import QCloseEvent, QPaintEvent
 
+    from gui.finder import Finder
     from gui.lab.client import WorkerClient
     from gui.lab.panel import LabPanel
-    from gui.library.notes import Note
-    from gui.library.outline import Node, Outline
-    from gui.library.runs import Runs
-    from gui.library.search import SearchIndex
-    from gui.library.study import Study
-    from gui.picker import Picker, PickerItem
-
-
-@dataclass
-class Library:
-    """What the window shows and remembers; made by ``gui.app``."""
-
-    content: Path
-    figures: Path
-    cache: Path
-    outline: Outline
-    notes: dict[str, Note]
-    study: Study
-    runs: Runs
-    notice: str | None = None
+    from gui.library.library import Library
+    from gui.library.outline import Node
 
 
 class MainWindow(QMainWindow):
@@ -69,7 +54,6 @@ class MainWindow(QMainWindow):
         self.note = NoteView(library.content, library.figures, library.cache)
         self.overview = OverviewPage()
         self.lab: LabPanel | None = None
-        self._index: SearchIndex | None = None
         self._pending_lab: str | None = None
         self._visited: list[str] = []
         self._at = -1
@@ -120,7 +104,7 @@ class MainWindow(QMainWindow):
             "file.default_model": lambda: self.use_model(None),
             "file.print": lambda: self.note.print_to_pdf(),
             "file.quit": self.close,
-            "go.search": self.search,
+            "go.search": lambda: self.finder.search(),
             "go.filter": self._focus_filter,
             "go.labs": self.pick_lab,
             "go.back": lambda: self._travel(-1),
@@ -143,7 +127,7 @@ class MainWindow(QMainWindow):
             "view.lab": lambda: self._show_lab(self.commands["view.lab"].isChecked()),
             "view.dark": lambda: self.set_dark(self.commands["view.dark"].isChecked()),
             "view.language": lambda: self.set_language("en" if language_switch.current == "zh" else "zh"),
-            "help.commands": self.pick_command,
+            "help.commands": lambda: self.finder.pick_command(),
             "help.keys": self._show_keys,
             "help.about": self._about,
         }
@@ -350,97 +334,22 @@ class MainWindow(QMainWindow):
         self.client.use_model(path)
         self.client.describe()
 
-    # --- pickers
+    # --- finding
 
     @cached_property
-    def picker(self) -> Picker:
+    def finder(self) -> Finder:
         """Made when something is first searched for."""
-        from gui.picker import Picker
+        from gui.finder import Finder
 
-        picker = Picker(self)
-        picker.picked.connect(self._picked)
-        return picker
-
-    def search(self) -> None:
-        """Titles and notes, as one types."""
-        self.picker.open(
-            self._search_items,
-            placeholder=self.tr("Search titles and notes, in Chinese or English"),
-            empty=self.tr("Nothing found. Fewer or shorter words find more."),
-        )
-
-    def _search_items(self, text: str) -> list[PickerItem]:
-        from gui.picker import PickerItem
-
-        hits = self._search_index().search(text, language_switch.current) if text.strip() else []
-        return [
-            PickerItem(
-                key=("note", hit.id, text),
-                title=hit.title,
-                title_ranges=hit.title_ranges,
-                detail=hit.snippet or self._where(hit.id),
-                detail_ranges=hit.snippet_ranges if hit.snippet else [],
-                right=hit.id,
-            )
-            for hit in hits
-        ]
-
-    def _where(self, node_id: str) -> str:
-        node = self.library.outline.nodes[node_id].parent
-        return node.title(language_switch.current) if node else " "
-
-    def _search_index(self) -> SearchIndex:
-        if self._index is None:
-            from gui.library.note_index import open_index
-
-            library = self.library
-            self._index = open_index(library.content, library.cache, library.outline, library.notes)
-        return self._index
+        finder = Finder(self, self.library, self.commands)
+        finder.picker.picked.connect(self._picked)
+        return finder
 
     def pick_lab(self) -> None:
-        """Every lab, those that failed to load included."""
+        """Offer every lab."""
         if not self.labs.labs and not self.labs.broken:
             self.client.describe()
-        self.picker.open(
-            self._lab_items,
-            placeholder=self.tr("Open a lab"),
-            empty=self.tr("No lab has these words in its title."),
-        )
-
-    def _lab_items(self, text: str) -> list[PickerItem]:
-        from gui.picker import PickerItem
-
-        words = text.lower().split()
-        pick = language_switch.pick
-        items = []
-        for lab in self.labs.labs.values():
-            hay = f"{lab['id']} {lab['title']['zh']} {lab['title']['en']} {pick(lab['summary'])}".lower()
-            if all(word in hay for word in words):
-                where = " ".join(lab["sections"])
-                items.append(PickerItem(("lab", lab["id"]), pick(lab["title"]), pick(lab["summary"]), where))
-        for broken in self.labs.broken:
-            if all(word in broken["file"].lower() for word in words):
-                last = broken["traceback"].strip().splitlines()[-1]
-                items.append(
-                    PickerItem(("lab", broken["file"]), broken["file"], last, self.tr("failed to load"))
-                )
-        return items
-
-    def pick_command(self) -> None:
-        self.picker.open(
-            self._command_items, placeholder=self.tr("Type a command"), empty=self.tr("No such command.")
-        )
-
-    def _command_items(self, text: str) -> list[PickerItem]:
-        from gui.picker import PickerItem
-
-        words = text.lower().split()
-        items = []
-        for command, (menu, title, keys) in zip(COMMANDS, self.commands.help_rows(), strict=True):
-            hay = f"{menu} {title} {command.title}".lower()
-            if self.commands[command.id].isEnabled() and all(word in hay for word in words):
-                items.append(PickerItem(("command", command.id), f"{menu} › {title}", right=keys))
-        return items
+        self.finder.pick_lab(self.labs)
 
     def _picked(self, key: tuple[str, ...]) -> None:
         if key[0] == "note":

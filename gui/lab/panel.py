@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -95,6 +95,7 @@ class LabPanel(QWidget):
         self._show_texts()
         self._show_preset()
         self._fit_panes()
+        QTimer.singleShot(0, self._fit_panes)  # once the new form knows how its rows wrap
         missing = description.get("model_missing")
         self._run_bar.set_can_run(not missing)
         if missing:

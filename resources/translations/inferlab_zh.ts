@@ -311,6 +311,37 @@
     </message>
 </context>
 <context>
+    <name>Finder</name>
+    <message>
+        <source>Search titles and notes, in Chinese or English</source>
+        <translation>搜索标题与笔记，中英文皆可</translation>
+    </message>
+    <message>
+        <source>Nothing found. Fewer or shorter words find more.</source>
+        <translation>没有找到。词少一些、短一些会找到更多。</translation>
+    </message>
+    <message>
+        <source>Open a lab</source>
+        <translation>打开一个实验</translation>
+    </message>
+    <message>
+        <source>No lab has these words in its title.</source>
+        <translation>没有标题含有这些词的实验。</translation>
+    </message>
+    <message>
+        <source>failed to load</source>
+        <translation>加载失败</translation>
+    </message>
+    <message>
+        <source>Type a command</source>
+        <translation>输入命令</translation>
+    </message>
+    <message>
+        <source>No such command.</source>
+        <translation>没有这样的命令。</translation>
+    </message>
+</context>
+<context>
     <name>HeatmapView</name>
     <message>
         <source>largest of the cell</source>
@@ -503,6 +534,10 @@
         <translation>文件没有写成</translation>
     </message>
     <message>
+        <source>Exporting…</source>
+        <translation>正在导出…</translation>
+    </message>
+    <message>
         <source>Saved: {path}</source>
         <translation>已保存：{path}</translation>
     </message>
@@ -579,34 +614,6 @@
     <message>
         <source>A folder with a Llama- or Qwen-family model</source>
         <translation>含有 Llama 或 Qwen 系列模型的目录</translation>
-    </message>
-    <message>
-        <source>Search titles and notes, in Chinese or English</source>
-        <translation>搜索标题与笔记，中英文皆可</translation>
-    </message>
-    <message>
-        <source>Nothing found. Fewer or shorter words find more.</source>
-        <translation>没有找到。词少一些、短一些会找到更多。</translation>
-    </message>
-    <message>
-        <source>Open a lab</source>
-        <translation>打开一个实验</translation>
-    </message>
-    <message>
-        <source>No lab has these words in its title.</source>
-        <translation>没有标题含有这些词的实验。</translation>
-    </message>
-    <message>
-        <source>failed to load</source>
-        <translation>加载失败</translation>
-    </message>
-    <message>
-        <source>Type a command</source>
-        <translation>输入命令</translation>
-    </message>
-    <message>
-        <source>No such command.</source>
-        <translation>没有这样的命令。</translation>
     </message>
     <message>
         <source>InferLab {version}

@@ -65,22 +65,22 @@ def run() -> Iterator[Figure]:
 
 
 def _measured(window: MainWindow, name: str, what: str) -> Iterator[Figure]:
-    window.search()
-    line, clock = window.picker.line, PaintClock(window)
+    window.finder.search()
+    line, clock = window.finder.picker.line, PaintClock(window)
     built = clock.ms(lambda: line.insert("a"))
     yield Figure(f"search.{name}.built", f"first keystroke ever, {what}: the index is written", built, "ms")
     samples, found = [], 0
     for language, queries in QUERIES.items():
         window.set_language(language)
         spin(200)
-        window.search()
+        window.finder.search()
         for query in queries:
             line.clear()
             spin(30)
             for character in query:
                 samples.append(clock.ms(lambda c=character: line.insert(c)))  # type: ignore[misc]
-            found += bool(window.picker.items())
-    window.picker.hide()
+            found += bool(window.finder.picker.items())
+    window.finder.picker.hide()
     if found < sum(map(len, QUERIES.values())) / 2:
         raise RuntimeError(f"only {found} queries find anything in {what}: ask for what the notes are about")
     what = f"search keystroke to results, {what}"

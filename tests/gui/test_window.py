@@ -77,22 +77,22 @@ def test_the_keyboard_walks_from_the_filter_into_the_tree(qtbot: QtBot, window: 
 
 def test_search_finds_two_character_chinese_and_opens_the_note(qtbot: QtBot, window: MainWindow) -> None:
     window.commands["go.search"].trigger()
-    compose(window.picker.line, "粒度")
-    ids = [item.key[1] for item in window.picker.items()]
+    compose(window.finder.picker.line, "粒度")
+    ids = [item.key[1] for item in window.finder.picker.items()]
     assert NOTE in ids
-    while window.picker.items()[window.picker.list.currentIndex().row()].key[1] != NOTE:
-        qtbot.keyClick(window.picker.line, Qt.Key.Key_Down)
-    qtbot.keyClick(window.picker.line, Qt.Key.Key_Return)
+    while window.finder.picker.items()[window.finder.picker.list.currentIndex().row()].key[1] != NOTE:
+        qtbot.keyClick(window.finder.picker.line, Qt.Key.Key_Down)
+    qtbot.keyClick(window.finder.picker.line, Qt.Key.Key_Return)
     assert window.current_node() is window.library.outline.nodes[NOTE]
-    assert not window.picker.isVisible()
+    assert not window.finder.picker.isVisible()
 
 
 def test_search_that_finds_nothing_says_so(window: MainWindow) -> None:
-    window.search()
-    compose(window.picker.line, "zzzzqqqq")
-    assert window.picker.items() == []
-    assert window.picker.empty.isVisibleTo(window.picker)
-    assert window.picker.empty.text()
+    window.finder.search()
+    compose(window.finder.picker.line, "zzzzqqqq")
+    assert window.finder.picker.items() == []
+    assert window.finder.picker.empty.isVisibleTo(window.finder.picker)
+    assert window.finder.picker.empty.text()
 
 
 def test_back_and_forward(window: MainWindow) -> None:
@@ -160,8 +160,8 @@ def test_chinese_names_every_command(qtbot: QtBot, window: MainWindow) -> None:
 
 def test_the_command_palette_lists_and_runs_commands(qtbot: QtBot, window: MainWindow) -> None:
     window.commands["help.commands"].trigger()
-    compose(window.picker.line, "dark")
-    qtbot.keyClick(window.picker.line, Qt.Key.Key_Return)
+    compose(window.finder.picker.line, "dark")
+    qtbot.keyClick(window.finder.picker.line, Qt.Key.Key_Return)
     assert window.library.study.get("theme") == "dark"
 
 
