@@ -1,6 +1,6 @@
 """The main window: outline, note and lab side by side, and the places one has been.
 
-Long because every command ends here, in a short method of its own; what can stand alone does, in its own file.
+Long because every command ends here, in a short method of its own; what can stand alone has its own file.
 """
 
 from __future__ import annotations
