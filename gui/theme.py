@@ -104,16 +104,30 @@ class ThemeSwitch(QObject):
         self.current = LIGHT
 
     def apply(self, theme: Theme) -> None:
-        """Restyle the application. Fusion and our own palette: setColorScheme is a no-op on most Linux."""
+        """Restyle the application."""
+        self.begin(theme)
+        self.finish()
+        self.changed.emit(theme)
+
+    def begin(self, theme: Theme) -> None:
+        """The colours only. Fusion and our own palette: setColorScheme is a no-op on most Linux.
+
+        A window that is built between this and ``finish`` costs less: under a style sheet each widget is
+        styled again whenever it or a parent of it moves into a layout.
+        """
         self.current = theme
         app = QApplication.instance()
         if isinstance(app, QApplication):
             app.setStyle("Fusion")
             app.setPalette(_palette(theme))
+
+    def finish(self) -> None:
+        """The style sheet of the theme in force."""
+        app = QApplication.instance()
+        if isinstance(app, QApplication):
             from gui.style_sheet import style_sheet
 
-            app.setStyleSheet(style_sheet(theme))
-        self.changed.emit(theme)
+            app.setStyleSheet(style_sheet(self.current))
 
 
 def _palette(theme: Theme) -> QPalette:

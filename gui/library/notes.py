@@ -6,7 +6,6 @@ English twin ends in ``.en.md``. Listing reads no file: starting with hundreds o
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -67,11 +66,6 @@ class NoteText:
     @property
     def is_fallback(self) -> bool:
         return self.language != self.wanted
-
-    @cached_property
-    def digest(self) -> str:
-        """Changes with every change of the file."""
-        return hashlib.sha256(self.source.encode()).hexdigest()
 
     @cached_property
     def body_line(self) -> int:

@@ -42,7 +42,9 @@ class Study:
         return {node_id: datetime.fromisoformat(read_at) for node_id, read_at in rows}
 
     def remember_place(self, place: Place) -> None:
-        """Make this the last place."""
+        """Make this the last place. Going where one is already writes nothing."""
+        if place == self.last_place():
+            return
         with self._database.transaction() as connection:
             connection.execute(
                 "insert or replace into places select ?, ?, coalesce(max(visit), 0) + 1 from places",

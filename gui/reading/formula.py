@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray
 from PySide6.QtSvg import QSvgRenderer
+
+from gui.reading.digest import digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +80,7 @@ class FormulaStore:
         return self._pictures[key]
 
     def _path(self, tex: str, display: bool) -> Path:
-        name = hashlib.sha256(f"{VERSION}\0{display}\0{tex}".encode()).hexdigest()[:32]
+        name = digest(f"{VERSION}\0{display}\0{tex}")
         return self._folder / f"{name}.json"
 
 

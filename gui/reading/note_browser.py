@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from PySide6.QtCore import QUrl
-    from PySide6.QtGui import QResizeEvent, QWheelEvent
+    from PySide6.QtGui import QResizeEvent, QShowEvent, QWheelEvent
 
 # Around the text on all sides.
 MARGIN_PX = 24
@@ -40,6 +40,7 @@ class NoteBrowser(QTextBrowser):
         self.zoom = 1.0
         self.hits: list[QTextCursor] = []
         self._current_hit = -1
+        self._awaited: float | None = None  # the position to take once the page has its width
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setOpenLinks(False)
         self.setUndoRedoEnabled(False)
@@ -85,6 +86,8 @@ class NoteBrowser(QTextBrowser):
 
     def scroll_position(self) -> float:
         """0 at the top, 2.5 halfway from the second heading to the third."""
+        if self._awaited is not None:
+            return self._awaited
         marks = self._marks()
         value = self.verticalScrollBar().value()
         place = max(index for index, mark in enumerate(marks[:-1]) if mark <= value or index == 0)
@@ -92,6 +95,10 @@ class NoteBrowser(QTextBrowser):
         return place + min(0.999, max(0.0, (value - marks[place]) / length))
 
     def set_scroll_position(self, position: float) -> None:
+        if not self.isVisible():
+            self._awaited = position  # laying the page out in a width that it will not have takes 10 ms
+            return
+        self._awaited = None
         marks = self._marks()
         place = min(int(position), len(marks) - 2)
         value = marks[place] + (position - place) * (marks[place + 1] - marks[place])
@@ -180,6 +187,12 @@ class NoteBrowser(QTextBrowser):
         self._fit()
         super().resizeEvent(event)
         self.set_scroll_position(position)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._awaited is not None:
+            self.set_scroll_position(self._awaited)
+            self.scrolled.emit()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:

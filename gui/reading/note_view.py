@@ -263,7 +263,9 @@ class NoteView(QWidget):
     # --- contents
 
     def _follow(self) -> None:
-        """Mark the heading under which the top of the view lies."""
+        """Mark the heading under which the top of the view lies; a hidden page has no top yet."""
+        if not self.browser.isVisible():
+            return
         line = self.browser.verticalScrollBar().value() + 40
         tops = self.browser.heading_tops()
         at_end = self.browser.verticalScrollBar().value() >= self.browser.verticalScrollBar().maximum() > 0

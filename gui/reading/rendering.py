@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from gui.library.notes import FrontMatter
+from gui.reading.digest import digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ class Renderer:
 
     def render(self, text: NoteText) -> Rendering:
         """The note's body as HTML; raises NoteError for front matter that is not as it should be."""
-        path = self._folder / f"{VERSION}-{text.digest[:32]}.json"
+        path = self._folder / f"{VERSION}-{digest(text.source)}.json"
         found = _load(path)
         if found is None:
             front = text.front

@@ -75,15 +75,6 @@ def test_the_other_language_stands_in(tmp_path: Path) -> None:
     assert (text.language, text.wanted, text.is_fallback) == ("zh", "en", True)
 
 
-def test_the_digest_follows_the_file(tmp_path: Path) -> None:
-    path = write(tmp_path, "1.2.1", "07-b.md")
-    note = Note("1.2.1-07", {"zh": path})
-    before = note.read("zh").digest
-    assert note.read("zh").digest == before
-    path.write_text(GOOD + "more", encoding="utf-8")
-    assert note.read("zh").digest != before
-
-
 @pytest.mark.parametrize(
     ("old", "new", "line", "reason"),
     [
