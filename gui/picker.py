@@ -16,10 +16,19 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QTextCharFormat, QTextLayout
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontMetrics,
+    QKeyEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QTextCharFormat,
+    QTextLayout,
+)
 from PySide6.QtWidgets import (
     QFrame,
-    QGraphicsDropShadowEffect,
     QLabel,
     QLineEdit,
     QListView,
@@ -35,6 +44,8 @@ from gui.theme import theme_switch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SHADOW = 18
+RADIUS = 10
 Ranges = list[tuple[int, int]]
 Index = QModelIndex | QPersistentModelIndex
 
@@ -124,21 +135,32 @@ def _draw_line(painter: QPainter, rect: QRect, text: str, ranges: Ranges, colour
     layout.draw(painter, rect.topLeft())
 
 
-class Picker(QFrame):
+class _Sheet(QWidget):
+    """The ground on which line and list lie. It says that it is opaque, so a keystroke repaints them alone:
+    under anything translucent, the page behind is painted again first."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.fillRect(event.rect(), QColor(theme_switch.current.raised))
+        painter.end()
+
+
+class Picker(QWidget):
     """Opens over its parent's upper middle; Enter or a click picks, Esc or losing the focus closes."""
 
     picked = Signal(object)  # PickerItem.key
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self.setProperty("role", "popup")
-        shadow = QGraphicsDropShadowEffect(self)
-        shadow.setBlurRadius(32)
-        shadow.setOffset(0, 6)
-        shadow.setColor(QColor(0, 0, 0, 90))
-        self.setGraphicsEffect(shadow)
+        sheet = _Sheet(self)
         self.line = QLineEdit()
         self.list = QListView()
+        self.list.setFrameShape(QFrame.Shape.NoFrame)
+        self.list.setStyleSheet("background: transparent")
         self.empty = QLabel()
         self.empty.setProperty("role", "muted")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -148,8 +170,12 @@ class Picker(QFrame):
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(10, 10, 10, 10)
+        outer = QVBoxLayout(self)
+        # The sheet's corners stay inside the rounded ones.
+        outer.setContentsMargins(*[SHADOW + RADIUS // 2] * 4)
+        outer.addWidget(sheet)
+        box = QVBoxLayout(sheet)
+        box.setContentsMargins(*[10 - RADIUS // 2] * 4)
         box.setSpacing(8)
         box.addWidget(self.line)
         box.addWidget(self.list, 1)
@@ -180,7 +206,25 @@ class Picker(QFrame):
         area = self.window().rect()
         width = min(680, area.width() - 80)
         height = min(520, area.height() - 140)
-        self.setGeometry((area.width() - width) // 2, 70, width, height)
+        frame = QRect((area.width() - width) // 2, 70, width, height)
+        self.setGeometry(frame.adjusted(-SHADOW, -SHADOW, SHADOW, SHADOW))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Shadow and frame, painted: Qt's shadow effect would render all that is inside at each keystroke."""
+        theme = theme_switch.current
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        frame = self.rect().adjusted(SHADOW, SHADOW, -SHADOW, -SHADOW)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(0, 0, 0, 10 if theme.dark else 5))
+        for reach in range(SHADOW, 0, -2):
+            # Lower than it is high, as under a light from above.
+            shade = frame.adjusted(-reach, 6 - reach, reach, min(6 + reach, SHADOW))
+            painter.drawRoundedRect(shade, RADIUS + reach, RADIUS + reach)
+        painter.setPen(QPen(QColor(theme.rule), 1))
+        painter.setBrush(QColor(theme.raised))
+        painter.drawRoundedRect(frame, RADIUS, RADIUS)
+        painter.end()
 
     def _refresh(self) -> None:
         items = self._provide(self.line.text())
