@@ -20,10 +20,12 @@ from PySide6.QtGui import (
     QColor,
     QFont,
     QFontMetrics,
+    QHideEvent,
     QKeyEvent,
     QPainter,
     QPaintEvent,
     QPen,
+    QShowEvent,
     QTextCharFormat,
     QTextLayout,
 )
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 
 SHADOW = 18
 RADIUS = 10
+# Square corners this far inside stay within the rounded ones.
+INSET = 5
 Ranges = list[tuple[int, int]]
 Index = QModelIndex | QPersistentModelIndex
 
@@ -135,17 +139,35 @@ def _draw_line(painter: QPainter, rect: QRect, text: str, ranges: Ranges, colour
     layout.draw(painter, rect.topLeft())
 
 
-class _Sheet(QWidget):
-    """The ground on which line and list lie. It says that it is opaque, so a keystroke repaints them alone:
-    under anything translucent, the page behind is painted again first."""
+class _Frame(QWidget):
+    """Rounded border and shadow around the picker. A widget of its own, because both are translucent: the
+    picker inside is not, so that a keystroke repaints the picker alone and not the page behind it."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.hide()
+
+    def surround(self, picker: QWidget) -> None:
+        reach = SHADOW + INSET
+        self.setGeometry(picker.geometry().adjusted(-reach, -reach, reach, reach))
+        self.stackUnder(picker)
+        self.show()
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        theme = theme_switch.current
         painter = QPainter(self)
-        painter.fillRect(event.rect(), QColor(theme_switch.current.raised))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        frame = self.rect().adjusted(SHADOW, SHADOW, -SHADOW, -SHADOW)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(0, 0, 0, 10 if theme.dark else 5))
+        for reach in range(SHADOW, 0, -2):
+            # Lower than it is high, as under a light from above.
+            shade = frame.adjusted(-reach, 6 - reach, reach, min(6 + reach, SHADOW))
+            painter.drawRoundedRect(shade, RADIUS + reach, RADIUS + reach)
+        painter.setPen(QPen(QColor(theme.rule), 1))
+        painter.setBrush(QColor(theme.raised))
+        painter.drawRoundedRect(frame, RADIUS, RADIUS)
         painter.end()
 
 
@@ -156,7 +178,8 @@ class Picker(QWidget):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        sheet = _Sheet(self)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self._frame = _Frame(parent)
         self.line = QLineEdit()
         self.list = QListView()
         self.list.setFrameShape(QFrame.Shape.NoFrame)
@@ -170,12 +193,8 @@ class Picker(QWidget):
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer = QVBoxLayout(self)
-        # The sheet's corners stay inside the rounded ones.
-        outer.setContentsMargins(*[SHADOW + RADIUS // 2] * 4)
-        outer.addWidget(sheet)
-        box = QVBoxLayout(sheet)
-        box.setContentsMargins(*[10 - RADIUS // 2] * 4)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(*[10 - INSET] * 4)
         box.setSpacing(8)
         box.addWidget(self.line)
         box.addWidget(self.list, 1)
@@ -207,24 +226,20 @@ class Picker(QWidget):
         width = min(680, area.width() - 80)
         height = min(520, area.height() - 140)
         frame = QRect((area.width() - width) // 2, 70, width, height)
-        self.setGeometry(frame.adjusted(-SHADOW, -SHADOW, SHADOW, SHADOW))
+        self.setGeometry(frame.adjusted(INSET, INSET, -INSET, -INSET))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Shadow and frame, painted: Qt's shadow effect would render all that is inside at each keystroke."""
-        theme = theme_switch.current
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        frame = self.rect().adjusted(SHADOW, SHADOW, -SHADOW, -SHADOW)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(0, 0, 0, 10 if theme.dark else 5))
-        for reach in range(SHADOW, 0, -2):
-            # Lower than it is high, as under a light from above.
-            shade = frame.adjusted(-reach, 6 - reach, reach, min(6 + reach, SHADOW))
-            painter.drawRoundedRect(shade, RADIUS + reach, RADIUS + reach)
-        painter.setPen(QPen(QColor(theme.rule), 1))
-        painter.setBrush(QColor(theme.raised))
-        painter.drawRoundedRect(frame, RADIUS, RADIUS)
+        painter.fillRect(event.rect(), QColor(theme_switch.current.raised))
         painter.end()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._frame.surround(self)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self._frame.hide()
 
     def _refresh(self) -> None:
         items = self._provide(self.line.text())
