@@ -11,6 +11,7 @@ from PySide6.QtCore import QStandardPaths
 from PySide6.QtGui import QFont, QIcon
 from PySide6.QtWidgets import QApplication
 
+from gui.garbage import GuiCollector
 from gui.icons import ICONS
 from gui.lab.client import WorkerClient
 from gui.language import language_switch
@@ -63,6 +64,8 @@ def make_application(argv: list[str]) -> QApplication:
     font.setFamilies(FONTS)
     font.setPixelSize(FONT_PX)
     app.setFont(font)
+    if app.findChild(GuiCollector) is None:
+        GuiCollector(app)
     return app
 
 

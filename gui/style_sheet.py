@@ -79,6 +79,7 @@ QTreeView::item, QTreeView::item:selected, QTreeView::item:hover { background: t
 QTreeView::branch:has-children:closed { image: url($forward); }
 QTreeView::branch:has-children:open { image: url($down); }
 QScrollArea { background: transparent; border: 0; }
+QAbstractScrollArea::corner { background: transparent; border: 0; }
 QScrollArea > QWidget > QWidget { background: transparent; }
 QScrollBar:vertical { background: transparent; width: 11px; margin: 0; }
 QScrollBar:horizontal { background: transparent; height: 11px; margin: 0; }

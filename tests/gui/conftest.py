@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gui.app import Options, make_window
+from gui.garbage import collect_due
 from gui.language import language_switch
 from gui.theme import LIGHT, theme_switch
 
@@ -17,6 +19,20 @@ if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
     from gui.window import MainWindow
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _garbage_of_the_gui_thread() -> Iterator[None]:
+    """As in the application: no other thread may destroy Qt objects."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def _collect_garbage() -> Iterator[None]:
+    yield
+    collect_due()
 
 
 @pytest.fixture

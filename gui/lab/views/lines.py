@@ -129,8 +129,9 @@ class LinesView(PlotView):
         self.plot.addItem(pg.FillBetweenItem(*edges, brush=tint))
 
     def _draw_labels(self, one: dict[str, Any], xs: Any, ys: Any) -> None:
+        """Names beside the points, where they are few in all; else they are for the pointer to ask."""
         labels = one.get("labels") or []
-        if len(labels) > MOST_LABELS:
+        if sum(len(other.get("labels") or []) for other in self.result["series"]) > MOST_LABELS:
             return
         for label, x, y in zip(labels, xs, ys, strict=False):
             if np.isfinite(x) and np.isfinite(y):

@@ -45,7 +45,7 @@ SCALES = {
 class Params(LabParams, frozen=True):
     """Which activation of the model is looked at, over how many tokens, and how finely it is quantised."""
 
-    layer: Layer = 11
+    layer: Layer = 12  # the first whose input carries the massive channel
     site: Annotated[
         Literal["residual", "attention_input", "mlp_input", "down_proj_input"],
         Field(
@@ -117,7 +117,8 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
             peaks_by_layer(ctx, params.site, params.tokens, 0),
             peaks_by_layer(ctx, params.site, params.tokens, 1),
         )
-    floor = max(float(damages["tensor"].error.max()) * 1e-5, 1e-12)
+    # Three decades below the worst error tell the three maps apart; more would paint them all one colour.
+    floor = max(float(damages["tensor"].error.max()) * 1e-3, 1e-12)
     for name in GRANULARITIES:
         yield error_map(params, name, damages[name], floor)
     other = whole[1 - first :].contiguous()
@@ -359,7 +360,7 @@ def explanation(
     lost, kept = 100 * all_tokens["tensor"].zeroed, 100 * later["tensor"].zeroed
     token, channel = 100 * all_tokens["token"].zeroed, 100 * all_tokens["channel"].zeroed
     zh = (
-        f"通道 {peak.channel} 的最大幅值 {peak.value:.4g}，是中位通道 {peak.median:.3g} 的 "
+        f"通道 {peak.channel} 的最大幅值 {peak.value:,.0f}，是中位通道 {peak.median:.3g} 的 "
         f"**{peak.ratio:.0f} 倍**。"
         f"逐张量 {params.bits} 位的步长因此是 {step:.3g}，小于半步的值全部变成 0。\n\n"
         f"- 逐张量：{lost:.1f}% 的值变成 0；去掉首个 token 后 {kept:.1f}%。\n"
@@ -370,7 +371,7 @@ def explanation(
         "搬进权重。"
     )
     en = (
-        f"Channel {peak.channel} reaches {peak.value:.4g}, **{peak.ratio:.0f} times** the median channel's "
+        f"Channel {peak.channel} reaches {peak.value:,.0f}, **{peak.ratio:.0f} times** the median channel's "
         f"{peak.median:.3g}. One scale for the tensor at {params.bits} bits therefore has a step of "
         f"{step:.3g}, "
         "and whatever is smaller than half of that becomes 0.\n\n"
