@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from gui.library.search import SearchIndex
 
 
+# Whoever has not found it among so many types another word; each costs its snippet at every keystroke.
+HITS = 30
+
+
 class Finder(QObject):
     """``picker.picked`` carries ``("note", id, words)``, ``("lab", id)`` or ``("command", id)``."""
 
@@ -39,7 +43,7 @@ class Finder(QObject):
         )
 
     def _search_items(self, text: str) -> list[PickerItem]:
-        hits = self._search_index().search(text, language_switch.current) if text.strip() else []
+        hits = self._search_index().search(text, language_switch.current, HITS) if text.strip() else []
         return [
             PickerItem(
                 key=("note", hit.id, text),
