@@ -105,9 +105,6 @@ def make_window(options: Options) -> tuple[MainWindow, Database]:
 
 def run(options: Options, argv: list[str]) -> int:
     """Show the window until it is closed. Returns the exit status."""
-    # Collecting garbage while all is being made finds none and costs a tenth of the start. What the window
-    # is made of stays to the end, so later collections need not look at it either.
-    gc.disable()
     app = make_application(argv)
     try:
         window, database = make_window(options)
@@ -118,8 +115,7 @@ def run(options: Options, argv: list[str]) -> int:
         QMessageBox.critical(None, "InferLab", str(error))
         return 1
     window.show()
-    gc.freeze()
-    gc.enable()
+    gc.freeze()  # what the window is made of stays to the end: collections need not look at it
     status = app.exec()
     database.close()
     return status

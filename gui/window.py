@@ -58,6 +58,7 @@ class MainWindow(QMainWindow):
         self._visited: list[str] = []
         self._at = -1
         self._painted = False
+        self._indexing: Thread | None = None
         self._lay_out()
         self._connect()
         self._restore()
@@ -417,6 +418,15 @@ class MainWindow(QMainWindow):
         elif self.isVisible():
             self.client.describe()
             self.note.warm_up()
+            self._indexing = Thread(target=self._index_ahead, name="index")
+            self._indexing.start()
+
+    def _index_ahead(self) -> None:
+        """So that the first search finds the index written. Runs on a thread of its own."""
+        from gui.library.note_index import open_index
+
+        library = self.library
+        open_index(library.content, library.cache, library.outline, library.notes).close()
 
     def _show_keys(self) -> None:
         from gui.key_help import show_keys
@@ -445,4 +455,6 @@ class MainWindow(QMainWindow):
         study.set("geometry", bytes(self.saveGeometry().toBase64().data()).decode())
         study.set("zoom", self.note.zoom())
         self.client.shutdown()
+        if self._indexing is not None:
+            self._indexing.join()
         super().closeEvent(event)
