@@ -59,6 +59,12 @@ class InlineObjects(QPyTextObject):
         self.drawing = drawing
         self._formulas = formulas
         self._figures = figures
+        # Qt asks for each size several times; an object's depends on its name and the text around it.
+        self._sizes: dict[tuple[str, float, float, bool, int], QSizeF] = {}
+
+    def forget_sizes(self) -> None:
+        """Call it for each page: the files of its figures may be others now."""
+        self._sizes.clear()
 
     def attach(self, document: QTextDocument) -> None:
         """Draw the objects of ``document``, which keeps its layout through every setHtml."""
@@ -66,8 +72,14 @@ class InlineObjects(QPyTextObject):
 
     # The names and arguments of the two methods are Qt's.
     def intrinsicSize(self, doc: QTextDocument, posInDocument: int, format: QTextFormat) -> QSizeF:
+        image, em = format.toImageFormat(), _em(doc, format)
+        key = (image.name(), em, self.drawing.column, _is_middle(format), image.fontWeight())
+        if key not in self._sizes:
+            self._sizes[key] = self._size(doc, format, em)
+        return self._sizes[key]
+
+    def _size(self, doc: QTextDocument, format: QTextFormat, em: float) -> QSizeF:
         kind, name = object_name(format)
-        em = _em(doc, format)
         if kind.startswith("formula"):
             tex, _bar, after = name.partition("|")
             size = self._formula_size(tex, kind == "formula-display", em, format)

@@ -71,7 +71,11 @@ class NoteBrowser(QTextBrowser):
             document.setDefaultFont(page_font(zoom))
             document.setIndentWidth(26 * zoom)
         document.setDefaultStyleSheet(page_style(theme, zoom, self.narrow))
+        self.objects.forget_sizes()
+        # The bar would vanish with the old page and come back with the new one, each time for a new layout.
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setHtml(html)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
 
     @property
     def narrow(self) -> bool:

@@ -60,8 +60,6 @@ if TYPE_CHECKING:
 Index = QModelIndex | QPersistentModelIndex
 ICON = 14
 PAD = 5
-# Five lines hold every question in a 240 px column, in either language.
-MAX_LINES = 5
 DEPTH = {"part": 0, "heading": 1, "section": 2, "topic": 3, "question": 4}
 
 
@@ -111,10 +109,7 @@ class _NodeDelegate(QStyledItemDelegate):
             layout.setTextOption(option)
             layout.beginLayout()
             height = 0.0
-            for _line in range(MAX_LINES):
-                line = layout.createLine()
-                if not line.isValid():
-                    break
+            while (line := layout.createLine()).isValid():
                 line.setLineWidth(width)
                 line.setPosition(QPointF(0, height))
                 height += line.height()
@@ -189,6 +184,7 @@ class OutlineTree(QWidget):
         self.view.setItemDelegate(self._delegate)
         self._summary = QLabel()
         self._summary.setProperty("role", "muted")
+        self._summary.setWordWrap(True)
         self._lay_out()
         self._expanded_before_filter: set[str] | None = None
         self._announce = True
