@@ -41,7 +41,7 @@ def quantised_metric(windows: int, after: Comparison | None = None) -> Metric:
     """The perplexity with every linear layer quantised; before it is measured, its place."""
     return Metric(
         id="perplexity",
-        title=Text(zh="困惑度：全部线性层量化后", en="Perplexity, every linear layer quantised"),
+        title=Text(zh="困惑度：量化后的模型", en="Perplexity, quantised"),
         provenance=Provenance.MEASURED,
         value=after.perplexity if after else None,
         low=after.low if after else None,
@@ -56,7 +56,7 @@ def baseline_metric(windows: int, before: Perplexity | None = None) -> Metric:
     """The perplexity of the model as it is; before it is measured, its place."""
     return Metric(
         id="perplexity_baseline",
-        title=Text(zh="困惑度：原模型", en="Perplexity, the model as it is"),
+        title=Text(zh="困惑度：原模型", en="Perplexity, original"),
         provenance=Provenance.MEASURED,
         value=before.value if before else None,
         better="lower",

@@ -14,9 +14,6 @@ from labs.text import Text, same
 class Params(LabParams, frozen=True):
     """The quantiser, the matrix that is looked at, and how much of the model is measured."""
 
-    target: Target = "weight"
-    layer: Layer = 11
-    module: Module = "down_proj"
     bits: Annotated[
         int,
         Field(
@@ -30,20 +27,6 @@ class Params(LabParams, frozen=True):
             unit="bit",
         ),
     ] = 4
-    scheme: Annotated[
-        Literal["symmetric", "asymmetric"],
-        Field(
-            zh="对称性",
-            en="Scheme",
-            zh_help="对称：网格以 0 为中心，只存 scale。非对称：网格贴合 [最小值, 最大值]，还要存零点。",
-            en_help="Symmetric: centred on 0, only a scale is stored. Asymmetric: fits [min, max], at the "
-            "price of a zero point.",
-            choices={
-                "symmetric": Text(zh="对称", en="symmetric"),
-                "asymmetric": Text(zh="非对称", en="asymmetric"),
-            },
-        ),
-    ] = "symmetric"
     granularity: Annotated[
         Literal["tensor", "channel", "token", "group"],
         Field(
@@ -76,6 +59,20 @@ class Params(LabParams, frozen=True):
             when={"granularity": ["group"]},
         ),
     ] = 128
+    scheme: Annotated[
+        Literal["symmetric", "asymmetric"],
+        Field(
+            zh="对称性",
+            en="Scheme",
+            zh_help="对称：网格以 0 为中心，只存 scale。非对称：网格贴合 [最小值, 最大值]，还要存零点。",
+            en_help="Symmetric: centred on 0, only a scale is stored. Asymmetric: fits [min, max], at the "
+            "price of a zero point.",
+            choices={
+                "symmetric": Text(zh="对称", en="symmetric"),
+                "asymmetric": Text(zh="非对称", en="asymmetric"),
+            },
+        ),
+    ] = "symmetric"
     zero_point: Annotated[
         Literal["integer", "float"],
         Field(
@@ -137,6 +134,9 @@ class Params(LabParams, frozen=True):
             when={"clipping": ["percentile"]},
         ),
     ] = 99.9
+    target: Target = "weight"
+    layer: Layer = 11
+    module: Module = "down_proj"
     perplexity: Annotated[
         bool,
         Field(
