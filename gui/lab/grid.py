@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from PySide6.QtCore import QRect, QSize, Qt
-from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
+from PySide6.QtCore import QRect, QSize
+
+from gui.lab.wrapping_layout import WrappingLayout
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QLayoutItem, QWidget
 
 Shape = Literal["compact", "normal", "wide"]
 
 
-class Grid(QLayout):
+class Grid(WrappingLayout):
     """Widgets in order, row by row. A widget's ``shape`` property says how much room it wants: ``compact``
     and ``normal`` share a row with neighbours of the same shape, ``wide`` has the row to itself. A widget
     that needs more than a column spans several; in a ``uniform`` grid all columns widen instead. All widgets
@@ -26,38 +30,15 @@ class Grid(QLayout):
         uniform: bool = False,
     ) -> None:
         super().__init__()
-        self._items: list[QLayoutItem] = []
         self._widths = {"compact": compact_width, "normal": normal_width}
         self._normal_columns = normal_columns
         self._gap = gap
         self._uniform = uniform
 
-    def addItem(self, item: QLayoutItem) -> None:
-        self._items.append(item)
-        self.invalidate()
-
     def insert(self, index: int, widget: QWidget) -> None:
         self.addWidget(widget)
         self._items.insert(index, self._items.pop())
         self.invalidate()
-
-    def count(self) -> int:
-        return len(self._items)
-
-    def itemAt(self, index: int) -> QLayoutItem | None:
-        return self._items[index] if 0 <= index < len(self._items) else None
-
-    def takeAt(self, index: int) -> QLayoutItem | None:
-        return self._items.pop(index) if 0 <= index < len(self._items) else None
-
-    def expandingDirections(self) -> Qt.Orientation:
-        return Qt.Orientation.Horizontal
-
-    def hasHeightForWidth(self) -> bool:
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        return self._arrange(QRect(0, 0, width, 0), place=False)
 
     def sizeHint(self) -> QSize:
         return QSize(self._widths["compact"] * 2, self.heightForWidth(self._widths["compact"] * 2))
@@ -65,11 +46,7 @@ class Grid(QLayout):
     def minimumSize(self) -> QSize:
         return QSize(min(self._widths.values()), 0)
 
-    def setGeometry(self, rect: QRect) -> None:
-        super().setGeometry(rect)
-        self._arrange(rect, place=True)
-
-    def _arrange(self, rect: QRect, place: bool) -> int:
+    def arrange(self, rect: QRect, place: bool) -> int:
         """The height used; with ``place`` the widgets are moved too."""
         margins = self.contentsMargins()
         inner = rect.marginsRemoved(margins)
