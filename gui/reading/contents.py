@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPen
-from PySide6.QtWidgets import QMenu, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTreeWidget, QWidget
+from PySide6.QtWidgets import QMenu, QStyledItemDelegate, QStyleOptionViewItem, QTreeWidget, QWidget
 from PySide6.QtWidgets import QTreeWidgetItem as Item
 
+from gui.reading.row_state import is_hovered, is_selected
 from gui.theme import theme_switch
 
 if TYPE_CHECKING:
@@ -74,14 +75,17 @@ class Contents(QTreeWidget):
 class _Delegate(QStyledItemDelegate):
     """A quiet line: muted text, the current one in the accent with a mark at its left."""
 
+    def __init__(self, view: QTreeWidget) -> None:
+        super().__init__(view)
+        self._view = view
+
     def paint(
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
         theme = theme_switch.current
-        rect, state = option.rect, option.state
+        rect = option.rect
         level = index.data(Qt.ItemDataRole.UserRole + 1)
-        current = bool(state & QStyle.StateFlag.State_Selected)
-        hovered = bool(state & QStyle.StateFlag.State_MouseOver)
+        current, hovered = is_selected(self._view, index), is_hovered(self._view, rect)
         painter.save()
         painter.setPen(QPen(QColor(theme.accent if current else theme.rule), 2 if current else 1))
         painter.drawLine(rect.left() + 1, rect.top(), rect.left() + 1, rect.bottom())

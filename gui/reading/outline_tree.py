@@ -32,7 +32,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTreeView,
@@ -52,6 +51,7 @@ from gui.reading.outline_model import (
     is_appendix_question,
     label,
 )
+from gui.reading.row_state import is_hovered, is_selected
 from gui.theme import Theme, theme_switch
 
 if TYPE_CHECKING:
@@ -126,11 +126,10 @@ class _NodeDelegate(QStyledItemDelegate):
         marks: NodeMarks = index.data(MARKS_ROLE)
         theme = theme_switch.current
         rect: QRect = option.rect
-        state = option.state
+        selected = is_selected(self._view, index)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if state & (QStyle.StateFlag.State_Selected | QStyle.StateFlag.State_MouseOver):
-            selected = bool(state & QStyle.StateFlag.State_Selected)
+        if selected or is_hovered(self._view, rect):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(theme.selection if selected else theme.hover))
             painter.drawRoundedRect(rect.adjusted(0, 1, -4, -1), 6, 6)
