@@ -110,7 +110,7 @@ class ThemeSwitch(QObject):
         self.changed.emit(theme)
 
     def begin(self, theme: Theme) -> None:
-        """The colours only. Fusion and our own palette: setColorScheme is a no-op on most Linux.
+        """The colours only. A palette of our own: setColorScheme is a no-op on most Linux.
 
         A window that is built between this and ``finish`` costs less: under a style sheet each widget is
         styled again whenever it or a parent of it moves into a layout.
@@ -118,7 +118,6 @@ class ThemeSwitch(QObject):
         self.current = theme
         app = QApplication.instance()
         if isinstance(app, QApplication):
-            app.setStyle("Fusion")
             app.setPalette(_palette(theme))
 
     def finish(self) -> None:

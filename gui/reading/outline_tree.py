@@ -99,7 +99,9 @@ class _NodeDelegate(QStyledItemDelegate):
         font = self._font(node)
         depth = 2 if is_appendix_question(node) else DEPTH[node.kind]
         indent = self._view.indentation() * (depth + 1)
-        room = self._view.viewport().width() - indent - self._marks_width(marks, QFontMetrics(font)) - 16
+        # The one column is as wide as the viewport. Asking that itself would make the Python classes of all
+        # that a widget might be: 20 ms of every start.
+        room = self._view.columnWidth(0) - indent - self._marks_width(marks, QFontMetrics(font)) - 16
         width = max(room, 60)
         key = (node.id, width)
         if key not in self._layouts:

@@ -20,5 +20,7 @@ def is_selected(view: QAbstractItemView, index: QModelIndex | QPersistentModelIn
 
 def is_hovered(view: QAbstractItemView, rect: QRect) -> bool:
     """``rect`` is the row's, in the viewport."""
+    if not view.underMouse():
+        return False  # before `viewport`, whose first call makes the Python classes of every widget: 20 ms
     port = view.viewport()
     return port.underMouse() and rect.contains(port.mapFromGlobal(QCursor.pos()))
