@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor
 
 from gui.lab.views.legend import Entry
 from gui.lab.views.plot import SMOOTH_POINTS, PlotView, hover_card, hover_row
+from gui.lab.views.points import PointNames, Points
 from gui.lab.views.view import csv_text, pick, with_unit_title
 
 MOST_MARKERS = 200
@@ -38,6 +39,7 @@ class LinesView(PlotView):
         drawn = {index: self._draw_series(series[index], colours[index]) for index in order}
         entries = [drawn[index] for index in range(len(series))]
         self._points = [self._points[order.index(index)] for index in range(len(series))]
+        self._draw_names(series)
         self.add_marks(self.result.get("marks", []))
         return entries
 
@@ -57,7 +59,6 @@ class LinesView(PlotView):
         if not reference:
             self._draw_spread(one, xs, colour)
         self._draw_curve(one, xs, ys, colour)
-        self._draw_labels(one, xs, ys)
         own = one.get("provenance")
         differs = own if own and own != self.result["provenance"] else None
         return Entry(pick(one["name"]), colour, self.swatch(one), differs)
@@ -93,9 +94,7 @@ class LinesView(PlotView):
 
     def _draw_points(self, xs: Any, ys: Any, colour: str) -> None:
         """An item of its own: that of a PlotDataItem turns to pixmaps whenever the view moves."""
-        rim = pg.mkPen(self.theme.raised, width=1)
-        size = 6 if len(xs) > 40 else 7
-        self.plot.addItem(pg.ScatterPlotItem(xs, ys, size=size, brush=pg.mkBrush(colour), pen=rim))
+        self.plot.addItem(Points(xs, ys, 6 if len(xs) > 40 else 7, colour, self.theme.raised))
 
     def shows_points(self, one: dict[str, Any], count: int) -> bool:
         if one.get("reference"):
@@ -128,19 +127,22 @@ class LinesView(PlotView):
         edges = [pg.PlotDataItem(xs, edge, pen=None) for edge in (low, high)]
         self.plot.addItem(pg.FillBetweenItem(*edges, brush=tint))
 
-    def _draw_labels(self, one: dict[str, Any], xs: Any, ys: Any) -> None:
+    def _draw_names(self, series: list[dict[str, Any]]) -> None:
         """Names beside the points, where they are few in all; else they are for the pointer to ask."""
-        labels = one.get("labels") or []
-        if sum(len(other.get("labels") or []) for other in self.result["series"]) > MOST_LABELS:
+        if sum(len(one.get("labels") or []) for one in series) > MOST_LABELS:
             return
-        for label, x, y in zip(labels, xs, ys, strict=False):
-            if np.isfinite(x) and np.isfinite(y):
-                back = QColor(self.theme.raised)
-                back.setAlphaF(0.75)
-                item = pg.TextItem(pick(label), color=self.theme.ink, anchor=(0.5, 1.3), fill=back)
-                item.setFont(self.small_font())
-                self.plot.addItem(item, ignoreBounds=True)
-                item.setPos(x, y)
+        named = [
+            (x, y, pick(label))
+            for one, (_, _, xs, ys) in zip(series, self._points, strict=True)
+            for label, x, y in zip(one.get("labels") or [], xs, ys, strict=False)
+            if np.isfinite(x) and np.isfinite(y)
+        ]
+        if named:
+            xs, ys, names = zip(*named, strict=True)
+            ground = QColor(self.theme.raised)
+            ground.setAlphaF(0.75)
+            item = PointNames(xs, ys, list(names), self.small_font(), self.theme.ink, ground)
+            self.plot.addItem(item, ignoreBounds=True)
 
     def hover_text(self, x: float, y: float) -> tuple[float, str] | None:
         nearest: float | None = None

@@ -91,17 +91,6 @@ class PlotView(View):
     def plot(self) -> Any:
         return self.canvas.getPlotItem()
 
-    def to_svg(self) -> bytes:
-        """Symbols are drawn one by one and not from pyqtgraph's atlas of pixmaps: a vector stays one."""
-        symbols = [item for item in self.canvas.scene().items() if isinstance(item, pg.ScatterPlotItem)]
-        for item in symbols:
-            item.opts["useCache"] = False
-        try:
-            return super().to_svg()
-        finally:
-            for item in symbols:
-                item.opts["useCache"] = True
-
     def series_colour(self, index: int) -> str:
         return self.theme.series[index % len(self.theme.series)]
 

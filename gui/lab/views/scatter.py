@@ -6,10 +6,10 @@ import html
 from typing import Any
 
 import numpy as np
-import pyqtgraph as pg
 
 from gui.lab.views.lines import LinesView
 from gui.lab.views.plot import hover_card, hover_row
+from gui.lab.views.points import Points
 from gui.lab.views.view import pick
 
 
@@ -21,14 +21,7 @@ class ScatterView(LinesView):
         good = np.isfinite(xs) & np.isfinite(ys)
         if not good.any():
             return
-        points = pg.ScatterPlotItem(
-            xs[good],
-            ys[good],
-            size=9 if len(xs) <= 300 else 4,
-            brush=pg.mkBrush(colour),
-            pen=pg.mkPen(self.theme.raised, width=1) if len(xs) <= 300 else None,
-        )
-        self.plot.addItem(points)
+        self.plot.addItem(Points(xs[good], ys[good], 9, colour, self.theme.raised))
 
     def swatch(self, one: dict[str, Any]) -> str:
         return "dash" if one.get("reference") else "point"

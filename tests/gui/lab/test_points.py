@@ -1,0 +1,45 @@
+"""Points and their names as single items: what covers what, and what a plot's range is made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gui.lab.views import make_view
+from gui.lab.views.points import MOST_RIMMED, Points
+from tests.gui.lab import samples
+
+
+def drawn(qtbot: Any, xs: list[float], names: list[str]) -> str:
+    view = make_view("scatter")
+    qtbot.addWidget(view)
+    view.resize(500, 320)
+    labels = [{"zh": name, "en": name} for name in names]
+    one = samples.series("a", xs, [1.0 + x for x in xs]) | {"labels": labels}
+    view.show_result(samples.scatter(series=[one]))
+    view.show()
+    return str(view.to_svg().decode())
+
+
+def test_names_apart_are_all_written(qtbot: Any) -> None:
+    svg = drawn(qtbot, [1.0, 5.0, 9.0], ["first", "second", "third"])
+    assert [name in svg for name in ("first", "second", "third")] == [True, True, True]
+
+
+def test_a_name_that_would_cover_another_is_left_to_the_pointer(qtbot: Any) -> None:
+    svg = drawn(qtbot, [1.0, 9.0, 9.0], ["first", "second", "third"])
+    assert [name in svg for name in ("first", "second", "third")] == [True, True, False]
+
+
+def test_a_range_is_made_from_the_points_alone() -> None:
+    item = Points([1.0, 3.0], [-2.0, 5.0], 9, "#000000", "#ffffff")
+    assert item.dataBounds(0) == (1.0, 3.0)
+    assert item.dataBounds(1) == (-2.0, 5.0)
+    assert Points([], [], 9, "#000000", "#ffffff").dataBounds(0) == (None, None)
+
+
+@pytest.mark.parametrize("count", [0, 1, MOST_RIMMED, MOST_RIMMED + 1, 20_000])
+def test_any_number_of_points_is_drawn(qtbot: Any, count: int) -> None:
+    xs = [float(index) for index in range(count)]
+    assert "<image" not in drawn(qtbot, xs, [])
