@@ -110,7 +110,7 @@ def wait_until(true: Callable[[], bool], seconds: float, what: str) -> None:
     loop = QEventLoop()
     poll = QTimer()
     poll.setInterval(TICK_MS)
-    poll.timeout.connect(lambda: true() and loop.quit())
+    poll.timeout.connect(lambda: loop.exit(0) if true() else None)
     poll.start()
     QTimer.singleShot(int(1000 * seconds), loop.quit)
     loop.exec()

@@ -23,20 +23,24 @@ from tests.benchmarks.real_window import real_window
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gui.language import Language
     from gui.window import MainWindow
 
 CACHED_MS = 30.0
 FIRST_MS = 150.0
 ROUNDS = 4
 PANE = (900, 740)
-LANGUAGES = ("zh", "en")
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
 def run() -> Iterator[Figure]:
     make_application(["inferlab"])
     theme_switch.apply(LIGHT)
     pages = list(_pages())
-    first, cached, cpu_first, cpu_cached = [], [], [], []
+    first: list[float] = []
+    cached: list[float] = []
+    cpu_first: list[float] = []
+    cpu_cached: list[float] = []
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as cache:
             for times, spent in ((first, cpu_first), (cached, cpu_cached)):

@@ -24,8 +24,8 @@ from tests.benchmarks.real_window import real_window
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gui.library.library import Library
     from gui.library.outline import Outline
-    from gui.window import Library
 
 BUDGET_MS = 16.0
 NOTES = 1000

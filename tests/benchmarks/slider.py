@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from PySide6.QtWidgets import QSlider
+
 from tests.benchmarks.event_loop import PaintWatch, spin, wait_until
 from tests.benchmarks.figures import Figure, p95
 from tests.benchmarks.real_window import real_window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from PySide6.QtWidgets import QSlider
 
     from gui.window import MainWindow
 
@@ -66,7 +66,9 @@ class Drag:
         assert window.lab is not None
         field = window.lab.form.field("bits")
         assert field is not None
-        self._slider: QSlider = field.editor.focusProxy()
+        slider = field.editor.focusProxy()
+        assert isinstance(slider, QSlider)
+        self._slider = slider
         self._moves: list[tuple[int, float]] = []  # not yet shown: bits and when they were asked for
         self._shown: dict[int, int] = {}  # run -> its bits
         self._arrived: dict[str, int] = {}  # result id -> bits, until it is painted
