@@ -65,7 +65,9 @@ class Start(NamedTuple):
 
 
 def _ratio(ours: list[Moment], bares: list[Moment], clock: str) -> float:
-    return median([getattr(one, clock) for one in ours]) / median([getattr(one, clock) for one in bares])
+    """The median over the pairs that were started one after the other: a processor changes its pace."""
+    pairs = zip(ours, bares, strict=True)
+    return median([getattr(our, clock) / getattr(bare, clock) for our, bare in pairs])
 
 
 def _absolute(name: str, what: str, moments: list[Moment], budget_ms: float | None) -> Figure:
