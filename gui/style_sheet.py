@@ -102,8 +102,6 @@ QLabel[role="muted"] { color: $muted; }
 QLabel[role="error"] { color: $bad; }
 QLabel[role="badge"] { border-radius: 7px; padding: 1px 7px; font-size: 11px; }
 QFrame[role="notice"] { background: $selection; border: 1px solid $accent; border-radius: 8px; }
-QFrame[role="popup"] { background: $raised; border: 1px solid $rule; border-radius: 10px; }
-QFrame[role="popup"] QListView { background: transparent; }
 """)
 
 

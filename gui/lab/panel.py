@@ -210,8 +210,8 @@ class LabPanel(QWidget):
         bar.run_asked.connect(self.run_exact)
         bar.stop_asked.connect(self.stop)
         bar.reset_asked.connect(self.form.reset)
-        bar.link_asked.connect(self._copy_link)
-        bar.source_asked.connect(self._show_source)
+        bar.link_asked.connect(self.copy_link)
+        bar.source_asked.connect(self.show_source)
         bar.runs_asked.connect(self._show_history)
         bar.export_asked.connect(self._export)
         session.began.connect(self._on_began)
@@ -251,11 +251,11 @@ class LabPanel(QWidget):
         self.form.merge_values({name: value})
         self._on_edited(self.form.values(), False)
 
-    def _copy_link(self) -> None:
+    def copy_link(self) -> None:
         QGuiApplication.clipboard().setText(self.deep_link())
         self._run_bar.show_status(self.tr("Link copied: {link}").format(link=self.deep_link()))
 
-    def _show_source(self, on: bool) -> None:
+    def show_source(self, on: bool) -> None:
         if on:
             self._source.show_source(
                 self._description.get("source_path", ""), self._description.get("source", "")

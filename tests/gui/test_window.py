@@ -227,3 +227,16 @@ def test_stop_ends_a_run_soon(qtbot: QtBot, window: MainWindow) -> None:
     with qtbot.waitSignal(window.client.finished, timeout=20_000) as ended:
         window.commands["lab.stop"].trigger()
     assert ended.args[1] in ("stopped", "killed")
+
+
+@pytest.mark.model
+def test_the_lab_menu_acts_on_the_open_lab(qtbot: QtBot, window: MainWindow) -> None:
+    with qtbot.waitSignal(window.client.finished, timeout=60_000):
+        window.open_lab(QUICK + "&bits=3")
+    assert window.lab is not None
+    window.commands["lab.link"].trigger()
+    assert QApplication.clipboard().text() == window.lab.deep_link()
+    window.commands["lab.source"].trigger()
+    window.commands["lab.reset"].trigger()
+    assert window.lab.form.values()["bits"] == 4
+    window.commands["lab.stop"].trigger()
