@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
 from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from gui.commands import COMMANDS, CommandSet
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 class MainWindow(QMainWindow):
     """Places are outline nodes; a lab stands beside the place from which it was opened."""
 
-    lab_shown = Signal(str)
-
     def __init__(self, library: Library, client: WorkerClient) -> None:
         super().__init__()
         self.library = library
@@ -54,7 +52,7 @@ class MainWindow(QMainWindow):
         self.note = NoteView(library.content, library.figures, library.cache)
         self.overview = OverviewPage()
         self.lab: LabPanel | None = None
-        self._pending_lab: str | None = None
+        self._once_described: Callable[[], object] | None = None
         self._visited: list[str] = []
         self._at = -1
         self._painted = False
@@ -117,11 +115,11 @@ class MainWindow(QMainWindow):
             "note.zoom_in": lambda: self.note.zoom_in(),
             "note.zoom_out": lambda: self.note.zoom_out(),
             "note.zoom_reset": lambda: self.note.zoom_reset(),
-            "lab.run": lambda: self._with_lab("run_exact"),
-            "lab.stop": lambda: self._with_lab("stop"),
-            "lab.reset": lambda: self._with_lab("reset"),
-            "lab.link": lambda: self._with_lab("copy_link"),
-            "lab.source": lambda: self._with_lab("open_source"),
+            "lab.run": lambda: self._with_lab(lambda lab: lab.run_exact()),
+            "lab.stop": lambda: self._with_lab(lambda lab: lab.stop()),
+            "lab.reset": lambda: self._with_lab(lambda lab: lab.form.reset()),
+            "lab.link": lambda: self._with_lab(lambda lab: lab.copy_link()),
+            "lab.source": lambda: self._with_lab(lambda lab: lab.show_source(True)),
             "lab.close": lambda: self._show_lab(False),
             "view.outline": lambda: self._show_pane(self.tree, "view.outline"),
             "view.note": lambda: self._show_pane(self.reader, "view.note"),
@@ -135,16 +133,20 @@ class MainWindow(QMainWindow):
 
     # --- places
 
-    def open_node(self, node_id: str, remember: bool = True) -> None:
+    def open_node(self, node_id: str) -> None:
         """Show an outline node; an unknown id is ignored (an old link or bookmark)."""
-        node = self.library.outline.nodes.get(node_id)
-        if node is None:
+        if node_id not in self.library.outline.nodes:
             return
         self._remember_scroll()
-        if remember and (self._at < 0 or self._visited[self._at] != node_id):
+        if self._at < 0 or self._visited[self._at] != node_id:
             self._visited[self._at + 1 :] = [node_id]
             self._at = len(self._visited) - 1
-        self._show(node)
+        self._arrive()
+
+    def _arrive(self) -> None:
+        """Show the place that one has just gone to; where the last one was left has been remembered."""
+        node_id = self._visited[self._at]
+        self._show(self.library.outline.nodes[node_id])
         self.tree.select(node_id)
         self.library.study.remember_place(Place(node_id, self.library.study.scroll_of(node_id)))
         self._update_commands()
@@ -196,7 +198,7 @@ class MainWindow(QMainWindow):
         if 0 <= self._at + step < len(self._visited):
             self._remember_scroll()
             self._at += step
-            self.open_node(self._visited[self._at], remember=False)
+            self._arrive()
 
     def _neighbour(self, step: int) -> None:
         questions = self.library.outline.questions
@@ -248,15 +250,21 @@ class MainWindow(QMainWindow):
                 self.note.set_labs(self._page(node).labs)
             else:
                 self._show(node)
-        if self._pending_lab is not None:
-            link, self._pending_lab = self._pending_lab, None
-            self.open_lab(link)
+        waiting, self._once_described = self._once_described, None
+        if waiting is not None:
+            waiting()
+
+    def _wait_for_labs(self, action: Callable[[], object]) -> bool:
+        """Whether the worker has yet to name its labs; the latest ``action`` is called once it has."""
+        if self.labs.labs or self.labs.broken:
+            return False
+        self._once_described = action
+        self.client.describe()
+        return True
 
     def open_lab(self, link: str) -> None:
-        """Open ``lab:ID?param=value`` beside the note. The link waits until the worker has named its labs."""
-        if not self.labs.labs and not self.labs.broken:
-            self._pending_lab = link
-            self.client.describe()
+        """Open ``lab:ID?param=value`` beside the note."""
+        if self._wait_for_labs(lambda: self.open_lab(link)):
             return
         from gui.lab.link import parse_link
 
@@ -269,7 +277,6 @@ class MainWindow(QMainWindow):
         else:
             panel.open_broken(self.labs.broken_entry(lab_id))
         self._update_commands()
-        self.lab_shown.emit(link)
 
     def _lab_panel(self) -> LabPanel:
         if self.lab is None:
@@ -296,9 +303,9 @@ class MainWindow(QMainWindow):
         else:
             self._open_note_link(link)
 
-    def _with_lab(self, method: str) -> None:
+    def _with_lab(self, act: Callable[[LabPanel], object]) -> None:
         if self.lab is not None:
-            getattr(self.lab, method)()
+            act(self.lab)
 
     def _show_lab(self, shown: bool) -> None:
         if shown and self.lab is None:
@@ -333,7 +340,11 @@ class MainWindow(QMainWindow):
         """Measure another model from now on; None is the one that InferLab ships with."""
         self.library.study.set("model", str(path) if path else None)
         self.client.use_model(path)
-        self.client.describe()
+        self.labs = LabIndex(self.library.outline, [], [])  # their bounds are the model's
+        if self.lab is not None and self.lab.isVisibleTo(self) and self.lab.lab:
+            self.open_lab(self.lab.deep_link())
+        else:
+            self.client.describe()
 
     # --- finding
 
@@ -348,8 +359,8 @@ class MainWindow(QMainWindow):
 
     def pick_lab(self) -> None:
         """Offer every lab."""
-        if not self.labs.labs and not self.labs.broken:
-            self.client.describe()
+        if self._wait_for_labs(self.pick_lab):
+            return
         self.finder.pick_lab(self.labs)
 
     def _picked(self, key: tuple[str, ...]) -> None:

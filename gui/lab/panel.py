@@ -251,14 +251,6 @@ class LabPanel(QWidget):
         self.form.merge_values({name: value})
         self._on_edited(self.form.values(), False)
 
-    def reset(self) -> None:
-        """All values back to their defaults."""
-        self.form.reset()
-
-    def open_source(self) -> None:
-        """Show the lab's own code."""
-        self.show_source(True)
-
     def copy_link(self) -> None:
         QGuiApplication.clipboard().setText(self.deep_link())
         self._run_bar.show_status(self.tr("Link copied: {link}").format(link=self.deep_link()))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QInputMethodEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel
 
-from gui.app import Options, make_window
+from gui.app import VERSION, Options, make_window
 from gui.commands import COMMANDS
 
 if TYPE_CHECKING:
@@ -105,6 +105,17 @@ def test_back_and_forward(window: MainWindow) -> None:
     assert window.tree.current_id() == "1.2.1-02"
 
 
+def test_going_back_keeps_each_note_where_it_was_left(window: MainWindow) -> None:
+    window.open_node("1.2.1-01")
+    window.note.set_scroll(2.0)
+    window.open_node("1.2.1-02")
+    assert window.note.scroll() < 1.0
+    window.commands["go.back"].trigger()
+    assert window.note.scroll() == pytest.approx(2.0, abs=0.1)
+    window.commands["go.forward"].trigger()
+    assert window.note.scroll() < 1.0
+
+
 def test_next_question_crosses_sections(window: MainWindow) -> None:
     window.open_node("1.2.1-09")
     window.commands["go.next"].trigger()
@@ -186,6 +197,31 @@ def test_overview_lists_questions_and_labs(window: MainWindow) -> None:
     assert asked and asked[0].startswith("lab:model/")
 
 
+def test_the_lab_list_asked_for_too_early_opens_when_the_labs_are_known(qtbot: QtBot, tmp_path: Path) -> None:
+    early, database = make_window(Options(data=tmp_path, language="en"))
+    with qtbot.waitSignal(early.client.labs, timeout=30_000):
+        early.commands["go.labs"].trigger()
+    assert LAB in [item.key[1] for item in early.finder.picker.items()]
+    early.close()
+    early.deleteLater()
+    database.close()
+
+
+def test_another_model_reopens_the_lab_with_its_bounds(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path
+) -> None:
+    with qtbot.waitSignal(window.client.started, timeout=60_000):
+        window.open_lab(QUICK + "&bits=3")
+    with qtbot.waitSignal(window.client.labs, timeout=30_000):
+        window.use_model(tmp_path / "nothing-here")
+    assert window.lab is not None
+    assert window.lab.form.values()["bits"] == 3
+    assert not window.client.busy, "a lab whose model is missing is not run"
+    texts = [label.text() for label in window.lab.findChildren(QLabel) if label.isVisibleTo(window.lab)]
+    assert any("nothing-here" in text for text in texts)
+    window.use_model(None)
+
+
 def test_an_unknown_lab_says_what_is_known(window: MainWindow) -> None:
     window.open_lab("lab:model/no_such_lab")
     assert window.lab is not None
@@ -240,3 +276,9 @@ def test_the_lab_menu_acts_on_the_open_lab(qtbot: QtBot, window: MainWindow) -> 
     window.commands["lab.reset"].trigger()
     assert window.lab.form.values()["bits"] == 4
     window.commands["lab.stop"].trigger()
+
+
+def test_the_window_and_the_labs_name_one_version() -> None:
+    from labs.environment import app_version
+
+    assert app_version() == VERSION
