@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from labs.change_text import change_text
 from labs.results import (
     Bars,
     Bits,
@@ -72,7 +73,7 @@ class _Page:
             line += f" [{_number(metric.low)} – {_number(metric.high)}]"
         line += f" ({metric.provenance.value})"
         if metric.predicted is not None:
-            error = self._error(metric.value, metric.predicted)
+            error = self._error(metric.value, metric.predicted, metric.unit)
             line += f"\n  {self._label('predicted')}: {_number(metric.predicted)}{unit}{error}"
         trace = metric.formula or metric.source
         return f"{line}\n  {self._say(trace)}" if trace else line
@@ -81,11 +82,10 @@ class _Page:
         zh = {"predicted": "理论预测", "error": "误差", "points": "个点", "levels": "个可表示值"}
         return zh[key] if self._language == "zh" else key
 
-    def _error(self, value: float | None, predicted: float) -> str:
-        """The measurement's distance from the prediction, relative to the prediction."""
-        if value is None or not predicted or not np.isfinite([value, predicted]).all():
-            return ""
-        return f" ({self._label('error')} {(value - predicted) / abs(predicted):+.1%})"
+    def _error(self, value: float | None, predicted: float, unit: str) -> str:
+        """The measurement's distance from the prediction."""
+        error = None if value is None else change_text(value, predicted, unit)
+        return f" ({self._label('error')} {self._say(error)})" if error else ""
 
     def _table(self, table: Table) -> list[str]:
         heads = [self._say(c.title) + (f" [{c.unit}]" if c.unit else "") for c in table.columns]

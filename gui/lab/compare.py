@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -108,9 +107,7 @@ class Compare(QWidget):
     def _card(self, result: Result, environment: dict[str, Any]) -> Card:
         card = Card()
         card.show_result(result, environment)
-        card.setMinimumWidth(220)
-        # As tall as its result asks, also once a table's heads have wrapped: the page scrolls, not it.
-        card.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        card.setMinimumSize(220, card.sizeHint().height())
         self._cards.append(card)
         return card
 

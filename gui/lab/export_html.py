@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QCoreApplication
 
 from gui.lab.badge import PROVENANCES, provenance_meaning, provenance_word
+from gui.lab.change_text import change_text
 from gui.lab.export import record_map
 from gui.lab.link import make_link
-from gui.lab.number_text import plain, signed_percent, with_unit
+from gui.lab.number_text import plain, with_unit
 from gui.lab.parameter_text import parameter_label, value_text
 from gui.lab.stored_run import StoredRun, local_time
 from gui.lab.views.view import pick, with_unit_title
@@ -152,7 +153,7 @@ def _metric(result: dict[str, Any]) -> str:
         )
     predicted = result.get("predicted")
     if predicted is not None:
-        error = signed_percent(value, predicted) if value is not None else ""
+        error = change_text(value, predicted, unit) if value is not None else ""
         theory = translate("HtmlExport", "theory {value}").format(value=with_unit(predicted, unit))
         lines.append(
             f"<div><span class='muted'>{html.escape(theory)}</span> {error} {_badge('estimated')}</div>"

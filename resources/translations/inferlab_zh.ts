@@ -123,6 +123,13 @@
     </message>
 </context>
 <context>
+    <name>Change</name>
+    <message>
+        <source>{change} pp</source>
+        <translation>{change} 个百分点</translation>
+    </message>
+</context>
+<context>
     <name>Commands</name>
     <message>
         <source>File</source>

@@ -51,6 +51,10 @@ EXAMPLES: list[tuple[Result, str]] = [
         Metric(**common(), value=1.5, predicted=1.0, formula=same("bits / 8")),
         "Title: 1.5 B (measured)\n  predicted: 1 B (error +50.0%)\n  bits / 8",
     ),
+    (
+        Metric(**common(unit="dB"), value=37.5, predicted=38.0),
+        "Title: 37.5 dB (measured)\n  predicted: 38 dB (error -0.5 dB)",
+    ),
     (Metric(**common(), value=1.5, predicted=0.0), "Title: 1.5 B (measured)\n  predicted: 0 B"),
     (Metric(**common(source=same("a paper")), value=1.5), "Title: 1.5 B (measured)\n  a paper"),
     (

@@ -8,8 +8,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout
 
 from gui.lab.badge import Badge
+from gui.lab.change_text import change_text
 from gui.lab.help_button import HelpButton
-from gui.lab.number_text import MISSING, plain, signed_percent, split, unit_scale, with_unit
+from gui.lab.number_text import MISSING, plain, split, unit_scale, with_unit
 from gui.lab.views.view import View, csv_text, pick
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class MetricView(View):
         if predicted is None:
             return
         self._badge.set_provenance("estimated", with_unit(predicted, unit))
-        error = "" if value is None else signed_percent(value, predicted)
+        error = "" if value is None else change_text(value, predicted, unit)
         self._error.setText(error)
         self._error.setToolTip(self.tr("How far the figure above lies from what the formula says"))
         self._formula.set_help(pick(self.result["formula"]) if self.result.get("formula") else "")

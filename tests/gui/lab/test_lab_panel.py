@@ -288,7 +288,7 @@ def test_runs_are_compared_side_by_side(qtbot: Any, panel: LabPanel, runs: Runs)
     assert [cell["en"] for cell in figures.result["rows"][0]] == [
         "SQNR",
         "2\u00a0dB",
-        "4\u00a0dB  (+100%)",
+        "4\u00a0dB  (+2\u00a0dB)",
     ]
     assert [plot.result["kind"] for plot in plots] == ["histogram", "histogram"]
     assert not history.grab().isNull()
@@ -355,6 +355,7 @@ def test_an_export_page_holds_every_kind_and_no_foreign_html(qtbot: Any) -> None
     body = page.split("<script type='application/json'")[0]
     assert "<script>alert" not in body
     assert "http://" not in body
+    assert "−0.37\u00a0dB" in body  # the error of a level is a level
     assert 'href="javascript:' not in body
     for result in samples.everything():
         assert result["title"]["en"] in body

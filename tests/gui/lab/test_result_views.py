@@ -186,6 +186,13 @@ def test_a_metric_shows_the_error_of_theory(qtbot: Any) -> None:
     assert view._badge.accessibleName() == "estimated 2\u00a0ms"
 
 
+def test_a_level_shows_the_error_of_theory_as_a_level(qtbot: Any) -> None:
+    view = make_view("metric")
+    qtbot.addWidget(view)
+    view.show_result(samples.metric(value=19.83, unit="dB", predicted=20.2))
+    assert view._error.text() == "−0.37\u00a0dB"
+
+
 def test_a_table_sorts_numbers_and_leaves_missing_last(qtbot: Any) -> None:
     view = make_view("table")
     qtbot.addWidget(view)
