@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from labs.change_text import change_text
+from labs.replay_text import replay_rows
 from labs.results import (
     Bars,
     Bits,
+    BlockMap,
     Heatmap,
     Histogram,
     Lines,
@@ -20,6 +22,9 @@ from labs.results import (
     Scatter,
     Series,
     Table,
+    Timeline,
+    Tokens,
+    Trace,
 )
 
 if TYPE_CHECKING:
@@ -58,6 +63,9 @@ class _Page:
                 lines = [f"{_shape(result.values)}, {_range(result.values)}"]
             case Bits():
                 lines = self._bits(result)
+            case Trace() | BlockMap() | Timeline() | Tokens():
+                rows = replay_rows(result, self._say)
+                lines = _aligned(rows, [False, *(True for _ in rows[0][1:])]) if rows else []
             case _:
                 raise TypeError(f"no text form for {type(result).__name__}")
         unit = f" [{result.unit}]" if result.unit else ""
