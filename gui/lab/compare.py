@@ -13,12 +13,14 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from gui.lab.card import Card
-from gui.lab.number_text import signed_percent, with_unit
+from gui.lab.change_text import change_text
+from gui.lab.number_text import with_unit
 from gui.lab.parameter_text import parameter_label, value_text
 from gui.lab.stored_run import StoredRun, local_time
 
@@ -107,7 +109,9 @@ class Compare(QWidget):
     def _card(self, result: Result, environment: dict[str, Any]) -> Card:
         card = Card()
         card.show_result(result, environment)
-        card.setMinimumSize(220, card.sizeHint().height())
+        card.setMinimumWidth(220)
+        # As tall as its result asks, also once a table's heads have wrapped: the page scrolls, not it.
+        card.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         self._cards.append(card)
         return card
 
@@ -149,8 +153,9 @@ class Compare(QWidget):
             if metric is None or metric["value"] is None:
                 texts.append("—")
                 continue
-            text = with_unit(metric["value"], metric.get("unit") or "")
-            change = signed_percent(metric["value"], base) if place and base is not None else ""
+            unit = metric.get("unit") or ""
+            text = with_unit(metric["value"], unit)
+            change = change_text(metric["value"], base, unit) if place and base is not None else ""
             texts.append(f"{text}  ({change})" if change else text)
         return texts
 
