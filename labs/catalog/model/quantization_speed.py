@@ -83,7 +83,8 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
 
 def measure(params: Params, ctx: Context, threads: int) -> Iterator[Result]:
     """All measurements, at the number of threads that is set."""
-    from labs.quantization import speed_views as views
+    from labs.quantization import kernel_speed_views as views
+    from labs.quantization import model_speed_views as model_views
     from labs.quantization.kernel_speed import Phase, measure_roofs, time_kernel
     from labs.quantization.packed_model import time_model
     from labs.quantization.speed_modes import MODES, model_shapes
@@ -118,10 +119,10 @@ def measure(params: Params, ctx: Context, threads: int) -> Iterator[Result]:
         except LabError as error:
             reasons[name] = error.text
         for phase in phases:
-            yield views.model_bars(runs, reasons, roofs, phase)
-        yield views.model_table(runs, roofs)
+            yield model_views.model_bars(runs, reasons, roofs, phase)
+        yield model_views.model_table(runs, roofs)
     if "decode" in phases:
-        yield views.explanation(kernels, runs, roofs, threads)
+        yield model_views.explanation(kernels, runs, roofs, threads)
 
 
 LAB = Lab(
