@@ -78,8 +78,8 @@ def least_overhead_block_size(tokens: float, token_bytes: float, bytes_per_entry
     """Block size at which table and last-block waste together cost the fewest bytes; not rounded.
 
     They cost ``tokens / B * bytes_per_entry + B / 2 * token_bytes``, least at ``B = sqrt(2 tokens
-    bytes_per_entry / token_bytes)``: the classic page size (Denning, Virtual Memory, 1970). For 131,072 tokens
-    of 128 KiB that is 2.8: memory alone asks for tiny blocks, and only speed for larger ones.
+    bytes_per_entry / token_bytes)``, the classic page size (Denning, Virtual Memory, 1970). 131,072 tokens
+    of 128 KiB have it at 2.8: memory alone asks for tiny blocks, and only speed for larger ones.
     """
     return math.sqrt(2 * tokens * bytes_per_entry / token_bytes)
 
