@@ -63,6 +63,11 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
     def full_title(self) -> str:
         return f"{self._title} ({self._shown_unit})" if self._shown_unit else self._title
 
+    def show_title(self, colour: str) -> None:
+        """Write the title beside the axis. Only where it changed: laying out its rich text takes a while."""
+        if (self.full_title(), colour) != (self.labelText, self.labelStyle.get("color")):
+            self.setLabel(self.full_title(), color=colour, **{"font-size": "12px"})
+
     def value(self, coordinate: float) -> float:
         return 10.0**coordinate if self._log else coordinate
 

@@ -24,6 +24,8 @@ MOST_CELLS = 1_000_000
 
 
 class HeatmapView(PlotView):
+    gridded = False
+
     def __init__(self) -> None:
         super().__init__()
         self._bar = ColourBar()
@@ -69,7 +71,6 @@ class HeatmapView(PlotView):
         low, high = self._shared or self.value_range() or (0.0, 1.0)
         scale = ColourScale(low, high, bool(self.result.get("diverging")), bool(self.result.get("log")))
         self._bar.show_scale(scale, self.result.get("unit") or "", self.theme)
-        self.plot.showGrid(x=False, y=False)
         if rows and columns:
             image = pg.ImageItem(scale.pixels(self._values, self.theme), axisOrder="row-major")
             image.setRect(0, 0, columns * self._column_step, rows * self._row_step)

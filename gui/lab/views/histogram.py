@@ -85,7 +85,7 @@ class HistogramView(PlotView):
         super().reset_zoom()
         tops = [self._heights(one["counts"]).max(initial=0.0) for one in self.result["series"]]
         floor = float(np.log10(FLOOR)) if self._log else 0.0
-        self.plot.setYRange(floor, max([*tops, floor + 0.1]) * 1.06, padding=0.0)
+        self.plot.vb.setYRange(floor, max([*tops, floor + 0.1]) * 1.06, padding=0.0)
 
     def hover_text(self, x: float, y: float) -> tuple[float, str] | None:
         rows, at = [], None

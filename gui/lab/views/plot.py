@@ -12,10 +12,11 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QMouseEvent, QWheelEvent
-from PySide6.QtWidgets import QLabel, QVBoxLayout
+from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout
 
 from gui.lab.views.axis import UnitAxis
 from gui.lab.views.legend import Entry, Legend
+from gui.lab.views.plot_area import PlotArea
 from gui.lab.views.view import View, pick
 
 if TYPE_CHECKING:
@@ -28,18 +29,15 @@ HEIGHT = 270
 SMOOTH_POINTS = 4000
 
 
-class Canvas(pg.PlotWidget):  # type: ignore[misc]
+class Canvas(pg.GraphicsView):  # type: ignore[misc]
     def __init__(self, view: PlotView) -> None:
-        self.x_axis, self.y_axis = UnitAxis("bottom"), UnitAxis("left")
-        super().__init__(axisItems={"bottom": self.x_axis, "left": self.y_axis}, enableMenu=False)
+        super().__init__()
         self._view = view
+        self.x_axis, self.y_axis = UnitAxis("bottom"), UnitAxis("left")
+        self.plot = PlotArea(self.x_axis, self.y_axis)
+        self.setCentralItem(self.plot)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setCacheMode(self.CacheModeFlag.CacheNone)  # a cached background is a raster in an SVG
-        self.hideButtons()
-        self.setFrameShape(self.Shape.NoFrame)
-        self.setMouseTracking(True)
-        self.getPlotItem().setDownsampling(auto=True, mode="peak")
-        self.getPlotItem().setClipToView(True)
-        self.getPlotItem().layout.setContentsMargins(0, 4, 8, 0)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -63,13 +61,18 @@ class Canvas(pg.PlotWidget):  # type: ignore[misc]
 class PlotView(View):
     """Subclasses fill the canvas in ``draw`` and answer ``hover_text``."""
 
+    gridded = True
+
     def __init__(self) -> None:
         super().__init__()
         self.legend = Legend()
         self.canvas = Canvas(self)
         self.canvas.setMinimumHeight(120)
         self.canvas.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._cross: Any = None
+        self._styled: Theme | None = None
+        self._cross = pg.InfiniteLine(angle=90)
+        self._cross.hide()
+        self.plot.vb.addItem(self._cross, ignoreBounds=True)  # not one of the plot's items: it stays
         self._card = QLabel(self.canvas)
         self._card.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._card.setTextFormat(Qt.TextFormat.RichText)
@@ -88,8 +91,8 @@ class PlotView(View):
         return QSize(380, HEIGHT + self.legend.height())
 
     @property
-    def plot(self) -> Any:
-        return self.canvas.getPlotItem()
+    def plot(self) -> PlotArea:
+        return self.canvas.plot
 
     def series_colour(self, index: int) -> str:
         return self.theme.series[index % len(self.theme.series)]
@@ -104,19 +107,14 @@ class PlotView(View):
         plot = self.plot
         plot.vb.disableAutoRange()  # else every item added below sets off a computation of the range
         plot.clear()
-        self._restyle_canvas(self.theme)
+        if self._styled is not self.theme:
+            self._restyle_canvas(self.theme)
         entries = self.draw()
         if self.canvas.y_axis.names:
             entries = []  # the rows carry their names
         self.legend.show_entries(entries, self.theme, self.canvas.y_axis.full_title())
-        plot.setLabel("bottom", self.canvas.x_axis.full_title(), **self._label_style())
-        nothing = not plot.listDataItems() and not plot.items
-        self._empty.setText(self.tr("no data") if nothing else "")
-        self._empty.setVisible(nothing)
-        self._empty.resize(self.canvas.size())
-        self._cross = pg.InfiniteLine(angle=90, pen=pg.mkPen(self.theme.muted, width=1))
-        self._cross.hide()
-        plot.addItem(self._cross, ignoreBounds=True)
+        self.canvas.x_axis.show_title(self.theme.muted)
+        self._show_empty(not plot.items)
         self.reset_zoom()
         self.updateGeometry()
 
@@ -124,18 +122,24 @@ class PlotView(View):
         """Fill the canvas from ``self.result``; the legend's entries."""
         raise NotImplementedError
 
+    def _show_empty(self, empty: bool) -> None:
+        if empty:
+            self._empty.setText(self.tr("no data"))
+            self._empty.resize(self.canvas.size())
+        self._empty.setVisible(empty)
+
     def reset_zoom(self) -> None:
-        self.plot.enableAutoRange()
+        self.plot.vb.enableAutoRange()
         # Now, not at the next paint. Twice: the curves were added while the range was fixed, and clipped to
         # it, so that the first pass sees only what lay inside.
         for _ in range(2):
             self.plot.vb.updateAutoRange()
 
-    def _label_style(self) -> dict[str, str]:
-        return {"color": self.theme.muted, "font-size": "12px"}
-
     def _restyle_canvas(self, theme: Theme) -> None:
+        """What a theme changes and a result does not: half of the time that a new picture would take."""
+        self._styled = theme
         self.canvas.setBackground(theme.raised)
+        self._cross.setPen(pg.mkPen(theme.muted, width=1))
         rule = QColor(theme.rule)
         for axis in (self.canvas.x_axis, self.canvas.y_axis):
             axis.setPen(pg.mkPen(rule))
@@ -145,7 +149,8 @@ class PlotView(View):
             axis.setStyle(
                 tickLength=4, tickTextOffset=6, hideOverlappingLabels=True, autoExpandTextSpace=True
             )
-        self.plot.showGrid(x=True, y=True, alpha=0.55 if theme.dark else 0.7)
+        if self.gridded:
+            self.plot.show_grid(0.55 if theme.dark else 0.7)
         self._empty.setStyleSheet(f"color: {theme.muted}")
         self._card.setStyleSheet(
             f"background: {theme.raised}; color: {theme.ink}; border: 1px solid {theme.rule};"
@@ -155,7 +160,7 @@ class PlotView(View):
     def setup_axes(self, x: dict[str, Any], y: dict[str, Any], xs: Iterable[Any], ys: Iterable[Any]) -> None:
         """Titles, units and prefixes, from the data's extent."""
         xs, ys = list(xs), list(ys)
-        self.canvas.x_axis.set_axis(x, _powers_of_two(xs))
+        self.canvas.x_axis.set_axis(x, _powers_of_two(xs) if x.get("log") else [])
         self.canvas.y_axis.set_axis(y, [])
         self.canvas.x_axis.fit_prefix(largest(xs))
         self.canvas.y_axis.fit_prefix(largest(ys))
@@ -197,7 +202,7 @@ class PlotView(View):
         raise NotImplementedError
 
     def hover_at(self, position: QPointF) -> None:
-        if self._cross is None or not self.plot.vb.sceneBoundingRect().contains(position):
+        if not self.plot.vb.sceneBoundingRect().contains(position):
             self.end_hover()
             return
         point = self.plot.vb.mapSceneToView(position)
@@ -218,8 +223,7 @@ class PlotView(View):
         self._card.show()
 
     def end_hover(self) -> None:
-        if self._cross is not None:
-            self._cross.hide()
+        self._cross.hide()
         self._card.hide()
 
 
