@@ -38,8 +38,8 @@ class Card(QFrame):
     link_activated = Signal(str)
     saved = Signal(str)  # path of a file written
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self.setProperty("role", "card")
         self.view: Any = None
         self._kind = ""
@@ -79,13 +79,16 @@ class Card(QFrame):
     def result(self) -> dict[str, Any]:
         return dict(self.view.result) if self.view is not None else {}
 
+    def prepare(self, kind: str) -> None:
+        """Make the view for results of this kind, where there is another or none."""
+        if kind != self._kind:
+            self._replace_view(kind)
+
     def show_result(self, result: dict[str, Any], environment: dict[str, Any]) -> None:
         self._environment = environment
-        if result["kind"] != self._kind:
-            self._replace_view(result["kind"])
+        self.prepare(result["kind"])
         self.view.show_result(result)
-        shape = "wide" if result.get("wide") else self.view.shape
-        self.setProperty("shape", shape)
+        self.setProperty("shape", "wide" if result.get("wide") else self.view.shape)
         if self._enlarged is not None and self._enlarged.isVisible():
             self._enlarged.show_result(result)
         self.retranslate()

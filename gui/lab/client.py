@@ -15,7 +15,8 @@ from gui.lab.worker_exit import StderrTail, explain_exit
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STOP_PATIENCE_S = 2.0
-TURN_S = 0.008
+# What is handed on in one turn of the event loop, and then how long painting and input go first.
+TURN_S, REST_MS = 0.008, 1
 # A superseded run may be inside one long kernel, and killing it costs the loaded model: wait longer.
 SUPERSEDE_PATIENCE_S = 15.0
 
@@ -30,6 +31,7 @@ class WorkerClient(QObject):
     ready = Signal(object)  # environment
     labs = Signal(object, object)  # descriptions, broken
     started = Signal(int, object)  # run, the whole message: lab, params, environment
+    upcoming = Signal(int, object)  # run, the result that comes next: time to make room for it
     result = Signal(int, object)  # run, result
     progress = Signal(int, object, object)  # run, fraction or None, text
     finished = Signal(int, str, float)  # run, status, seconds
@@ -50,9 +52,8 @@ class WorkerClient(QObject):
         self._process: QProcess | None = None
         self._reader = FrameReader()
         self._inbox: deque[dict[str, Any]] = deque()
-        self._delivery = QTimer(self)
-        self._delivery.setInterval(0)
-        self._delivery.timeout.connect(self._deliver)
+        self._announced: dict[str, Any] | None = None  # the message whose result has been called upcoming
+        self._delivery = self._timer(REST_MS / 1000, self._deliver)
         self._stderr = StderrTail()
         self._newest = 0
         self._active: dict[int, dict[str, Any]] = {}  # run -> its request, until it ends
@@ -159,21 +160,39 @@ class WorkerClient(QObject):
             return
         try:
             for message in self._reader.feed(bytes(process.readAllStandardOutput().data())):
-                self._inbox.append(message)
+                self._enqueue(message)
         except FrameError as error:
             self._deliver_all()
             text = self.tr("The lab process sent something that is not a result ({error}); it was restarted.")
             self._die(text.format(error=error))
-        if self._inbox:
+        if self._inbox and not self._delivery.isActive():
             self._delivery.start()
 
+    def _enqueue(self, message: dict[str, Any]) -> None:
+        """A result takes the place of one of the same id that is not drawn yet."""
+        if message["type"] == "result":
+            key = (message["run"], message["result"]["id"])
+            for place, waiting in enumerate(self._inbox):
+                if waiting["type"] == "result" and (waiting["run"], waiting["result"]["id"]) == key:
+                    self._inbox[place] = message
+                    self._grant(message["run"])
+                    return
+        self._inbox.append(message)
+
     def _deliver(self) -> None:
-        """A few messages a turn of the event loop: drawing many results at once would stall it."""
+        """A few messages a turn of the event loop: drawing many results at once would stall it. A result is
+        announced first, so that what makes its view and what draws it may have a turn each."""
         until = time.monotonic() + TURN_S
         while self._inbox and time.monotonic() < until:
-            self._receive(self._inbox.popleft())
-        if not self._inbox:
-            self._delivery.stop()
+            message = self._inbox[0]
+            if message["type"] == "result" and message is not self._announced:
+                self._announced = message
+                if message["run"] == self._newest:
+                    self.upcoming.emit(message["run"], message["result"])
+            else:
+                self._receive(self._inbox.popleft())
+        if self._inbox:
+            self._delivery.start()
 
     def _deliver_all(self) -> None:
         while self._inbox:
@@ -189,8 +208,7 @@ class WorkerClient(QObject):
         if kind == "result":
             if newest:
                 self.result.emit(run, message["result"])
-            if run in self._active and self._process is not None:
-                self._send({"type": "credit", "run": run, "frames": 1})
+            self._grant(run)
         elif kind == "progress" and newest:
             self.progress.emit(run, message.get("fraction"), message["text"])
         elif kind == "started" and newest:
@@ -210,6 +228,11 @@ class WorkerClient(QObject):
             self.ready.emit(self.environment)
         elif kind == "log":
             self._stderr.add((str(message.get("text", "")) + "\n").encode())
+
+    def _grant(self, run: int) -> None:
+        """Credit for another result: one has been drawn, or will never be."""
+        if run in self._active and self._process is not None:
+            self._send({"type": "credit", "run": run, "frames": 1})
 
     def _end(self, run: int) -> None:
         self._active.pop(run, None)

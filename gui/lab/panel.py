@@ -215,6 +215,7 @@ class LabPanel(QWidget):
         bar.runs_asked.connect(self._show_history)
         bar.export_asked.connect(self._export)
         session.began.connect(self._on_began)
+        session.upcoming.connect(self._results.prepare)
         session.result.connect(self._on_result)
         session.progress.connect(lambda done, text: bar.show_progress(done, language_switch.pick(text)))
         session.ended.connect(self._on_ended)

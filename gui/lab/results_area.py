@@ -28,6 +28,7 @@ class ResultsArea(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._cards: dict[str, Card] = {}
+        self._prepared: tuple[str, Card] | None = None  # a result's id, and what will show it
         self._renewed: list[str] = []
         self._cursor = 0
         self._preview = False
@@ -58,11 +59,25 @@ class ResultsArea(QWidget):
         if not self._dim.isActive():
             self._dim.start()
 
+    def prepare(self, result: dict[str, Any]) -> None:
+        """Make the card and the view of a result that ``show_result`` is about to show for the first time."""
+        if result["id"] not in self._cards:
+            self._drop_prepared()
+            self._prepared = (result["id"], self._new_card())
+            self._prepared[1].prepare(result["kind"])
+
+    def _drop_prepared(self) -> None:
+        """The result that it was made for did not come: its run was superseded."""
+        if self._prepared is not None:
+            self._prepared[1].deleteLater()
+            self._prepared = None
+
     def show_result(self, result: dict[str, Any], environment: dict[str, Any]) -> None:
         name = result["id"]
-        card = self._cards.get(name) or self._add(name)
+        card = self._cards.get(name) or self._take_card(name)
         card.show_result(result, environment)
         card.mark("preview" if self._preview else "")
+        card.show()
         if name not in self._renewed:
             self._renewed.append(name)
         # Only forwards: a figure predicted first and measured later must not draw new cards up to it.
@@ -71,14 +86,22 @@ class ResultsArea(QWidget):
             self._share_scale(result["scale_group"])
         self._grid.invalidate()
 
-    def _add(self, name: str) -> Card:
-        card = Card()
+    def _new_card(self) -> Card:
+        card = Card(self)
+        card.hide()
         card.param_edited.connect(self.param_edited)
         card.link_activated.connect(self.link_activated)
         card.saved.connect(self.saved)
+        return card
+
+    def _take_card(self, name: str) -> Card:
+        """The card prepared for this result, or a new one; not on show yet."""
+        if self._prepared is not None and self._prepared[0] == name:
+            card, self._prepared = self._prepared[1], None
+        else:
+            card = self._new_card()
         self._cards[name] = card
         self._grid.insert(self._cursor, card)
-        card.show()
         return card
 
     def _share_scale(self, group: str) -> None:
@@ -114,6 +137,7 @@ class ResultsArea(QWidget):
 
     def clear(self) -> None:
         self._dim.stop()
+        self._drop_prepared()
         self._renewed, self._cursor = [], 0
         for name in list(self._cards):
             self._remove(name)

@@ -16,6 +16,7 @@ class RunSession(QObject):
     """Signals are of this panel's newest run only; ``preview`` tells which kind it is."""
 
     began = Signal(bool)  # preview
+    upcoming = Signal(object)
     result = Signal(object)
     progress = Signal(object, object)  # fraction or None, text
     ended = Signal(str, float)  # status, seconds
@@ -32,6 +33,7 @@ class RunSession(QObject):
         self.environment: dict[str, Any] = {}
         self.started = datetime.now(UTC)
         client.started.connect(self._on_started)
+        client.upcoming.connect(self._on_upcoming)
         client.result.connect(self._on_result)
         client.progress.connect(self._on_progress)
         client.finished.connect(self._on_finished)
@@ -75,6 +77,10 @@ class RunSession(QObject):
         if run == self._run:
             self.params = message.get("params") or self.params
             self.environment = message.get("environment") or {}
+
+    def _on_upcoming(self, run: int, result: dict[str, Any]) -> None:
+        if run == self._run:
+            self.upcoming.emit(result)
 
     def _on_result(self, run: int, result: dict[str, Any]) -> None:
         if run == self._run:

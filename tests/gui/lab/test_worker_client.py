@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,31 @@ def test_a_frame_of_megabytes_arrives_whole(qtbot: Any, client: WorkerClient) ->
     with qtbot.waitSignal(client.result) as got:
         client.run(LAB, {"note": "big"})
     assert got.args[1]["values"].shape == (1000, 1000)
+
+
+def of_run_1(name: str, value: int = 0) -> dict[str, Any]:
+    return {"type": "result", "run": 1, "result": {"id": name, "value": value}}
+
+
+def test_a_newer_result_takes_the_place_of_one_not_drawn_yet(client: WorkerClient) -> None:
+    client._newest = 1
+    results = collect(client.result)
+    for message in (of_run_1("a"), of_run_1("b"), of_run_1("a", 2)):
+        client._enqueue(message)
+    client._deliver_all()
+    assert [(result["id"], result["value"]) for _, result in results] == [("a", 2), ("b", 0)]
+
+
+def test_making_room_for_a_result_and_drawing_it_have_a_turn_each(client: WorkerClient) -> None:
+    client._newest = 1
+    seen: list[str] = []
+    client.upcoming.connect(lambda _run, result: (seen.append(f"room for {result['id']}"), time.sleep(0.02)))
+    client.result.connect(lambda _run, result: seen.append(result["id"]))
+    client._enqueue(of_run_1("a"))
+    client._deliver()
+    assert seen == ["room for a"]
+    client._deliver()
+    assert seen == ["room for a", "a"]
 
 
 def test_stop_is_cooperative(qtbot: Any, client: WorkerClient) -> None:

@@ -1,0 +1,36 @@
+"""Cards that are made before their result comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gui.lab.card import Card
+from gui.lab.results_area import ResultsArea
+from tests.gui.lab import samples
+
+
+def test_a_card_made_ahead_is_not_on_show_until_its_result_is(qtbot: Any) -> None:
+    area = ResultsArea()
+    qtbot.addWidget(area)
+    area.show()
+    area.begin(preview=False)
+    area.prepare(samples.metric())
+    (made,) = area.findChildren(Card)
+    assert area.empty
+    assert not made.isVisible()
+    area.show_result(samples.metric(), {})
+    assert area.card("sqnr") is made
+    assert made.isVisible()
+
+
+def test_a_card_whose_result_never_comes_is_dropped(qtbot: Any) -> None:
+    area = ResultsArea()
+    qtbot.addWidget(area)
+    area.begin(preview=False)
+    area.prepare(samples.metric())
+    (made,) = area.findChildren(Card)
+    with qtbot.waitSignal(made.destroyed):
+        area.prepare(samples.heatmap())
+    area.show_result(samples.heatmap(), {})
+    area.end("done")
+    assert [card.result["kind"] for card in area.cards()] == ["heatmap"]
