@@ -260,8 +260,9 @@ class Trace(Result, frozen=True, kw_only=True, tag="trace"):
     """Recorded events, ``times`` in seconds and ascending: what the other replayed kinds follow.
 
     ``kind_index`` indexes ``kinds``, an entry an event; ``columns`` hold what the templates tell of an event.
-    Where a column's integers stand for names, ``names`` has these. The trace's ``id`` is the ``clock`` of
-    the results that move with it: their ``event`` is an index into this trace's events.
+    Where a column's integers stand for names, ``names`` has these. ``at`` is the event where the cursor first
+    stands (None: the last): one at which the run shows what it is about. The trace's ``id`` is the ``clock``
+    of the results that move with it: their ``event`` is an index into this trace's events.
     """
 
     times: Array
@@ -269,6 +270,7 @@ class Trace(Result, frozen=True, kw_only=True, tag="trace"):
     kind_index: Array
     columns: dict[str, Array] = {}
     names: dict[str, list[Text]] = {}
+    at: int | None = None
 
     def __post_init__(self) -> None:
         what = f"trace {self.id!r}"
