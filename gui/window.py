@@ -15,6 +15,7 @@ from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
 from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from gui.commands import COMMANDS, CommandSet
+from gui.lab.warm_up import WarmUp
 from gui.language import language_switch
 from gui.library.lab_index import LabIndex
 from gui.library.study import Place
@@ -429,6 +430,7 @@ class MainWindow(QMainWindow):
         elif self.isVisible():
             self.client.describe()
             self.note.warm_up()
+            WarmUp(self)
             self._indexing = Thread(target=self._index_ahead, name="index")
             self._indexing.start()
 
