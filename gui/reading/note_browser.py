@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtCore import QMimeData, QSizeF, Qt, Signal
 from PySide6.QtGui import QColor, QTextCursor, QTextDocument, QTextFormat, QTextOption
 from PySide6.QtWidgets import QFrame, QTextBrowser, QTextEdit, QWidget
 
@@ -13,10 +13,10 @@ from gui.reading.inline_objects import InlineObjects, object_name
 from gui.reading.page_style import MEASURE_PX, page_font, page_style
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from PySide6.QtCore import QUrl
-    from PySide6.QtGui import QResizeEvent, QShowEvent, QWheelEvent
+    from PySide6.QtGui import QResizeEvent, QShowEvent, QTextBlock, QWheelEvent
 
 # Around the text on all sides.
 MARGIN_PX = 24
@@ -66,16 +66,23 @@ class NoteBrowser(QTextBrowser):
         if sheet != self.styleSheet():
             self.setStyleSheet(sheet)
         document = self.document()
+        # The bar would vanish with the old page and come back with the new one, each time for a new layout.
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        # A page without a size is not laid out: setHtml would do it three times, a change of font once more.
+        document.setPageSize(QSizeF(0, 0))
         if page_font(zoom) != document.defaultFont():
-            # Set only when it differs: it lays the old page out once more.
             document.setDefaultFont(page_font(zoom))
             document.setIndentWidth(26 * zoom)
         document.setDefaultStyleSheet(page_style(theme, zoom, self.narrow))
         self.objects.forget_sizes()
-        # The bar would vanish with the old page and come back with the new one, each time for a new layout.
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setHtml(html)
+        if self.isVisible():
+            self._begin_layout()
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+
+    def _begin_layout(self) -> None:
+        """As far as Qt lays out at once; a page that is not visible yet has no width to be laid out in."""
+        self.document().setTextWidth(self.viewport().width())
 
     @property
     def narrow(self) -> bool:
@@ -87,13 +94,18 @@ class NoteBrowser(QTextBrowser):
         return None
 
     # Where one is, as heading number + share of the way to the next: it survives zoom, width and language.
+    #
+    # Qt lays a page out as far as it is looked at and goes on in short steps, while its bar shows a guess of
+    # the whole. What asks for the end of the page waits for all of it; opening a page at its top does not.
 
     def scroll_position(self) -> float:
         """0 at the top, 2.5 halfway from the second heading to the third."""
         if self._awaited is not None:
             return self._awaited
-        marks = self._marks()
         value = self.verticalScrollBar().value()
+        if value == 0:
+            return 0.0
+        marks = self._marks()
         place = max(index for index, mark in enumerate(marks[:-1]) if mark <= value or index == 0)
         length = max(1.0, marks[place + 1] - marks[place])
         return place + min(0.999, max(0.0, (value - marks[place]) / length))
@@ -103,21 +115,32 @@ class NoteBrowser(QTextBrowser):
             self._awaited = position  # laying the page out in a width that it will not have takes 10 ms
             return
         self._awaited = None
+        if position <= 0:
+            self.verticalScrollBar().setValue(0)
+            return
+        self.finish_layout()
         marks = self._marks()
         place = min(int(position), len(marks) - 2)
         value = marks[place] + (position - place) * (marks[place + 1] - marks[place])
         self.verticalScrollBar().setValue(round(value))
 
-    def heading_tops(self) -> list[float]:
-        """The y of each heading below the title, in the order of the page."""
+    def finish_layout(self) -> None:
+        """Lay the whole page out now, so that its bar reaches to the end."""
         layout = self.document().documentLayout()
-        tops = []
+        layout.documentSizeChanged.emit(layout.documentSize())
+
+    def heading_tops(self) -> Iterator[float]:
+        """The y of each heading below the title, in the order of the page; laid out as far as it is read."""
+        layout = self.document().documentLayout()
+        for block in self._headings():
+            yield layout.blockBoundingRect(block).top()
+
+    def _headings(self) -> Iterator[QTextBlock]:
         block = self.document().begin()
         while block.isValid():
             if block.blockFormat().headingLevel() > TITLE_LEVEL:
-                tops.append(layout.blockBoundingRect(block).top())
+                yield block
             block = block.next()
-        return tops
 
     def _marks(self) -> list[float]:
         end = self.document().documentLayout().documentSize().height()
@@ -143,6 +166,7 @@ class NoteBrowser(QTextBrowser):
         if not self.hits:
             return
         self._current_hit = index % len(self.hits)
+        self.finish_layout()
         cursor = QTextCursor(self.hits[self._current_hit])
         cursor.clearSelection()
         self.setTextCursor(cursor)
@@ -194,6 +218,8 @@ class NoteBrowser(QTextBrowser):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
+        if self.document().pageSize().isNull():
+            self._begin_layout()
         if self._awaited is not None:
             self.set_scroll_position(self._awaited)
             self.scrolled.emit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import takewhile
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -224,6 +225,7 @@ class NoteView(QWidget):
 
     def go_to_anchor(self, anchor: str) -> None:
         """Scroll to a heading or a footnote of the page."""
+        self.browser.finish_layout()
         self.browser.scrollToAnchor(anchor)
 
     def _copy_code(self, index: int) -> None:
@@ -266,13 +268,13 @@ class NoteView(QWidget):
         """Mark the heading under which the top of the view lies; a hidden page has no top yet."""
         if not self.browser.isVisible():
             return
-        line = self.browser.verticalScrollBar().value() + 40
-        tops = self.browser.heading_tops()
-        at_end = self.browser.verticalScrollBar().value() >= self.browser.verticalScrollBar().maximum() > 0
-        reached = [index for index, top in enumerate(tops[: len(self.contents.entries)]) if top <= line]
-        if at_end and tops:
-            reached = [min(len(tops), len(self.contents.entries)) - 1]
-        self.contents.follow(reached[-1] if reached else -1)
+        bar, last = self.browser.verticalScrollBar(), len(self.contents.entries) - 1
+        if bar.value() >= bar.maximum() > 0:
+            self.contents.follow(last)
+            return
+        line = bar.value() + 40
+        reached = sum(1 for _top in takewhile(lambda top: top <= line, self.browser.heading_tops()))
+        self.contents.follow(min(reached - 1, last))
 
     def _arrange(self) -> None:
         """The contents stand beside the page where there is room, else behind a button."""

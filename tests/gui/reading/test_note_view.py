@@ -86,6 +86,32 @@ def test_theme_and_language_restyle_in_place(view: NoteView) -> None:
     assert int(view.scroll()) == int(before)
 
 
+def last_line_is_laid_out(view: NoteView) -> bool:
+    return view.browser.document().lastBlock().layout().lineCount() > 0
+
+
+def test_a_page_opens_at_its_top_before_its_end_is_laid_out(
+    view: NoteView, page: NotePage, qtbot: QtBot
+) -> None:
+    view.show_page(replace(page, id="1.2.1-08"))
+    assert view.scroll() == 0.0
+    assert not last_line_is_laid_out(view)
+    qtbot.waitUntil(lambda: last_line_is_laid_out(view))
+    bar = view.browser.verticalScrollBar()
+    bar.setValue(bar.maximum())
+    assert view.contents.currentItem() is view.contents.topLevelItem(len(view.contents.entries) - 1)
+
+
+def test_one_can_go_anywhere_on_a_page_that_has_just_opened(view: NoteView, page: NotePage) -> None:
+    view.show_page(replace(page, id="1.2.1-08"))
+    view.set_scroll(4.5)
+    assert view.scroll() == pytest.approx(4.5, abs=0.02)
+    view.show_page(page)
+    view.highlight("八？")  # at the foot of the page
+    hit = view.browser.cursorRect(view.browser.hits[0])
+    assert view.browser.viewport().rect().contains(hit)
+
+
 def test_the_other_language_is_announced(view: NoteView, page: NotePage, sample: Note) -> None:
     view.show_page(replace(page, note=Note(sample.id, {"en": sample.paths["en"]})))
     assert "还没有中文版" in text_of(view)
