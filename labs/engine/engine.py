@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from labs.engine.events import EventLog
-    from labs.engine.model_runner import HostBlocks, ModelRunner
+    from labs.engine.kv_store import HostBlocks
+    from labs.engine.model_runner import ModelRunner
     from labs.engine.scheduler import Batch, Scheduler
     from labs.models.tokenizer import ModelTokenizer
 

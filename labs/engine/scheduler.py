@@ -335,9 +335,9 @@ class Scheduler:
                 manager.blocks_for(sequence.limit) + 1
             )
         if sequence.prompt < 1 or sequence.limit < 1:
-            zh = f"序列 {sequence.id}：提示词 {sequence.prompt} 个 token、生成 {sequence.limit} 个，两者至少为 1"
-            en = f"sequence {sequence.id}: a prompt of {sequence.prompt} tokens and {sequence.limit} to generate"
-            raise LabError(Text(zh=zh, en=f"{en}, both must be at least 1"))
+            zh = f"提示词 {sequence.prompt} 个 token、生成 {sequence.limit} 个，两者至少为 1"
+            en = f"a prompt of {sequence.prompt} tokens and {sequence.limit} to generate: "
+            raise LabError(Text(zh=zh, en=f"{en}both must be at least 1"))
         if blocks > manager.blocks:
             zh = f"序列 {sequence.id} 最多要 {blocks} 个 KV 块，而一共只有 {manager.blocks} 块"
             en = f"sequence {sequence.id} may need {blocks} KV blocks, and there are only {manager.blocks}"

@@ -66,7 +66,7 @@ class StaticScheduler(Scheduler):
         return len(self.decoding) > 0
 
     def starts_s(self) -> float:
-        """When a batch starts without another arrival; infinite if nothing waits, or only a full one would."""
+        """When a batch starts without another arrival; infinite if nothing waits, or waits for company."""
         return min(self._since.values(), default=math.inf) + self.wait_s
 
     def _members(self, now: float) -> list[Sequence]:

@@ -1,4 +1,4 @@
-"""Greedy output equals plain generation, token for token, however the work was cut, shared and interrupted."""
+"""Greedy output equals plain generation, however the work was cut, shared and interrupted."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_memory_that_runs_out_preempts_and_loses_nothing(preemption: str) -> Non
 def test_a_shared_prefix_is_computed_once() -> None:
     engine = Setting(prefix_cache=True, block_size=4).engine()
     prefix = tuple(range(16))
-    asked = [(prefix + (n,), SamplingParams(max_tokens=3)) for n in range(3)]
+    asked = [((*prefix, n), SamplingParams(max_tokens=3)) for n in range(3)]
     serve(engine, [asked[:1], asked[1:]])
     assert sum(record.prefill_tokens for record in engine.steps) == 17 + 1 + 1
 
