@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from labs.engine.beams import BeamSearch
-from labs.engine.events import EventKind
+from labs.engine.events import EventKind, Row
 from labs.engine.generation import Answer, Generation, found_stop, text_before_stop
 from labs.engine.occupancy import stored_tokens
 from labs.engine.prefix_keys import extend_keys
@@ -150,9 +150,12 @@ class Engine:
         scheduled = self.clock()
         logits = self.runner.step(works)
         computed = self.clock()
+        rows = _rows(batch, decodes)
         started = self.scheduler.complete(batch)
+        if self._log is not None:
+            self._log.add(EventKind.STEP, start_s=begin, rows=rows, tokens=sum(row.tokens for row in rows))
         self._say(started + decodes, logits)
-        return self._record(batch, decodes, begin, scheduled, computed)
+        return self._record(rows, begin, scheduled, computed)
 
     # A step's parts
 
@@ -316,31 +319,35 @@ class Engine:
         self._ids += 1
         return self._ids - 1
 
-    def _record(
-        self, batch: Batch, decodes: list[Sequence], begin: float, scheduled: float, computed: float
-    ) -> StepRecord:
-        prefill = sum(chunk.tokens for chunk in batch.chunks)
-        padding = sum(chunk.padding for chunk in batch.chunks)
-        useful = sum(math.isnan(one.finished_s) or one.finished_s >= begin for one in decodes)
+    def _record(self, rows: list[Row], begin: float, scheduled: float, computed: float) -> StepRecord:
+        tokens = {"prefill": 0, "decode": 0, "padding": 0}
+        for row in rows:
+            tokens[row.phase] += row.tokens
         manager = self.scheduler.manager
         record = StepRecord(
             start_s=begin,
             schedule_s=scheduled - begin,
             model_s=computed - scheduled,
             sample_s=self.clock() - computed,
-            prefill_tokens=prefill,
-            decode_tokens=useful,
-            padding_tokens=padding + len(decodes) - useful,
+            prefill_tokens=tokens["prefill"],
+            decode_tokens=tokens["decode"],
+            padding_tokens=tokens["padding"],
             running=self.scheduler.running,
             waiting=self.scheduler.waiting,
             kv_blocks=manager.owned,
             kv_tokens=stored_tokens(manager, self.scheduler.iter_running()),
         )
         self.steps.append(record)
-        if self._log is not None:
-            rows = len(batch.chunks) + len(decodes)
-            self._log.add(EventKind.STEP, tokens=prefill + len(decodes) + padding, rows=rows)
         return record
 
 
 _UNUSED = torch.Generator()
+
+
+def _rows(batch: Batch, decodes: list[Sequence]) -> list[Row]:
+    """Who computes what: in a static batch, some of it for nothing."""
+    rows = [Row(chunk.sequence.id, chunk.tokens, "prefill") for chunk in batch.chunks]
+    rows += [Row(chunk.sequence.id, chunk.padding, "padding") for chunk in batch.chunks if chunk.padding]
+    for sequence in decodes:
+        rows.append(Row(sequence.id, 1, "decode" if math.isnan(sequence.finished_s) else "padding"))
+    return rows

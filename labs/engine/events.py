@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
@@ -21,9 +21,17 @@ class EventKind(enum.Enum):
     RELEASE = "release"  # blocks: its whole table
     PREEMPT = "preempt"  # reason: recompute or swap
     RESUME = "resume"
-    STEP = "step"  # tokens: computed in it; rows: sequences in it
+    STEP = "step"  # start_s: when it began; rows: who computed what in it; tokens: in all
     TOKEN = "token"  # tokens: the id
     FINISH = "finish"  # reason: length, stop, ...
+
+
+class Row(NamedTuple):
+    """A sequence's part in a step. ``padding``: computed for nothing, to fill a static batch."""
+
+    sequence: int
+    tokens: int
+    phase: Literal["prefill", "decode", "padding"]
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -34,8 +42,9 @@ class Event(msgspec.Struct, frozen=True):
     sequence: int = -1
     blocks: tuple[int, ...] = ()
     tokens: int = 0
-    rows: int = 0
     reason: str = ""
+    start_s: float = 0.0
+    rows: tuple[Row, ...] = ()
 
 
 class EventLog:
@@ -51,7 +60,10 @@ class EventLog:
         sequence: int = -1,
         blocks: Sequence[int] = (),
         tokens: int = 0,
-        rows: int = 0,
         reason: str = "",
+        start_s: float = 0.0,
+        rows: Sequence[Row] = (),
     ) -> None:
-        self.events.append(Event(kind, self.clock(), sequence, tuple(blocks), tokens, rows, reason))
+        self.events.append(
+            Event(kind, self.clock(), sequence, tuple(blocks), tokens, reason, start_s, tuple(rows))
+        )
