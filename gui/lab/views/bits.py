@@ -186,8 +186,9 @@ class BitCells(QWidget):
         tops = self._tops()
         for index, row in enumerate(self._rows):
             self._paint_row(painter, index, row, tops[index])
+        figure = self._font(11, mono=True)
         for cell in self._cells():
-            self._paint_cell(painter, cell)
+            self._paint_cell(painter, cell, figure)
         painter.end()
 
     def _paint_row(self, painter: QPainter, index: int, row: dict[str, Any], top: float) -> None:
@@ -233,7 +234,7 @@ class BitCells(QWidget):
         painter.setPen(QColor(theme.ink))
         painter.drawText(box.adjusted(0, 0, -112, 0), right, value)
 
-    def _paint_cell(self, painter: QPainter, cell: Cell) -> None:
+    def _paint_cell(self, painter: QPainter, cell: Cell, figure: QFont) -> None:
         theme = self._view.theme
         colour = QColor(role_colour(cell.role, theme))
         box = cell.box.adjusted(0.5, 0, -0.5, 0)
@@ -249,7 +250,7 @@ class BitCells(QWidget):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(box, 2.5, 2.5)
         if box.width() >= 8:
-            painter.setFont(self._font(11, mono=True))
+            painter.setFont(figure)
             on = "#101418" if theme.dark else "#ffffff"
             painter.setPen(QColor(on if cell.value == "1" else theme.ink))
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, cell.value)

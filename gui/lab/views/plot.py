@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout
 
 from gui.lab.views.axis import UnitAxis
 from gui.lab.views.legend import Entry, Legend
+from gui.lab.views.marks import Marks
 from gui.lab.views.plot_area import PlotArea
 from gui.lab.views.view import View, pick
 
@@ -130,10 +131,7 @@ class PlotView(View):
 
     def reset_zoom(self) -> None:
         self.plot.vb.enableAutoRange()
-        # Now, not at the next paint. Twice: the curves were added while the range was fixed, and clipped to
-        # it, so that the first pass sees only what lay inside.
-        for _ in range(2):
-            self.plot.vb.updateAutoRange()
+        self.plot.vb.updateAutoRange()  # now, not at the next paint
 
     def _restyle_canvas(self, theme: Theme) -> None:
         """What a theme changes and a result does not: half of the time that a new picture would take."""
@@ -174,27 +172,12 @@ class PlotView(View):
             return np.where(values > 0, np.log10(values), np.nan)
 
     def add_marks(self, marks: Iterable[dict[str, Any]]) -> None:
-        paper = QColor(self.theme.raised)
-        paper.setAlpha(215)
-        for mark in marks:
-            position = self.canvas.x_axis.coordinate(mark["x"])
-            if not math.isfinite(position):
-                continue
-            label = pick(mark["name"]) if mark.get("name") else None
-            line = pg.InfiniteLine(
-                position,
-                angle=90,
-                pen=pg.mkPen(self.theme.accent, width=1, style=Qt.PenStyle.DashLine),
-                label=label,
-                labelOpts={
-                    "position": 0.93,
-                    "color": self.theme.accent,
-                    "fill": paper,
-                },
-            )
-            if line_label := getattr(line, "label", None):
-                line_label.setFont(self.small_font())
-            self.plot.addItem(line)
+        ground = QColor(self.theme.raised)
+        ground.setAlpha(215)
+        places = [(self.canvas.x_axis.coordinate(mark["x"]), mark.get("name")) for mark in marks]
+        seen = [(x, pick(name) if name else "") for x, name in places if math.isfinite(x)]
+        if seen:
+            self.plot.addItem(Marks(seen, self.small_font(), self.theme.accent, ground))
 
     def hover_text(self, x: float, y: float) -> tuple[float, str] | None:
         """The x to mark and the card's rich text for the pointer at plotted coordinates; None where nothing
