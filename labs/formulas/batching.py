@@ -76,6 +76,16 @@ def decode_knee(
     return weight_bytes / bandwidth / spare_s if spare_s > 0 else math.inf
 
 
+def distinct_experts(count: int, chosen: int, tokens: float) -> float:
+    """Expected number of different experts that a batch of ``tokens`` uses in a layer, routed evenly.
+
+    ``E (1 - (1 - k / E)**n)``: each token takes ``k`` different ones of ``E``, independently of the others.
+    Real routing is uneven and uses fewer. A step reads the weights of these experts, so a small batch reads
+    almost ``n k`` of them: sharing pays only once most experts are in use.
+    """
+    return float(count * (1 - (1 - chosen / count) ** tokens))
+
+
 def _batches(lengths: Sequence[int], batch_size: int) -> list[Sequence[int]]:
     if batch_size < 1:
         raise ValueError(f"batch_size = {batch_size}, expected at least 1")

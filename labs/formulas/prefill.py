@@ -7,9 +7,12 @@ the linear layers compute a token, ``pair_flops`` what attention computes a pair
 from __future__ import annotations
 
 
-def causal_pairs(tokens: int, cached: int = 0) -> int:
-    """Pairs of a query and a key that remain when the first ``cached`` tokens have their KV already."""
-    return (tokens * (tokens + 1) - cached * (cached + 1)) // 2
+def causal_pairs(tokens: int, cached: int = 0, window: int | None = None) -> int:
+    """Pairs of a query and a key that remain when the first ``cached`` tokens have their KV already.
+
+    A query sees itself and what came before, at most ``window`` keys in all where the layer has a window.
+    """
+    return _pairs(tokens, window) - _pairs(cached, window)
 
 
 def prefill_flops(tokens: int, linear_flops: float, pair_flops: float, cached: int = 0) -> float:
@@ -43,8 +46,8 @@ def chunks(tokens: int, chunk: int) -> int:
 def reread_kv_tokens(tokens: int, chunk: int) -> int:
     """KV slots read again because of chunking: chunk ``i`` reads the ``i * chunk`` tokens before it.
 
-    ``chunk * k (k - 1) / 2`` for ``k`` chunks: halving the chunk about doubles it. The prompt's FLOPs stay what
-    they are; the weights are read ``k`` times. Chunked prefill: Sarathi-Serve (2403.02310).
+    ``chunk * k (k - 1) / 2`` for ``k`` chunks: halving the chunk about doubles it. The prompt's FLOPs stay
+    the same; the weights are read ``k`` times. Chunked prefill: Sarathi-Serve (2403.02310).
     """
     count = chunks(tokens, chunk)
     return chunk * count * (count - 1) // 2
@@ -72,3 +75,8 @@ def recompute_seconds(
     that one reading, however few the tokens. Both ways: Kwon et al. (2309.06180), sections 4.5 and 7.3.
     """
     return max(prefill_flops(tokens, linear_flops, pair_flops) / peak_flops, weight_bytes / bandwidth)
+
+
+def _pairs(tokens: int, window: int | None) -> int:
+    growing = tokens if window is None else min(tokens, window)
+    return growing * (growing + 1) // 2 + (tokens - growing) * growing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import statistics
 
 import pytest
@@ -15,6 +16,7 @@ from labs.formulas.batching import (
     continuous_speedup_bound,
     continuous_steps_bound,
     decode_knee,
+    distinct_experts,
     expected_longest,
     padding_waste,
     static_steps,
@@ -82,6 +84,20 @@ def test_expected_longest_is_the_mean_over_all_draws(lengths: list[int], batch_s
 def test_a_batch_size_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="batch_size = 0"):
         static_steps([1], 0)
+
+
+def test_distinct_experts_by_hand() -> None:
+    assert distinct_experts(8, 2, 1) == pytest.approx(2)
+    # Each of 8 is left out by both of two tokens in 9 of 16 cases.
+    assert distinct_experts(8, 2, 2) == pytest.approx(3.5)
+    assert distinct_experts(256, 8, 10_000) == pytest.approx(256)
+
+
+@pytest.mark.parametrize(("count", "chosen", "tokens"), [(8, 2, 3), (128, 8, 16), (32, 4, 30)])
+def test_distinct_experts_are_what_even_routing_uses(count: int, chosen: int, tokens: int) -> None:
+    draw = random.Random(5)
+    used = [len({e for _ in range(tokens) for e in draw.sample(range(count), chosen)}) for _ in range(2000)]
+    assert statistics.fmean(used) == pytest.approx(distinct_experts(count, chosen, tokens), rel=0.02)
 
 
 def test_knee_by_hand() -> None:

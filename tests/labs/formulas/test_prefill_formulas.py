@@ -26,6 +26,13 @@ def test_pairs_counted_one_by_one(tokens: int, share: float) -> None:
     assert causal_pairs(tokens, cached) == sum(position + 1 for position in range(cached, tokens))
 
 
+@given(tokens=tokens, share=st.floats(0, 1), window=st.integers(1, 220))
+def test_a_window_bounds_what_each_query_sees(tokens: int, share: float, window: int) -> None:
+    cached = int(share * tokens)
+    seen = sum(min(position + 1, window) for position in range(cached, tokens))
+    assert causal_pairs(tokens, cached, window) == seen
+
+
 @given(tokens=tokens, chunk=st.integers(1, 64))
 def test_chunks_compute_the_same_and_read_more(tokens: int, chunk: int) -> None:
     starts = range(0, tokens, chunk)
