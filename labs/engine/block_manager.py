@@ -174,6 +174,8 @@ class BlockManager:
             self._free += reversed(blocks)
         sequence.blocks = []
         sequence.committed = 0
+        if self._log is not None and (kept := [block for block in blocks if block in self.cached]):
+            self._log.add(EventKind.CACHE, sequence.id, kept)
 
     def _disown(self, block: int) -> None:
         others = self.extra_owners.get(block, 0)

@@ -19,6 +19,7 @@ class EventKind(enum.Enum):
     COPY = "copy"  # blocks: (source, target), the last of its table becomes its own
     EVICT = "evict"  # blocks: cached ones that are forgotten
     RELEASE = "release"  # blocks: its whole table
+    CACHE = "cache"  # blocks: without an owner now, but known by their contents
     PREEMPT = "preempt"  # reason: recompute or swap
     RESUME = "resume"
     STEP = "step"  # start_s: when it began; rows: who computed what in it; tokens: in all
