@@ -8,6 +8,7 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
 from gui.lab.card import Card
+from gui.lab.clock import Clocks
 from gui.lab.grid import Grid
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class ResultsArea(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.clocks = Clocks(self)
         self._cards: dict[str, Card] = {}
         self._prepared: tuple[str, Card] | None = None  # a result's id, and what will show it
         self._renewed: list[str] = []
@@ -139,6 +141,7 @@ class ResultsArea(QWidget):
         self._dim.stop()
         self._drop_prepared()
         self._renewed, self._cursor = [], 0
+        self.clocks.clear()
         for name in list(self._cards):
             self._remove(name)
 

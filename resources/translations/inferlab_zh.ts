@@ -2,6 +2,53 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="zh_CN" sourcelanguage="en_GB">
 <context>
+    <name>AnimationDialog</name>
+    <message>
+        <source>Save as an animation</source>
+        <translation>存为动画</translation>
+    </message>
+    <message>
+        <source>GIF</source>
+        <translation>GIF</translation>
+    </message>
+    <message>
+        <source>A folder of PNG pictures</source>
+        <translation>一个文件夹的 PNG 图片</translation>
+    </message>
+    <message>
+        <source>Frames written</source>
+        <translation>已写的帧</translation>
+    </message>
+    <message>
+        <source>Save…</source>
+        <translation>保存…</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Format</source>
+        <translation>格式</translation>
+    </message>
+    <message>
+        <source>Frames</source>
+        <translation>帧数</translation>
+    </message>
+    <message>
+        <source>Show</source>
+        <translation>画面</translation>
+    </message>
+    <message>
+        <source>The whole trace in {seconds} s, {rate} frames a second; at most {most} frames.</source>
+        <translation>整段记录放映 {seconds} 秒，每秒 {rate} 帧；最多 {most} 帧。</translation>
+    </message>
+    <message>
+        <source>Not written: {reason}</source>
+        <translation>没有写成：{reason}</translation>
+    </message>
+</context>
+<context>
     <name>BarsView</name>
     <message>
         <source>category</source>
@@ -73,6 +120,99 @@
     <message>
         <source>Bits; arrow keys move, Space flips</source>
         <translation>二进制位；方向键移动，空格翻转</translation>
+    </message>
+</context>
+<context>
+    <name>BlockGrid</name>
+    <message>
+        <source>Blocks; arrow keys move, Space plays</source>
+        <translation>块；方向键移动，空格播放</translation>
+    </message>
+</context>
+<context>
+    <name>BlockMapView</name>
+    <message>
+        <source>free</source>
+        <translation>空闲</translation>
+    </message>
+    <message>
+        <source>cached</source>
+        <translation>缓存</translation>
+    </message>
+    <message>
+        <source>shared</source>
+        <translation>共享</translation>
+    </message>
+    <message>
+        <source>{count} owners; their colours repeat</source>
+        <translation>{count} 个持有者；颜色有重复</translation>
+    </message>
+    <message>
+        <source>cached, nobody holds it</source>
+        <translation>缓存，无人持有</translation>
+    </message>
+    <message>
+        <source>holder</source>
+        <translation>持有者</translation>
+    </message>
+    <message>
+        <source>tokens</source>
+        <translation>词元</translation>
+    </message>
+    <message>
+        <source>references</source>
+        <translation>引用数</translation>
+    </message>
+    <message>
+        <source>block {number}</source>
+        <translation>块 {number}</translation>
+    </message>
+    <message>
+        <source>{count} in use</source>
+        <translation>占用 {count}</translation>
+    </message>
+    <message>
+        <source>{count} cached</source>
+        <translation>缓存 {count}</translation>
+    </message>
+    <message>
+        <source>{count} free</source>
+        <translation>空闲 {count}</translation>
+    </message>
+    <message>
+        <source>{count} shared</source>
+        <translation>共享 {count}</translation>
+    </message>
+    <message>
+        <source>used blocks {share} full</source>
+        <translation>已用的块填充 {share}</translation>
+    </message>
+    <message>
+        <source>event</source>
+        <translation>事件</translation>
+    </message>
+    <message>
+        <source>block</source>
+        <translation>块</translation>
+    </message>
+    <message>
+        <source>owner</source>
+        <translation>持有者</translation>
+    </message>
+</context>
+<context>
+    <name>BlockTables</name>
+    <message>
+        <source>Block tables</source>
+        <translation>块表</translation>
+    </message>
+    <message>
+        <source>Block tables: which block holds the owner&apos;s first, second, third …</source>
+        <translation>块表：持有者的第一、第二、第三块……在哪个物理块</translation>
+    </message>
+    <message>
+        <source>and {count} more</source>
+        <translation>另有 {count} 个</translation>
     </message>
 </context>
 <context>
@@ -285,6 +425,13 @@
     <message>
         <source>Comparison</source>
         <translation>比较</translation>
+    </message>
+</context>
+<context>
+    <name>EventLines</name>
+    <message>
+        <source>before the first event</source>
+        <translation>第一个事件之前</translation>
     </message>
 </context>
 <context>
@@ -974,6 +1121,87 @@ Every number shown can be run, traced, or cited.</source>
     </message>
 </context>
 <context>
+    <name>TimelineView</name>
+    <message>
+        <source>Lanes</source>
+        <translation>泳道</translation>
+    </message>
+    <message>
+        <source>from</source>
+        <translation>从</translation>
+    </message>
+    <message>
+        <source>to</source>
+        <translation>到</translation>
+    </message>
+    <message>
+        <source>value</source>
+        <translation>值</translation>
+    </message>
+    <message>
+        <source>lane</source>
+        <translation>泳道</translation>
+    </message>
+    <message>
+        <source>start</source>
+        <translation>开始</translation>
+    </message>
+    <message>
+        <source>end</source>
+        <translation>结束</translation>
+    </message>
+    <message>
+        <source>category</source>
+        <translation>类别</translation>
+    </message>
+    <message>
+        <source>label</source>
+        <translation>标签</translation>
+    </message>
+</context>
+<context>
+    <name>TokenBoxes</name>
+    <message>
+        <source>Tokens; arrow keys move, Space plays</source>
+        <translation>词元；方向键移动，空格播放</translation>
+    </message>
+</context>
+<context>
+    <name>TokensView</name>
+    <message>
+        <source>text</source>
+        <translation>文本</translation>
+    </message>
+    <message>
+        <source>category</source>
+        <translation>类别</translation>
+    </message>
+    <message>
+        <source>value</source>
+        <translation>值</translation>
+    </message>
+    <message>
+        <source>appears at event</source>
+        <translation>出现于事件</translation>
+    </message>
+    <message>
+        <source>{row}, token {number}</source>
+        <translation>{row}，第 {number} 个词元</translation>
+    </message>
+    <message>
+        <source>row</source>
+        <translation>行</translation>
+    </message>
+    <message>
+        <source>token</source>
+        <translation>词元</translation>
+    </message>
+    <message>
+        <source>event</source>
+        <translation>事件</translation>
+    </message>
+</context>
+<context>
     <name>TopBar</name>
     <message>
         <source>Search notes and titles</source>
@@ -986,6 +1214,77 @@ Every number shown can be run, traced, or cited.</source>
     <message>
         <source>Labs are measured on this machine</source>
         <translation>实验在这台机器上测量</translation>
+    </message>
+</context>
+<context>
+    <name>TraceView</name>
+    <message>
+        <source>any event</source>
+        <translation>任何事件</translation>
+    </message>
+    <message>
+        <source>Previous event of the chosen kind (Shift+←)</source>
+        <translation>所选种类的上一个事件（Shift+←）</translation>
+    </message>
+    <message>
+        <source>Back one event (←)</source>
+        <translation>退一个事件（←）</translation>
+    </message>
+    <message>
+        <source>On by one event (→)</source>
+        <translation>进一个事件（→）</translation>
+    </message>
+    <message>
+        <source>Next event of the chosen kind (Shift+→)</source>
+        <translation>所选种类的下一个事件（Shift+→）</translation>
+    </message>
+    <message>
+        <source>Save as an animation…</source>
+        <translation>存为动画…</translation>
+    </message>
+    <message>
+        <source>Kind of event that is marked, and stepped to</source>
+        <translation>标出并逐个跳到的事件种类</translation>
+    </message>
+    <message>
+        <source>Speed (+ and −)</source>
+        <translation>速度（+ 与 −）</translation>
+    </message>
+    <message>
+        <source>Space plays, arrows step, with Shift by kind, Home and End, + and − change the speed</source>
+        <translation>空格播放，方向键逐个事件，加 Shift 按种类，Home 与 End 到头尾，+ 与 − 调速</translation>
+    </message>
+    <message>
+        <source>Cursor of the trace</source>
+        <translation>记录的光标</translation>
+    </message>
+    <message>
+        <source>Pause (Space)</source>
+        <translation>暂停（空格）</translation>
+    </message>
+    <message>
+        <source>Play (Space)</source>
+        <translation>播放（空格）</translation>
+    </message>
+    <message>
+        <source>an event a frame</source>
+        <translation>每帧一个事件</translation>
+    </message>
+    <message>
+        <source>no events</source>
+        <translation>没有事件</translation>
+    </message>
+    <message>
+        <source>event {number} of {count}</source>
+        <translation>事件 {number}，共 {count}</translation>
+    </message>
+    <message>
+        <source>event</source>
+        <translation>事件</translation>
+    </message>
+    <message>
+        <source>kind</source>
+        <translation>种类</translation>
     </message>
 </context>
 <context>

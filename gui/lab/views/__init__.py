@@ -19,6 +19,10 @@ VIEWS = {
     "histogram": "HistogramView",
     "heatmap": "HeatmapView",
     "bits": "BitsView",
+    "trace": "TraceView",
+    "block_map": "BlockMapView",
+    "timeline": "TimelineView",
+    "tokens": "TokensView",
     "markdown": "MarkdownView",
 }
 

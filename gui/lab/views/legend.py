@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import QBrush, QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from gui.lab.badge import badge_font, paint_badge, provenance_word
@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 
 LINE = 20
 SWATCH = 16
+BLOCK_BRUSHES = {
+    "hollow": Qt.BrushStyle.NoBrush,
+    "ring": Qt.BrushStyle.NoBrush,
+    "hatch": Qt.BrushStyle.BDiagPattern,
+    "dots": Qt.BrushStyle.Dense4Pattern,
+}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """``style`` is how the series is drawn: ``line``, ``dash``, ``dot``, ``point``, ``block`` or ``tick``."""
+    """``style`` is how the series is drawn: ``line``, ``dash``, ``dot``, ``point``, ``block``, ``tick``, or a
+    block that is ``hollow``, ``hatch`` ed, full of ``dots`` or marked by a ``ring``."""
 
     name: str
     colour: str
@@ -113,8 +120,13 @@ def paint_swatch(painter: QPainter, left: QPointF, entry: Entry) -> None:
     x, y = left.x(), left.y()
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(colour)
+    box = QRectF(x + 2, y - 5, 10, 10)
     if entry.style == "block":
-        painter.drawRoundedRect(QRectF(x + 2, y - 5, 10, 10), 2, 2)
+        painter.drawRoundedRect(box, 2, 2)
+    elif entry.style in BLOCK_BRUSHES:
+        painter.setPen(QPen(colour, 2 if entry.style == "ring" else 1))
+        painter.setBrush(QBrush(colour, BLOCK_BRUSHES[entry.style]))
+        painter.drawRect(box)
     elif entry.style == "point":
         painter.drawEllipse(QPointF(x + 7, y), 4, 4)
     elif entry.style == "tick":

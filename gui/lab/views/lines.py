@@ -10,6 +10,8 @@ import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 
+from gui.lab.clock import Follower
+from gui.lab.views.clock_line import ClockLine
 from gui.lab.views.legend import Entry
 from gui.lab.views.plot import SMOOTH_POINTS, PlotView, hover_card, hover_row
 from gui.lab.views.points import PointNames, Points
@@ -28,6 +30,22 @@ PEN_STYLES = {"line": Qt.PenStyle.SolidLine, "dash": Qt.PenStyle.DashLine, "dot"
 
 
 class LinesView(PlotView):
+    def __init__(self) -> None:
+        super().__init__()
+        self.follower = Follower(self, self.clock_moved)
+        self._line = ClockLine(self, self.follower, veiled=False)
+
+    def show_result(self, result: dict[str, Any]) -> None:
+        self.follower.follow(str(result.get("clock") or ""))
+        super().show_result(result)
+
+    def clock_moved(self) -> None:
+        self._line.move()
+
+    def redraw(self) -> None:
+        super().redraw()
+        self._line.draw()
+
     def draw(self) -> list[Entry]:
         series = self.result["series"]
         x, y = self.result["x"], self.result["y"]

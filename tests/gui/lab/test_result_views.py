@@ -18,10 +18,12 @@ from gui.lab.card import Card
 from gui.lab.views import VIEWS, make_view
 from gui.language import language_switch
 from gui.theme import DARK, LIGHT, theme_switch
-from tests.gui.lab import samples
+from tests.gui.lab import replay_samples, samples
 
-EMPTY = np.empty(0)
-KINDS = {name: getattr(samples, name) for name in VIEWS}
+EMPTY, NONE = np.empty(0), np.empty(0, dtype=np.int64)
+NO_CHANGES = {"event": NONE, "block": NONE, "owner": NONE, "shared": None, "filled": None}
+NO_TABLES = {"event": NONE, "owner": NONE, "logical": NONE, "block": NONE}
+KINDS = {name: getattr(samples, name, None) or getattr(replay_samples, name) for name in VIEWS}
 
 AWKWARD = {
     "metric none": samples.metric(value=None, predicted=3.0),
@@ -84,6 +86,40 @@ AWKWARD = {
     "bits nan": samples.bits(
         rows=[samples.bit_row("X", ("sign", "1"), ("exponent", "1111"), value=math.nan)], highlight=0
     ),
+    "trace empty": replay_samples.trace(times=EMPTY, kind_index=NONE, columns={}, names={}),
+    "trace of one moment": replay_samples.trace(times=np.full(len(replay_samples.trace()["times"]), 2.0)),
+    "block_map empty": replay_samples.block_map(changes=NO_CHANGES, tables=NO_TABLES, owners=[]),
+    "block_map of none": replay_samples.block_map(count=0, changes=NO_CHANGES, tables=None, owners=[]),
+    "block_map huge": replay_samples.block_map(count=40_000),
+    "block_map of many owners": replay_samples.block_map(owners=[{"name": samples.both("甲", "a")}] * 500),
+    "timeline empty": replay_samples.timeline(
+        lane=NONE, start=EMPTY, end=EMPTY, category=NONE, label=None, value=None
+    ),
+    "timeline of a moment": replay_samples.timeline(
+        lane=np.array([0]),
+        start=np.array([1.0]),
+        end=np.array([1.0]),
+        category=np.array([0]),
+        label=None,
+        value=None,
+    ),
+    "timeline of many lanes": replay_samples.timeline(
+        lanes=[samples.both("长长的名字" * 9, "long " * 40)] * 300
+    ),
+    "tokens empty": replay_samples.tokens(rows=[]),
+    "tokens awkward": replay_samples.tokens(
+        rows=[
+            {
+                "name": samples.both("甲", "a"),
+                "tokens": ["", "\n", "\n\n", " ", "<b>", "长" * 900, "\ufffd"],
+                "event": None,
+                "value": np.array([math.nan, 1, 2, math.inf, 4, 5, 6]),
+                "category": None,
+            },
+            {"name": samples.both("乙", "b"), "tokens": [], "event": NONE, "value": None, "category": None},
+        ],
+        categories=[],
+    ),
     "markdown html": samples.markdown(
         body=samples.both("<script>x</script> ![图](http://x/y.png)", "<b>x</b> ![p](http://x/y.png)")
     ),
@@ -143,7 +179,7 @@ def test_a_view_gives_svg_png_and_csv(qtbot: Any, kind: str) -> None:
     assert len(list(csv.reader(io.StringIO(view.to_csv())))) > 1
 
 
-@pytest.mark.parametrize("kind", ["lines", "scatter", "bars", "histogram"])
+@pytest.mark.parametrize("kind", ["lines", "scatter", "bars", "histogram", "block_map", "timeline", "tokens"])
 def test_pictures_are_vectors(qtbot: Any, kind: str) -> None:
     view = make_view(kind)
     qtbot.addWidget(view)

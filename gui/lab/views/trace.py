@@ -1,0 +1,306 @@
+"""A recorded trace: a transport bar that moves the cursor of a run's results, and what happens there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QKeyEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QComboBox, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from gui.icons import icon
+from gui.lab.clock import Clock, Follower, clocks_of
+from gui.lab.flow import Flow
+from gui.lab.number_text import plain, unit_scale
+from gui.lab.player import BY_EVENT
+from gui.lab.views.event_text import EventTexts
+from gui.lab.views.scrubber import Scrubber
+from gui.lab.views.view import View, csv_text, pick
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LINES, LINE = 5, 20
+PAGES = 20  # Page Up and Page Down go by this part of the trace
+
+
+class TraceView(View):
+    shape = "wide"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.follower = Follower(self, self.clock_moved)
+        self.play_button = self._button("play", self._toggle)
+        self.back_button = self._button("step-back", lambda: self.step(-1))
+        self.forward_button = self._button("step-forward", lambda: self.step(+1))
+        self.previous_button = self._button("previous-kind", lambda: self.step_kind(-1))
+        self.next_button = self._button("next-kind", lambda: self.step_kind(+1))
+        self.export_button = self._button("export", self._export)
+        self.kind_box, self.speed_box = QComboBox(), QComboBox()
+        self.kind_box.activated.connect(lambda _: self._show_trace())
+        self.speed_box.activated.connect(lambda _: self._choose_speed())
+        self.scrubber = Scrubber()
+        self.scrubber.dragged.connect(lambda: self.clock.player.pause())
+        self.setFocusProxy(self.scrubber)
+        self.place = QLabel()
+        self.lines = EventLines(self)
+        bar = Flow(gap=4)
+        for widget in (*self._buttons()[:5], self.kind_box, self.speed_box, self.export_button):
+            bar.addWidget(widget)
+        body = QVBoxLayout(self)
+        body.setContentsMargins(0, 0, 6, 0)
+        body.setSpacing(4)
+        body.addLayout(bar)
+        for widget in (self.scrubber, self.place, self.lines):
+            body.addWidget(widget)
+
+    def _button(self, name: str, slot: Callable[[], None]) -> QToolButton:
+        button = QToolButton()
+        button.setIcon(icon(name))
+        button.setIconSize(QSize(18, 18))
+        button.setProperty("icon_name", name)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        button.clicked.connect(slot)
+        return button
+
+    def _buttons(self) -> list[QToolButton]:
+        return [
+            self.previous_button,
+            self.back_button,
+            self.play_button,
+            self.forward_button,
+            self.next_button,
+            self.export_button,
+        ]
+
+    @property
+    def clock(self) -> Clock:
+        assert self.follower.clock is not None
+        return self.follower.clock
+
+    def show_result(self, result: dict[str, Any]) -> None:
+        self.texts = EventTexts(result)
+        clock = clocks_of(self).clock(result["id"])
+        if clock is not self.follower.clock:
+            self.follower.follow(result["id"])
+            clock.player.changed.connect(self.player_changed)
+        self.result = result
+        clock.load(result["times"], result.get("at"))
+        super().show_result(result)
+
+    def redraw(self) -> None:
+        self._fill_kinds()
+        for button in self._buttons():
+            button.setIcon(icon(button.property("icon_name"), self.theme.ink))
+        self._name_buttons()
+        self._show_trace()
+        self.player_changed()
+        self.clock_moved()
+        self.updateGeometry()
+
+    def _fill_kinds(self) -> None:
+        chosen = max(0, self.kind_box.currentIndex())
+        names = [self.tr("any event"), *(pick(kind["name"]) for kind in self.result["kinds"])]
+        self.kind_box.clear()
+        self.kind_box.addItems(names)
+        self.kind_box.setCurrentIndex(chosen if chosen < len(names) else 0)
+
+    def _name_buttons(self) -> None:
+        names = {
+            self.previous_button: self.tr("Previous event of the chosen kind (Shift+←)"),
+            self.back_button: self.tr("Back one event (←)"),
+            self.forward_button: self.tr("On by one event (→)"),
+            self.next_button: self.tr("Next event of the chosen kind (Shift+→)"),
+            self.export_button: self.tr("Save as an animation…"),
+            self.kind_box: self.tr("Kind of event that is marked, and stepped to"),
+            self.speed_box: self.tr("Speed (+ and −)"),
+        }
+        for widget, name in names.items():
+            widget.setToolTip(name)
+            widget.setAccessibleName(name)
+        keys = self.tr("Space plays, arrows step, with Shift by kind, Home and End, + and − change the speed")
+        self.scrubber.setToolTip(keys)
+        self.scrubber.setAccessibleName(self.tr("Cursor of the trace"))
+
+    def _chosen_events(self) -> Any:
+        """Indices of the events of the chosen kind, None where any is meant."""
+        kind = self.kind_box.currentIndex() - 1
+        return np.flatnonzero(np.asarray(self.result["kind_index"]) == kind) if kind >= 0 else None
+
+    def _show_trace(self) -> None:
+        self._chosen = self._chosen_events()
+        self.scrubber.show_trace(self.clock, self._chosen, self.theme)
+
+    def player_changed(self) -> None:
+        player = self.clock.player
+        name = "pause" if player.playing else "play"
+        self.play_button.setProperty("icon_name", name)
+        self.play_button.setIcon(icon(name, self.theme.ink))
+        what = self.tr("Pause (Space)") if player.playing else self.tr("Play (Space)")
+        self.play_button.setToolTip(what)
+        self.play_button.setAccessibleName(what)
+        speeds = player.speeds()
+        if player.speed not in speeds:
+            speeds = [*sorted({*speeds, player.speed} - {BY_EVENT}), BY_EVENT]
+        self.speed_box.clear()
+        for speed in speeds:
+            self.speed_box.addItem(self._speed_text(speed), speed)
+        self.speed_box.setCurrentIndex(speeds.index(player.speed))
+
+    def _speed_text(self, speed: float) -> str:
+        return self.tr("an event a frame") if speed == BY_EVENT else f"{speed:.10g}×"
+
+    def _choose_speed(self) -> None:
+        self.clock.player.set_speed(float(self.speed_box.currentData()))
+
+    def clock_moved(self) -> None:
+        self.scrubber.update()
+        self.lines.update()
+        self.place.setText(self._place_text())
+        event = self.clock.cursor
+        if event >= 0 and not self.clock.player.playing:
+            self.scrubber.setAccessibleDescription(f"{self.time_text(event)}: {self.texts.text(event)}")
+
+    def _place_text(self) -> str:
+        clock = self.clock
+        if not clock.running:
+            return self.tr("no events")
+        now, end = self._in_unit(clock.now_s), self._in_unit(float(clock.times[-1]))
+        where = self.tr("event {number} of {count}").format(
+            number=plain(clock.cursor + 1), count=plain(clock.last + 1)
+        )
+        return f"{now} / {end} {self._unit()[1]} · {where}"
+
+    def _unit(self) -> tuple[float, str]:
+        """One unit for all times of the trace: figures that change their unit cannot be followed."""
+        return unit_scale(float(np.abs(self.clock.times[[0, -1]]).max()), "s")
+
+    def _in_unit(self, seconds: float) -> str:
+        factor, _ = self._unit()
+        largest = max(abs(float(self.clock.times[-1])) / factor, 1e-9)
+        decimals = max(0, 4 - max(1, int(np.floor(np.log10(largest))) + 1))
+        return f"{seconds / factor:.{decimals}f}".replace("-", "−")
+
+    def time_text(self, event: int) -> str:
+        return f"{self._in_unit(float(self.clock.times[event]))} {self._unit()[1]}"
+
+    def _toggle(self) -> None:
+        self.clock.player.toggle()
+
+    def step(self, by: int) -> None:
+        self.clock.player.pause()
+        self.clock.seek(self.clock.cursor + by)
+
+    def step_kind(self, by: int) -> None:
+        """To the next or previous event of the chosen kind; stays where there is none."""
+        if self._chosen is None:
+            self.step(by)
+            return
+        self.clock.player.pause()
+        if by > 0:
+            place = int(np.searchsorted(self._chosen, self.clock.cursor, side="right"))
+        else:
+            place = int(np.searchsorted(self._chosen, self.clock.cursor)) - 1
+        if 0 <= place < len(self._chosen):
+            self.clock.seek(int(self._chosen[place]))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        by_kind = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        step = self.step_kind if by_kind else self.step
+        page = max(1, (self.clock.last + 1) // PAGES)
+        match event.key():
+            case Qt.Key.Key_Left:
+                step(-1)
+            case Qt.Key.Key_Right:
+                step(+1)
+            case Qt.Key.Key_PageUp:
+                self.step(-page)
+            case Qt.Key.Key_PageDown:
+                self.step(page)
+            case Qt.Key.Key_Home:
+                self.step(-self.clock.last - 2)
+            case Qt.Key.Key_End:
+                self.step(self.clock.last + 2)
+            case _:
+                if not self.clock.player.take_key(event):
+                    super().keyPressEvent(event)
+
+    def hideEvent(self, event: QEvent) -> None:
+        """Nobody sees it any more: it need not play on."""
+        if self.follower.clock is not None:
+            self.clock.player.pause()
+
+    def _export(self) -> None:
+        from gui.lab.animation_dialog import AnimationDialog
+
+        self.clock.player.pause()
+        dialog = AnimationDialog(self, self.clock, self.views_beside())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def views_beside(self) -> list[View]:
+        """What follows the clock in this window, from the top of the page to its end."""
+        views = [view for view in self.clock.followers() if view.window() is self.window()]
+        shown = [view for view in views if isinstance(view, View) and view.isVisible()]
+        return sorted(shown, key=lambda view: view.mapTo(self.window(), QPoint()).toTuple()[::-1])
+
+    def to_csv(self) -> str:
+        columns = self.result.get("columns", {})
+        header = [self.tr("event"), f"{self.tr('time')} (s)", self.tr("kind"), *columns]
+        names = [pick(kind["name"]) for kind in self.result["kinds"]]
+        kinds = [names[kind] for kind in np.asarray(self.result["kind_index"]).tolist()]
+        times = np.asarray(self.result["times"]).tolist()
+        figures = [self._told(name, np.asarray(column).tolist()) for name, column in columns.items()]
+        return csv_text(header, zip(range(len(times)), times, kinds, *figures, strict=True))
+
+    def _told(self, column: str, values: list[Any]) -> list[Any]:
+        names = self.result.get("names", {}).get(column)
+        return [pick(names[value]) for value in values] if names else values
+
+
+class EventLines(QWidget):
+    """The event at the cursor and the few before it."""
+
+    def __init__(self, view: TraceView) -> None:
+        super().__init__(view)
+        self._view = view
+        self.setFixedHeight(LINES * LINE + 4)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        view, clock = self._view, self._view.clock
+        painter = QPainter(self)
+        font = QFont(self.font())
+        font.setPixelSize(12)
+        if clock.cursor < 0:
+            painter.setFont(font)
+            painter.setPen(QColor(view.theme.muted))
+            box = QRectF(0, (LINES - 1) * LINE, self.width(), LINE)
+            painter.drawText(box, int(Qt.AlignmentFlag.AlignVCenter), self.tr("before the first event"))
+        for line in range(LINES):
+            number = clock.cursor - (LINES - 1 - line)
+            if number >= 0 and clock.cursor >= 0:
+                self._paint_line(painter, font, line, number)
+        painter.end()
+
+    def _paint_line(self, painter: QPainter, font: QFont, line: int, number: int) -> None:
+        theme, current = self._view.theme, number == self._view.clock.cursor
+        font = QFont(font)
+        box = QRectF(0, line * LINE, self.width(), LINE)
+        if current:
+            font.setWeight(QFont.Weight.DemiBold)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(theme.selection))
+            painter.drawRoundedRect(box, 4, 4)
+        painter.setFont(font)
+        metrics = QFontMetricsF(font)
+        time = self._view.time_text(number)
+        left = 6 + max(56.0, metrics.horizontalAdvance(self._view.time_text(self._view.clock.last))) + 10
+        painter.setPen(QColor(theme.muted))
+        right = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        painter.drawText(QRectF(6, box.top(), left - 16, LINE), right, time)
+        painter.setPen(QColor(theme.ink if current else theme.muted))
+        room = QRectF(left, box.top(), box.width() - left - 6, LINE)
+        text = metrics.elidedText(self._view.texts.text(number), Qt.TextElideMode.ElideRight, room.width())
+        painter.drawText(room, int(Qt.AlignmentFlag.AlignVCenter), text)
