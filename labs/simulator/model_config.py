@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -15,43 +15,48 @@ if TYPE_CHECKING:
 
 FAMILIES = ("llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe", "deepseek_v3", "gpt_oss")
 
+_Size = Annotated[int, msgspec.Meta(ge=1)]
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+# Several times the deepest published model; a damaged file can claim any number.
+_Layers = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+
 
 class _Config(msgspec.Struct, kw_only=True):
     """The keys that matter; None where absent, as what that means depends on the family."""
 
     model_type: str
-    hidden_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    vocab_size: int
-    intermediate_size: int
-    max_position_embeddings: int = 2048
-    num_key_value_heads: int | None = None
-    head_dim: int | None = None
+    hidden_size: _Size
+    num_hidden_layers: _Layers
+    num_attention_heads: _Size
+    vocab_size: _Size
+    intermediate_size: _Size
+    max_position_embeddings: _Size = 2048
+    num_key_value_heads: _Size | None = None
+    head_dim: _Size | None = None
     tie_word_embeddings: bool = False
     attention_bias: bool | None = None
     mlp_bias: bool = False
-    sliding_window: int | msgspec.UnsetType | None = msgspec.UNSET
+    sliding_window: _Size | msgspec.UnsetType | None = msgspec.UNSET
     use_sliding_window: bool = False
-    max_window_layers: int = 28
+    max_window_layers: _Count = 28
     layer_types: list[str] | None = None
     # Experts
-    num_local_experts: int | None = None
-    num_experts: int | None = None
-    n_routed_experts: int | None = None
-    num_experts_per_tok: int | None = None
-    moe_intermediate_size: int | None = None
-    n_shared_experts: int = 0
-    first_k_dense_replace: int = 0
-    moe_layer_freq: int = 1
-    decoder_sparse_step: int = 1
+    num_local_experts: _Size | None = None
+    num_experts: _Size | None = None
+    n_routed_experts: _Size | None = None
+    num_experts_per_tok: _Size | None = None
+    moe_intermediate_size: _Size | None = None
+    n_shared_experts: _Count = 0
+    first_k_dense_replace: _Count = 0
+    moe_layer_freq: _Size = 1
+    decoder_sparse_step: _Size = 1
     mlp_only_layers: list[int] = []
     # Latent attention
-    q_lora_rank: int | None = None
-    kv_lora_rank: int | None = None
-    qk_nope_head_dim: int | None = None
-    qk_rope_head_dim: int | None = None
-    v_head_dim: int | None = None
+    q_lora_rank: _Size | None = None
+    kv_lora_rank: _Size | None = None
+    qk_nope_head_dim: _Size | None = None
+    qk_rope_head_dim: _Size | None = None
+    v_head_dim: _Size | None = None
 
 
 class _Unusable(Exception):
@@ -131,15 +136,13 @@ def _head_dim(config: _Config) -> int:
         return config.head_dim
     if config.model_type in ("qwen3", "gpt_oss"):
         return {"qwen3": 128, "gpt_oss": 64}[config.model_type]
-    if config.num_attention_heads < 1:
-        raise ValueError(f"num_attention_heads = {config.num_attention_heads}")
     return config.hidden_size // config.num_attention_heads
 
 
 def _windows(config: _Config) -> tuple[int | None, ...]:
     """Each layer's sliding window, by ``layer_types`` where they are given, else by the family's rule."""
     window, layers = _window(config), config.num_hidden_layers
-    if window is None or layers < 1:
+    if window is None:
         return (None,) * layers
     if config.layer_types is not None:
         return _listed_windows(config.layer_types, window, layers)
