@@ -24,9 +24,9 @@ SUPERSEDE_PATIENCE_S = 15.0
 class WorkerClient(QObject):
     """Starts the worker when first needed and keeps it: torch stays imported and the model loaded.
 
-    Runs are numbered from 1 over the client's life. Only the newest run's results are passed on; every run
-    ends in exactly one of ``finished`` (done, stopped, superseded, or killed: it ignored a stop), ``failed``
-    or ``crashed``."""
+    Runs are numbered from 1 over the client's life. Only the newest run's results are passed on, and those
+    of a run that the worker had ended when the newest was asked for; every run ends in exactly one of
+    ``finished`` (done, stopped, superseded, or killed: it ignored a stop), ``failed`` or ``crashed``."""
 
     ready = Signal(object)  # environment
     labs = Signal(object, object)  # descriptions, broken
@@ -34,6 +34,7 @@ class WorkerClient(QObject):
     upcoming = Signal(int, object)  # run, the result that comes next: time to make room for it
     result = Signal(int, object)  # run, result
     progress = Signal(int, object, object)  # run, fraction or None, text
+    computed = Signal(int)  # run: the worker is free, while the last results may yet wait to be drawn
     finished = Signal(int, str, float)  # run, status, seconds
     failed = Signal(int, object)  # run, the whole message: user_error, text, traceback
     crashed = Signal(str, str)  # what happened, the end of stderr
@@ -56,6 +57,7 @@ class WorkerClient(QObject):
         self._delivery = self._timer(REST_MS / 1000, self._deliver)
         self._stderr = StderrTail()
         self._newest = 0
+        self._complete = 0  # the latest run of which all messages are here
         self._active: dict[int, dict[str, Any]] = {}  # run -> its request, until it ends
         self._stop_timer = self._timer(stop_patience_s, self._kill_after_stop)
         self._supersede_timer = self._timer(supersede_patience_s, self._kill_after_supersede)
@@ -178,6 +180,12 @@ class WorkerClient(QObject):
                     self._grant(message["run"])
                     return
         self._inbox.append(message)
+        if message["type"] == "finished" and message["run"] == self._newest:
+            self._complete = message["run"]
+            self.computed.emit(message["run"])
+
+    def _passes(self, run: int) -> bool:
+        return run in (self._newest, self._complete)
 
     def _deliver(self) -> None:
         """A few messages a turn of the event loop: drawing many results at once would stall it. A result is
@@ -187,7 +195,7 @@ class WorkerClient(QObject):
             message = self._inbox[0]
             if message["type"] == "result" and message is not self._announced:
                 self._announced = message
-                if message["run"] == self._newest:
+                if self._passes(message["run"]):
                     self.upcoming.emit(message["run"], message["result"])
             else:
                 self._receive(self._inbox.popleft())
@@ -206,13 +214,14 @@ class WorkerClient(QObject):
         kind, run = message["type"], message.get("run", 0)
         newest = run == self._newest
         if kind == "result":
-            if newest:
+            if self._passes(run):
                 self.result.emit(run, message["result"])
             self._grant(run)
         elif kind == "progress" and newest:
             self.progress.emit(run, message.get("fraction"), message["text"])
-        elif kind == "started" and newest:
-            self._supersede_timer.stop()
+        elif kind == "started":
+            if newest:
+                self._supersede_timer.stop()
             self.environment = message.get("environment", {})
             self.started.emit(run, message)
         elif kind == "finished":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QLayoutItem, QWidget
 
 Shape = Literal["compact", "normal", "wide"]
+Row = list[tuple["QLayoutItem", int, int]]  # each item with its x and its width
 
 
 class Grid(WrappingLayout):
@@ -34,6 +35,7 @@ class Grid(WrappingLayout):
         self._normal_columns = normal_columns
         self._gap = gap
         self._uniform = uniform
+        self._measured: dict[int, list[tuple[Row, int]]] = {}  # rows and their heights by width
 
     def insert(self, index: int, widget: QWidget) -> None:
         self.addWidget(widget)
@@ -51,8 +53,7 @@ class Grid(WrappingLayout):
         margins = self.contentsMargins()
         inner = rect.marginsRemoved(margins)
         y = inner.y()
-        for row in self._rows(inner.width()):
-            height = max(_height(item, width) for item, _, width in row)
+        for row, height in self._rows_of(inner.width()):
             if place:
                 for item, x, width in row:
                     item.setGeometry(QRect(inner.x() + x, y, width, height))
@@ -60,12 +61,23 @@ class Grid(WrappingLayout):
         used = y - inner.y() - self._gap if y > inner.y() else 0
         return used + margins.top() + margins.bottom()
 
-    def _rows(self, width: int) -> list[list[tuple[QLayoutItem, int, int]]]:
-        rows: list[list[tuple[QLayoutItem, int, int]]] = []
+    def invalidate(self) -> None:
+        self._measured = {}
+        super().invalidate()
+
+    def _rows_of(self, width: int) -> list[tuple[Row, int]]:
+        """Measured once for all passes: asking each item of dozens takes a while."""
+        if width not in self._measured:
+            rows = self._rows(width)
+            self._measured[width] = [(row, max(_height(item, own) for item, _, own in row)) for row in rows]
+        return self._measured[width]
+
+    def _rows(self, width: int) -> list[Row]:
+        rows: list[Row] = []
         for shape, block in self._blocks():
             columns = self._columns(shape, block, width)
             column = (width - (columns - 1) * self._gap) / columns
-            row: list[tuple[QLayoutItem, int, int]] = []
+            row: Row = []
             taken = 0
             for item in block:
                 needed = item.minimumSize().width()

@@ -57,9 +57,9 @@ class ResultsArea(QWidget):
         return list(self._cards.values())
 
     def begin(self, preview: bool) -> None:
-        self._renewed, self._cursor, self._preview = [], 0, preview
-        if not self._dim.isActive():
+        if self._renewed or not self._dim.isActive():
             self._dim.start()
+        self._renewed, self._cursor, self._preview = [], 0, preview
 
     def prepare(self, result: dict[str, Any]) -> None:
         """Make the card and the view of a result that ``show_result`` is about to show for the first time."""

@@ -28,11 +28,14 @@ class RunSession(QObject):
         self._client = client
         self._run: int | None = None
         self._waiting: tuple[str, dict[str, Any]] | None = None
+        self._computed: int | None = None  # the run that the worker ended last
+        self._tail: int | None = None  # the preview that is still being drawn while the next one is computed
         self.preview = False
         self.params: dict[str, Any] = {}
         self.environment: dict[str, Any] = {}
         self.started = datetime.now(UTC)
         client.started.connect(self._on_started)
+        client.computed.connect(self._on_computed)
         client.upcoming.connect(self._on_upcoming)
         client.result.connect(self._on_result)
         client.progress.connect(self._on_progress)
@@ -50,10 +53,11 @@ class RunSession(QObject):
         self._begin(lab, params, preview=False)
 
     def run_preview(self, lab: str, params: dict[str, Any]) -> None:
-        """Start now, or, while a preview is in flight, when it has ended: then with the newest values
+        """Start now, or, while a preview is in flight, when the worker is free: then with the newest values
         only."""
         if self._run is not None and self.preview:
             self._waiting = (lab, params)
+            self._overtake()
         else:
             self._begin(lab, params, preview=True)
 
@@ -65,11 +69,11 @@ class RunSession(QObject):
     def leave(self) -> None:
         """The panel turns to something else: stop, and take no more news of this run."""
         self.stop()
-        self._run = None
+        self._run = self._tail = None
 
     def _begin(self, lab: str, params: dict[str, Any], preview: bool) -> None:
         self.preview, self.params, self.started = preview, params, datetime.now(UTC)
-        self._run = None  # news of the superseded run that arrive meanwhile are not ours
+        self._run = self._tail = None  # news of the superseded run that arrive meanwhile are not ours
         self._run = self._client.run(lab, params, preview)
         self.began.emit(preview)
 
@@ -78,12 +82,26 @@ class RunSession(QObject):
             self.params = message.get("params") or self.params
             self.environment = message.get("environment") or {}
 
+    def _on_computed(self, run: int) -> None:
+        self._computed = run
+        self._overtake()
+
+    def _overtake(self) -> None:
+        """Have the waiting preview computed while what the worker has said of the last one is drawn. One at a
+        time: what is drawn must not fall ever further behind."""
+        if self._waiting is None or self._run != self._computed or self._tail is not None:
+            return
+        drawn, waiting = self._run, self._waiting
+        self._waiting = None
+        self._begin(*waiting, preview=True)
+        self._tail = drawn
+
     def _on_upcoming(self, run: int, result: dict[str, Any]) -> None:
-        if run == self._run:
+        if run in (self._run, self._tail):
             self.upcoming.emit(result)
 
     def _on_result(self, run: int, result: dict[str, Any]) -> None:
-        if run == self._run:
+        if run in (self._run, self._tail):
             self.result.emit(result)
 
     def _on_progress(self, run: int, fraction: float | None, text: dict[str, str]) -> None:
@@ -91,7 +109,10 @@ class RunSession(QObject):
             self.progress.emit(fraction, text)
 
     def _on_finished(self, run: int, status: str, seconds: float) -> None:
-        if run == self._run:
+        if run == self._tail:
+            self._tail = None
+            self._overtake()
+        elif run == self._run:
             self._run = None
             self.ended.emit(status, seconds)
             self._run_waiting()
@@ -104,8 +125,7 @@ class RunSession(QObject):
 
     def _on_crashed(self, text: str, stderr: str) -> None:
         if self._run is not None:
-            self._run = None
-            self._waiting = None
+            self._run = self._tail = self._waiting = None
             self.crashed.emit(text, stderr)
 
     def _run_waiting(self) -> None:

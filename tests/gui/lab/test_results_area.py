@@ -34,3 +34,16 @@ def test_a_card_whose_result_never_comes_is_dropped(qtbot: Any) -> None:
     area.show_result(samples.heatmap(), {})
     area.end("done")
     assert [card.result["kind"] for card in area.cards()] == ["heatmap"]
+
+
+def test_previews_that_follow_an_answered_one_begin_the_wait_anew(qtbot: Any) -> None:
+    area = ResultsArea()
+    qtbot.addWidget(area)
+    area.begin(preview=True)
+    area._dim.start(10_000)
+    area.begin(preview=True)  # not answered: still waiting since the first
+    assert area._dim.interval() == 10_000
+    area.show_result(samples.metric(), {})
+    area._dim.setInterval(20_000)
+    area.begin(preview=True)
+    assert area._dim.remainingTime() > 10_000
