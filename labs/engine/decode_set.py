@@ -60,10 +60,11 @@ class DecodeSet:
         sequence.decoding = None
         sequence.length, sequence.computed = length, length - 1
 
-    def due(self) -> list[Sequence]:
-        """The members whose newest token, which the next step computes, is the first of a block."""
-        return list(self._due[self.clock % len(self._due)])
+    def due(self, ahead: int = 0) -> list[Sequence]:
+        """The members whose newest token, which the next step computes, is the first of a block; or, when
+        ``ahead`` more steps have been made, will be."""
+        return list(self._due[(self.clock + ahead) % len(self._due)])
 
-    def advance(self) -> None:
-        """A step has given each member a token."""
-        self.clock += 1
+    def advance(self, steps: int = 1) -> None:
+        """Each step has given each member a token."""
+        self.clock += steps

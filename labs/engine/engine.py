@@ -6,7 +6,6 @@ the runner and one choice of tokens.
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from labs.engine.beams import BeamSearch
-from labs.engine.events import EventKind, Row
+from labs.engine.events import EventKind
 from labs.engine.generation import Answer, Generation, found_stop, text_before_stop
 from labs.engine.occupancy import stored_tokens
 from labs.engine.prefix_keys import extend_keys
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from labs.engine.events import EventLog
+    from labs.engine.events import EventLog, Row
     from labs.engine.kv_store import HostBlocks
     from labs.engine.model_runner import ModelRunner
     from labs.engine.scheduler import Batch, Scheduler
@@ -150,7 +149,7 @@ class Engine:
         scheduled = self.clock()
         logits = self.runner.step(works)
         computed = self.clock()
-        rows = _rows(batch, decodes)
+        rows = batch.rows(decodes)
         started = self.scheduler.complete(batch)
         if self._log is not None:
             self._log.add(EventKind.STEP, start_s=begin, rows=rows, tokens=sum(row.tokens for row in rows))
@@ -342,12 +341,3 @@ class Engine:
 
 
 _UNUSED = torch.Generator()
-
-
-def _rows(batch: Batch, decodes: list[Sequence]) -> list[Row]:
-    """Who computes what: in a static batch, some of it for nothing."""
-    rows = [Row(chunk.sequence.id, chunk.tokens, "prefill") for chunk in batch.chunks]
-    rows += [Row(chunk.sequence.id, chunk.padding, "padding") for chunk in batch.chunks if chunk.padding]
-    for sequence in decodes:
-        rows.append(Row(sequence.id, 1, "decode" if math.isnan(sequence.finished_s) else "padding"))
-    return rows

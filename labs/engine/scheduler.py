@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from labs.engine.decode_set import DecodeSet
-from labs.engine.events import EventKind
+from labs.engine.events import EventKind, Row
 from labs.engine.policies import FirstComeFirstServed
 from labs.engine.sequence import Status
 from labs.spec import LabError
 from labs.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from labs.engine.block_manager import BlockManager
     from labs.engine.events import EventLog
@@ -65,14 +65,24 @@ class Copy(NamedTuple):
 @dataclass(slots=True)
 class Batch:
     """A step: first the ``moves``, in their order, then the chunks and, if ``decodes``, a token for each
-    sequence of the decode set."""
+    sequence of the decode set. ``preempted`` had to make room for it."""
 
     chunks: list[Chunk] = field(default_factory=list)
     decodes: bool = False
     moves: list[SwapOut | SwapIn | Copy] = field(default_factory=list)
+    preempted: list[Sequence] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.chunks) or self.decodes
+
+    def rows(self, decodes: Iterable[Sequence]) -> list[Row]:
+        """Who computes what, ``decodes`` being the decode set if it takes part: in a static batch, some of it
+        for nothing."""
+        rows = [Row(chunk.sequence.id, chunk.tokens, "prefill") for chunk in self.chunks]
+        rows += [Row(chunk.sequence.id, chunk.padding, "padding") for chunk in self.chunks if chunk.padding]
+        for sequence in decodes:
+            rows.append(Row(sequence.id, 1, "decode" if math.isnan(sequence.finished_s) else "padding"))
+        return rows
 
 
 class Scheduler:
@@ -166,11 +176,11 @@ class Scheduler:
         batch.decodes = len(self.decoding) > 0 and (self.chunked or not batch.chunks)
         return batch
 
-    def complete(self, batch: Batch) -> list[Sequence]:
-        """The batch has been computed. Returns those whose prefill it ended: they have a new token too, and
-        decode from now on."""
+    def complete(self, batch: Batch, steps: int = 1) -> list[Sequence]:
+        """The batch has been computed, so many times if it decodes only. Returns those whose prefill it
+        ended: they have a new token too, and decode from now on."""
         if batch.decodes:
-            self._advance()
+            self._advance(steps)
         started = []
         for chunk in batch.chunks:
             sequence = chunk.sequence
@@ -183,23 +193,28 @@ class Scheduler:
                 started.append(sequence)
         return started
 
-    def again(self) -> bool:
-        """After a batch of decodes alone: give the same sequences blocks for one more such step, if there is
-        nothing to decide before it. What ``schedule`` would do, at a fraction of its cost."""
+    def again(self, most: int = 1) -> int:
+        """After a batch of decodes alone, for which nobody was preempted: how many such steps, at most
+        ``most``, can follow with nothing to decide before any of them, if nothing comes or goes. They have
+        their blocks then: what ``schedule`` would do, at a fraction of its cost."""
         if self.prefilling or self._forked:
-            return False
+            return 0
         if len(self.policy) and not (self.policy.steady and not self.manager.prefix_cache):
-            return False
-        due = self.decoding.due()
-        if len(due) > self.manager.available:
-            return False
-        for sequence in due:
-            self.manager.grow(sequence, sequence.length)
-        return True
+            return 0
+        for ahead in range(most):
+            due = self.decoding.due(ahead)
+            if len(due) > self.manager.available:
+                return ahead
+            for sequence in due:
+                self.manager.grow(sequence, sequence.length + ahead)
+        return most
 
-    def _advance(self) -> None:
-        self.decoding.advance()
-        if self.manager.prefix_cache:
+    def _advance(self, steps: int) -> None:
+        if not self.manager.prefix_cache:
+            self.decoding.advance(steps)
+            return
+        for _ in range(steps):
+            self.decoding.advance()
             for sequence in self.decoding.due():  # its last block has just been filled
                 self.manager.commit(sequence)
 
@@ -238,6 +253,7 @@ class Scheduler:
             else:
                 sequence.computed, sequence.status = 0, Status.WAITING
             self.manager.release(sequence)
+        batch.preempted += group
         self.preemptions += 1
         self.policy.add(group[0], now)
 

@@ -62,8 +62,8 @@ class StaticScheduler(Scheduler):
             self.prefilling[member] = None
         return Batch([Chunk(member, member.prompt, prompt - member.prompt) for member in members])
 
-    def again(self) -> bool:
-        return len(self.decoding) > 0
+    def again(self, most: int = 1) -> int:
+        return most if len(self.decoding) else 0
 
     def starts_s(self) -> float:
         """When a batch starts without another arrival; infinite if nothing waits, or waits for company."""
