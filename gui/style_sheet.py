@@ -108,7 +108,7 @@ QFrame[role="notice"] { background: $selection; border: 1px solid $accent; borde
 def style_sheet(theme: Theme) -> str:
     """The sheet in ``theme``'s colours. Style sheets load images from files only: the few needed are written,
     recoloured, to the cache folder."""
-    colours = {name: getattr(theme, name) for name in theme.__dataclass_fields__ if name != "series"}
+    colours = {name: value for name, value in theme._asdict().items() if name != "series"}
     images = {
         "down": _recoloured("down", theme.muted),
         "forward": _recoloured("forward", theme.muted),

@@ -22,7 +22,6 @@ from gui.library.study import Place
 from gui.reading.note_view import NotePage, NoteView
 from gui.reading.outline_model import Marks
 from gui.reading.outline_tree import OutlineTree
-from gui.reading.overview import OverviewPage
 from gui.theme import DARK, LIGHT, theme_switch
 from gui.top_bar import TopBar
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from gui.lab.panel import LabPanel
     from gui.library.library import Library
     from gui.library.outline import Node
+    from gui.reading.overview import OverviewPage
 
 
 class MainWindow(QMainWindow):
@@ -51,7 +51,6 @@ class MainWindow(QMainWindow):
         self.commands.fill_menu_bar(self.menuBar())
         self.tree = OutlineTree(library.outline, self.marks)
         self.note = NoteView(library.content, library.figures, library.cache)
-        self.overview = OverviewPage()
         self.lab: LabPanel | None = None
         self._once_described: Callable[[], object] | None = None
         self._visited: list[str] = []
@@ -68,7 +67,6 @@ class MainWindow(QMainWindow):
         self.reader = QStackedWidget()
         self.reader.setProperty("role", "pane")
         self.reader.addWidget(self.note)
-        self.reader.addWidget(self.overview)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setHandleWidth(1)
         self.splitter.setChildrenCollapsible(False)
@@ -93,10 +91,19 @@ class MainWindow(QMainWindow):
         self.tree.activated.connect(self.open_node)
         self.note.note_requested.connect(self._open_note_link)
         self.note.lab_requested.connect(self.open_lab)
-        self.overview.node_requested.connect(self.open_node)
-        self.overview.lab_requested.connect(self.open_lab)
         self.client.labs.connect(self._labs_described)
         self.client.ready.connect(self.top_bar.set_environment)
+
+    @cached_property
+    def overview(self) -> OverviewPage:
+        """The page of what is no question; made when one first goes to such a place."""
+        from gui.reading.overview import OverviewPage
+
+        page = OverviewPage()
+        page.node_requested.connect(self.open_node)
+        page.lab_requested.connect(self.open_lab)
+        self.reader.addWidget(page)
+        return page
 
     def _callbacks(self) -> dict[str, Callable[[], object]]:
         return {

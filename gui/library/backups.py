@@ -34,7 +34,7 @@ class Backups:
         for file in self.folder.iterdir() if self.folder.is_dir() else ():
             if match := name.fullmatch(file.name):
                 with contextlib.suppress(ValueError):
-                    found.append((datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC), file))
+                    found.append((datetime.fromisoformat(match[1]), file))
         return sorted(found, reverse=True)
 
     def due(self) -> bool:

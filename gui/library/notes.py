@@ -10,7 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +42,7 @@ class NoteError(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class FrontMatter:
+class FrontMatter(NamedTuple):
     """The head of a note. ``labs`` are lab ids, ``related`` question ids."""
 
     id: str
@@ -93,8 +92,7 @@ class NoteText:
         return self.source[:cut], self.source[cut:]
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A note's files, by language; at least one exists."""
 
     id: str

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FIGURE_PREFIXES = ("resources/figures/", "figures/")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}\b")
+_VIEW = re.compile(rb'<svg\b[^>]*\bviewBox="\S+ \S+ (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"')
 
 
 def find_figure(source: str, content_dir: Path, figures_dir: Path, language: str = "zh") -> Path | None:
@@ -57,6 +58,19 @@ class FigureStore:
 
     def __init__(self) -> None:
         self._pictures: dict[tuple[Path, str, int], QSvgRenderer] = {}
+
+    def size(self, path: Path, theme: Theme) -> QSizeF | None:
+        """As ``natural_size`` of its picture, read off the file's head: a page is laid out far below what is
+        seen of it. None for what ``picture`` refuses; a file that is broken further down shows when drawn.
+        """
+        try:
+            view = _VIEW.search(path.read_bytes())
+        except OSError:
+            return None
+        if view is not None:
+            return QSizeF(float(view[1]), float(view[2]))
+        picture = self.picture(path, theme)
+        return natural_size(picture) if picture else None
 
     def picture(self, path: Path, theme: Theme) -> QSvgRenderer | None:
         """The figure's vectors; None for a file that is gone, broken, or would load another file."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from PySide6.QtCore import QByteArray
 from PySide6.QtSvg import QSvgRenderer
@@ -13,6 +12,7 @@ from PySide6.QtSvg import QSvgRenderer
 from gui.reading.digest import digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 # A new number discards what older versions of this file have cached.
@@ -34,12 +34,26 @@ _HOLDERS = {f"{{{_MATHML}}}{name}" for name in ("math", "mrow", "mfrac", "mtd")}
 _VIEW = re.compile(r'viewBox="(\S+) (\S+) (\S+) (\S+)"')
 
 
-@dataclass(frozen=True, slots=True)
-class Formula:
+class Formula(NamedTuple):
     """A set formula. ``width``, ``ascent`` and ``depth`` are in em; ``error`` says why ``svg`` is empty."""
 
     tex: str
     svg: str
+    width: float
+    ascent: float
+    depth: float
+    error: str = ""
+
+    @property
+    def height(self) -> float:
+        return self.ascent + self.depth
+
+
+class Extent(NamedTuple):
+    """The room that a formula takes, in em: all that laying a page out asks of it."""
+
+    tex: str
+    display: bool
     width: float
     ascent: float
     depth: float
@@ -56,6 +70,7 @@ class FormulaStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._formulas: dict[tuple[str, bool], Formula] = {}
+        self._extents: dict[tuple[str, bool], Extent] = {}
         self._pictures: dict[tuple[str, bool, str], QSvgRenderer] = {}
 
     def get(self, tex: str, display: bool) -> Formula:
@@ -70,6 +85,20 @@ class FormulaStore:
                 _save(path, found)
             self._formulas[key] = found
         return found
+
+    def extent(self, tex: str, display: bool) -> Extent:
+        """The formula's room, without its picture where ``recall`` has told it."""
+        key = (tex, display)
+        if key not in self._extents:
+            formula = self.get(tex, display)
+            self._extents[key] = Extent(
+                tex, display, formula.width, formula.ascent, formula.depth, formula.error
+            )
+        return self._extents[key]
+
+    def recall(self, extents: Iterable[Extent]) -> None:
+        """Take over what ``extent`` returned once: a page keeps its own; pictures have files of their own."""
+        self._extents.update(((extent.tex, extent.display), extent) for extent in extents)
 
     def picture(self, tex: str, display: bool, colour: str) -> QSvgRenderer:
         """The formula's vectors in ``colour``, parsed once."""
@@ -151,7 +180,7 @@ def _save(path: Path, formula: Formula) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(".new")
-        aside.write_text(json.dumps(asdict(formula)), encoding="utf-8")
+        aside.write_text(json.dumps(formula._asdict()), encoding="utf-8")
         aside.replace(path)
     except OSError:
         pass

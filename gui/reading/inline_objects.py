@@ -24,7 +24,7 @@ from PySide6.QtGui import (
     QTextFormat,
 )
 
-from gui.reading.figure import find_figure, natural_size
+from gui.reading.figure import find_figure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from PySide6.QtSvg import QSvgRenderer
 
     from gui.reading.figure import FigureStore
-    from gui.reading.formula import Formula, FormulaStore
+    from gui.reading.formula import Extent, FormulaStore
     from gui.theme import Theme
 
 # The maths font has a smaller x-height than the text font.
@@ -83,8 +83,10 @@ class InlineObjects(QPyTextObject):
         if kind.startswith("formula"):
             tex, _bar, after = name.partition("|")
             size = self._formula_size(tex, kind == "formula-display", em, format)
-            punctuation = QFontMetricsF(_text_font(doc, em)).horizontalAdvance(unquote(after))
-            return QSizeF(size.width() + punctuation, size.height())
+            if after:
+                punctuation = QFontMetricsF(_text_font(doc, em)).horizontalAdvance(unquote(after))
+                size.setWidth(size.width() + punctuation)
+            return size
         if kind == "figure":
             return self._figure_size(name, em)
         if kind == "chip":
@@ -129,7 +131,7 @@ class InlineObjects(QPyTextObject):
         return find_figure(name, self.drawing.content_dir, self.drawing.figures_dir, self.drawing.language)
 
     def _formula_size(self, name: str, display: bool, em: float, format: QTextFormat) -> QSizeF:
-        formula = self._formulas.get(unquote(name), display)
+        formula = self._formulas.extent(unquote(name), display)
         scale = self._formula_scale(formula, em)
         if display:
             return QSizeF(formula.width * scale, formula.height * scale)
@@ -141,7 +143,7 @@ class InlineObjects(QPyTextObject):
         # The depth hangs below the line, which the line height leaves room for.
         return QSizeF(formula.width * scale, formula.ascent * scale)
 
-    def _formula_scale(self, formula: Formula, em: float) -> float:
+    def _formula_scale(self, formula: Extent, em: float) -> float:
         """Pixels an em, smaller for a formula wider than the column."""
         wanted = em * FORMULA_EM
         return min(wanted, self.drawing.column / formula.width) if formula.width else wanted
@@ -157,7 +159,7 @@ class InlineObjects(QPyTextObject):
     ) -> tuple[QRectF, float]:
         """Draw it, and return its box and the y of its baseline."""
         tex = unquote(name)
-        formula = self._formulas.get(tex, display)
+        formula = self._formulas.extent(tex, display)
         scale = self._formula_scale(formula, em)
         if display:
             baseline = rect.top() + formula.ascent * scale
@@ -179,11 +181,12 @@ class InlineObjects(QPyTextObject):
         return self._figures.picture(path, self.drawing.theme) if path else None
 
     def _figure_size(self, name: str, em: float) -> QSizeF:
-        picture = self._figure(name)
-        if picture is None:
+        path = self.figure_path(name)
+        natural = self._figures.size(path, self.drawing.theme) if path else None
+        if natural is None:
             return QSizeF(min(20 * em, self.drawing.column), 2.5 * em)
         # Figures are drawn for 16 px text and grow with the zoom, up to the column.
-        size = natural_size(picture) * (em / 16)
+        size = natural * (em / 16)
         return size * min(1.0, self.drawing.column / size.width())
 
     def _draw_figure(self, painter: QPainter, rect: QRectF, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from html import escape
 from itertools import takewhile
 from pathlib import Path
@@ -9,8 +10,8 @@ from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from PySide6.QtCore import QEvent, QSize, Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from gui.icons import icon
@@ -19,7 +20,6 @@ from gui.library.notes import NoteError
 from gui.reading.code_block import COPY_LABEL
 from gui.reading.contents import WIDTH, Contents
 from gui.reading.figure import FigureStore
-from gui.reading.find_bar import FindBar
 from gui.reading.formula import FormulaStore
 from gui.reading.inline_objects import Drawing, InlineObjects
 from gui.reading.note_browser import MARGIN_PX, NoteBrowser
@@ -31,9 +31,11 @@ from gui.theme import Theme, theme_switch
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from PySide6.QtCore import QUrl
     from PySide6.QtGui import QResizeEvent
 
     from gui.library.notes import FrontMatter
+    from gui.reading.find_bar import FindBar
     from gui.reading.page import Titled
 
 __all__ = ["ZOOMS", "NotePage", "NoteView"]
@@ -58,7 +60,7 @@ class NoteView(QWidget):
     ) -> None:
         """``open_url`` opens a web address once the reader has agreed; the desktop's browser by default."""
         super().__init__(parent)
-        self._open_url = open_url or (lambda address: QDesktopServices.openUrl(QUrl(address)))
+        self._open_url = open_url or _open_in_browser
         self._formulas = FormulaStore(cache_dir / "formulas")
         self._figures = FigureStore()
         self._renderer = Renderer(cache_dir, self._formulas)
@@ -73,7 +75,6 @@ class NoteView(QWidget):
         self._terms: list[str] = []
         self.browser = NoteBrowser(InlineObjects(self._drawing, self._formulas, self._figures), self)
         self.contents = Contents(self)
-        self.find_bar = FindBar(self.browser, self)
         self.contents_button = QToolButton(self.browser)
         self._contents_menu = QMenu(self)
         self._lay_out()
@@ -93,10 +94,8 @@ class NoteView(QWidget):
 
     def set_labs(self, labs: Sequence[Titled]) -> None:
         """The labs of the page shown, once they are known; the reading position stays."""
-        from dataclasses import replace
-
         if self._page is not None and list(labs) != list(self._page.labs):
-            self.show_page(replace(self._page, labs=labs))
+            self.show_page(self._page._replace(labs=labs))
 
     def highlight(self, text: str) -> None:
         """Mark the words of a search that led here, and go to the first."""
@@ -146,6 +145,18 @@ class NoteView(QWidget):
         selected = self.browser.textCursor().selectedText()
         self.find_bar.open(text or (selected if "\u2029" not in selected else ""))
 
+    @cached_property
+    def find_bar(self) -> FindBar:
+        """Above the page; made when something is first looked for."""
+        from gui.reading.find_bar import FindBar
+
+        bar = FindBar(self.browser, self)
+        self._column.insertWidget(0, bar)
+        return bar
+
+    def _finding(self) -> bool:
+        return "find_bar" in self.__dict__ and not self.find_bar.isHidden()
+
     def print_to_pdf(self, path: Path | None = None) -> None:
         """Write the page as PDF to ``path``, or to where the reader says."""
         from PySide6.QtWidgets import QFileDialog, QMessageBox
@@ -186,7 +197,7 @@ class NoteView(QWidget):
         self._arrange()
         self.browser.set_scroll_position(position)
         self._follow()
-        if not self.find_bar.isHidden():
+        if self._finding():
             self.find_bar.search()
         elif self._terms:
             self.browser.find_all(self._terms)
@@ -291,9 +302,8 @@ class NoteView(QWidget):
     # --- chrome
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout()
+        self._column = column = QVBoxLayout()
         column.setSpacing(0)
-        column.addWidget(self.find_bar)
         column.addWidget(self.browser, 1)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -329,7 +339,8 @@ class NoteView(QWidget):
     def _restyle(self) -> None:
         theme = theme_switch.current
         self.contents.restyle()
-        self.find_bar.restyle()
+        if "find_bar" in self.__dict__:
+            self.find_bar.restyle()
         self.contents_button.setIcon(icon("toc", theme.muted))
         self.contents_button.setStyleSheet(
             f"QToolButton {{ background: {theme.paper}; border: 1px solid {theme.rule}; border-radius: 6px;"
@@ -354,3 +365,10 @@ class NoteView(QWidget):
             layout.activate()
         if self.browser.narrow != self._narrow:
             self._render(self.scroll())
+
+
+def _open_in_browser(address: str) -> None:
+    from PySide6.QtCore import QUrl
+    from PySide6.QtGui import QDesktopServices
+
+    QDesktopServices.openUrl(QUrl(address))

@@ -223,7 +223,8 @@ class OutlineTree(QWidget):
         self._announce = False
         index = self.model.index_of(node)
         self.view.setCurrentIndex(index)
-        self.view.scrollTo(index)
+        if self.view.isVisible():  # else Qt does it with the first show, when titles know how they wrap
+            self.view.scrollTo(index)
         self._announce = True
 
     def refresh_marks(self) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote
 
 from PySide6.QtCore import QCoreApplication
@@ -23,8 +23,7 @@ Language = Literal["zh", "en"]
 Titled = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class NotePage:
+class NotePage(NamedTuple):
     """All that the view shows of a question. ``breadcrumb`` runs from the part down to the topic.
 
     ``titles`` are those of all questions by id, in the order of the outline: related notes are named and
@@ -38,7 +37,7 @@ class NotePage:
     note: Note | None = None
     section_notes: Sequence[Titled] = ()
     labs: Sequence[Titled] = ()
-    titles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    titles: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
     def title(self, language: Language) -> str:
         return self.title_zh if language == "zh" else self.title_en

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gui.library.notes import FrontMatter
 from gui.reading.digest import digest
+from gui.reading.formula import Extent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,20 +16,21 @@ if TYPE_CHECKING:
     from gui.reading.formula import FormulaStore
 
 # A new number discards what older versions of the renderer have cached.
-VERSION = 5
+VERSION = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Rendering:
+class Rendering(NamedTuple):
     """A note's body. ``contents`` lists (level, text, anchor) of its headings, ``code`` the Copy texts.
 
-    ``front`` is kept with it because reading YAML costs more than showing the note.
+    ``front`` is kept with it because reading YAML costs more than showing the note, and the ``extents`` of
+    the formulas in its lines, so that laying the page out reads no file for each.
     """
 
     html: str
     contents: tuple[tuple[int, str, str], ...]
     code: tuple[str, ...]
     front: FrontMatter | None = None
+    extents: tuple[Extent, ...] = ()
 
 
 class Renderer:
@@ -45,8 +46,9 @@ class Renderer:
         found = _load(path)
         if found is None:
             front = text.front
-            found = replace(render_markdown(text.body, self._formulas), front=front)
+            found = render_markdown(text.body, self._formulas)._replace(front=front)
             _save(path, found)
+        self._formulas.recall(found.extents)
         return found
 
 
@@ -62,12 +64,13 @@ def render_markdown(body: str, formulas: FormulaStore) -> Rendering:
     md.inlinePatterns.deregister("html")
     md.ESCAPED_CHARS.append("$")
     source, tree = SourceBlocks(md), DocumentTree(md)
-    depth_of = lambda tex: formulas.get(tex, display=False).depth  # noqa: E731
+    depth_of = lambda tex: formulas.extent(tex, display=False).depth  # noqa: E731
     md.preprocessors.register(source, "source_blocks", 25)
     md.inlinePatterns.register(FormulaToken(md, source, depth_of), "formula_token", 200)
     md.treeprocessors.register(tree, "document_tree", 5)
     html = md.convert(body)
-    return Rendering(html, tuple(tree.contents), tuple(source.code))
+    extents = tuple(formulas.extent(tex, display=False) for tex in dict.fromkeys(source.tokens))
+    return Rendering(html, tuple(tree.contents), tuple(source.code), extents=extents)
 
 
 def warm_up(formulas: FormulaStore) -> None:
@@ -81,7 +84,8 @@ def _load(path: Path) -> Rendering | None:
         contents = tuple((level, text, anchor) for level, text, anchor in data["contents"])
         lists = {name: tuple(data["front"][name]) for name in ("labs", "related")}
         front = FrontMatter(**(data["front"] | lists))
-        return Rendering(data["html"], contents, tuple(data["code"]), front)
+        extents = tuple(Extent(*extent) for extent in data["extents"])
+        return Rendering(data["html"], contents, tuple(data["code"]), front, extents)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -91,7 +95,9 @@ def _save(path: Path, rendering: Rendering) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(".new")
-        aside.write_text(json.dumps(asdict(rendering), ensure_ascii=False), encoding="utf-8")
+        front = rendering.front._asdict() if rendering.front else None
+        stored = rendering._asdict() | {"front": front}
+        aside.write_text(json.dumps(stored, ensure_ascii=False), encoding="utf-8")
         aside.replace(path)
     except OSError:
         pass

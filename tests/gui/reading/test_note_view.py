@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,7 +92,7 @@ def last_line_is_laid_out(view: NoteView) -> bool:
 def test_a_page_opens_at_its_top_before_its_end_is_laid_out(
     view: NoteView, page: NotePage, qtbot: QtBot
 ) -> None:
-    view.show_page(replace(page, id="1.2.1-08"))
+    view.show_page(page._replace(id="1.2.1-08"))
     assert view.scroll() == 0.0
     assert not last_line_is_laid_out(view)
     qtbot.waitUntil(lambda: last_line_is_laid_out(view))
@@ -103,7 +102,7 @@ def test_a_page_opens_at_its_top_before_its_end_is_laid_out(
 
 
 def test_one_can_go_anywhere_on_a_page_that_has_just_opened(view: NoteView, page: NotePage) -> None:
-    view.show_page(replace(page, id="1.2.1-08"))
+    view.show_page(page._replace(id="1.2.1-08"))
     view.set_scroll(4.5)
     assert view.scroll() == pytest.approx(4.5, abs=0.02)
     view.show_page(page)
@@ -113,13 +112,13 @@ def test_one_can_go_anywhere_on_a_page_that_has_just_opened(view: NoteView, page
 
 
 def test_the_other_language_is_announced(view: NoteView, page: NotePage, sample: Note) -> None:
-    view.show_page(replace(page, note=Note(sample.id, {"en": sample.paths["en"]})))
+    view.show_page(page._replace(note=Note(sample.id, {"en": sample.paths["en"]})))
     assert "还没有中文版" in text_of(view)
     assert "How it works" in text_of(view)
 
 
 def test_a_question_without_a_note_says_so(view: NoteView, page: NotePage, qtbot: QtBot) -> None:
-    view.show_page(replace(page, note=None))
+    view.show_page(page._replace(note=None))
     for part in ("七？", "这篇笔记还没有写", "五？", "量化粒度", "八？"):
         assert part in text_of(view)
     assert view.contents.isHidden()
@@ -128,7 +127,7 @@ def test_a_question_without_a_note_says_so(view: NoteView, page: NotePage, qtbot
 def test_a_broken_note_says_where(view: NoteView, page: NotePage, tmp_path: Path) -> None:
     path = tmp_path / "07-x.md"
     path.write_text("no front matter", encoding="utf-8")
-    view.show_page(replace(page, note=Note("1.2.1-07", {"zh": path})))
+    view.show_page(page._replace(note=Note("1.2.1-07", {"zh": path})))
     assert "07-x.md, line 1" in text_of(view)
 
 
@@ -242,7 +241,7 @@ def test_the_words_of_a_search_are_marked(view: NoteView, page: NotePage) -> Non
     assert {hit.selectedText() for hit in view.browser.hits} == {"零点", "GGUF"}
     assert view.browser.current_hit == 0
     assert view.browser.verticalScrollBar().value() > 0
-    view.show_page(replace(page, id="1.2.1-08"))
+    view.show_page(page._replace(id="1.2.1-08"))
     assert view.browser.hits == []
 
 
@@ -305,7 +304,7 @@ def test_the_place_survives_a_new_width(view: NoteView) -> None:
 
 
 def test_labs_arrive_later_without_moving_the_page(view: NoteView, page: NotePage) -> None:
-    view.show_page(replace(page, id="1.2.1-08", labs=[]))
+    view.show_page(page._replace(id="1.2.1-08", labs=[]))
     view.set_scroll(2.4)
     view.set_labs([("model/x", "新实验", "New lab")])
     assert view.scroll() == pytest.approx(2.4, abs=0.1)
