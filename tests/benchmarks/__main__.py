@@ -31,6 +31,7 @@ BENCHMARKS = {
     "stalls": "the longest gap of the event loop while each lab opens and runs",
     "slider": "a slider's move in the granularity lab to its first new picture",
     "frames": "1 MiB results from the worker to the window",
+    "views": "replayed records: ten thousand blocks, ten thousand bars, the cursor of 100,000 events",
     "sweep": "the perplexity sweep beside the forward passes that it contains",
 }
 TIMEOUT_S = 300

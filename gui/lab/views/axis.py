@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 import pyqtgraph as pg
-from PySide6.QtGui import QFont, QFontMetricsF
+from PySide6.QtGui import QFont, QFontMetricsF, QPainter
 
 from gui.lab.number_text import plain, split, superscript, unit_scale
+from gui.lab.views.kept_picture import KeptPicture
 from gui.lab.views.view import pick
 
 SCALABLE = ("s", "B", "byte", "bytes", "B/s", "FLOP/s", "FLOP", "OP/s", "OP", "Hz")
@@ -25,8 +26,16 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
         self._factor = 1.0
         self._log = False
         self._powers_of_two: list[float] = []
+        self._kept = KeptPicture()
         self.names: dict[float, str] = {}  # of rows, on an axis that carries no numbers
         self.enableAutoSIPrefix(False)
+
+    def paint(self, painter: QPainter, *arguments: Any) -> None:
+        if self.picture is None:  # its range or its looks are new
+            super().paint(painter, *arguments)
+            return
+        # Asked for again with each move of a line over the plot, and its texts are slow to draw.
+        self._kept.paint(painter, self.picture, lambda inner: super(UnitAxis, self).paint(inner, *arguments))
 
     @property
     def log(self) -> bool:

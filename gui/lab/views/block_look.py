@@ -107,6 +107,7 @@ class Tiles:
         for owner in range(min(owners, LOOKS)):
             looks += [Look(owner, level, bool(shared)) for level in range(LEVELS + 1) for shared in range(2)]
         self.blank = len(looks)
+        self._columns, self._numbers = 0, np.empty(0, dtype=np.int64)
         picture = QImage(side, side * (len(looks) + 1), QImage.Format.Format_RGB32)
         picture.fill(QColor(theme.raised))
         painter = QPainter(picture)
@@ -118,14 +119,22 @@ class Tiles:
         self._tiles = pixels.reshape(len(looks) + 1, side, picture.bytesPerLine() // 4)[:, :, :side].copy()
 
     def laid_out(self, numbers: Any, columns: int) -> QImage:
-        """Tile ``numbers`` row by row, ``columns`` in each."""
+        """Tile ``numbers`` row by row, ``columns`` in each. Of the picture made last only the tiles that
+        differ are replaced: what was returned before changes too."""
         rows = -(-len(numbers) // columns)
+        if self._numbers.shape != (rows * columns,) or self._columns != columns:
+            self._start(rows, columns)
         padded = np.full(rows * columns, self.blank)
         padded[: len(numbers)] = numbers
+        changed = np.flatnonzero(padded != self._numbers)
+        self._pixels[changed // columns, :, changed % columns, :] = self._tiles[padded[changed]]
+        self._numbers = padded
+        return self._picture
+
+    def _start(self, rows: int, columns: int) -> None:
         side = self._tiles.shape[1]
-        pixels = self._tiles[padded.reshape(rows, columns)].transpose(0, 2, 1, 3)
-        pixels = np.ascontiguousarray(pixels.reshape(rows * side, columns * side))
-        self._pixels = pixels  # which a QImage does not own
-        return QImage(
-            pixels.data, columns * side, rows * side, columns * side * 4, QImage.Format.Format_RGB32
-        )
+        self._columns = columns
+        self._numbers = np.full(rows * columns, -1)
+        self._pixels = np.empty((rows, side, columns, side), dtype=np.uint32)  # which a QImage does not own
+        size = (columns * side, rows * side, columns * side * 4)
+        self._picture = QImage(self._pixels.data, *size, QImage.Format.Format_RGB32)

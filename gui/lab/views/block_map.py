@@ -80,7 +80,7 @@ class BlockMapView(View):
     def clock_moved(self) -> None:
         if self.follower.cursor != self._shown:
             self._seek()
-            self.grid.update()
+            self.grid.update_blocks()
             self.grid.tell()
             self.tables.update()
 
@@ -186,6 +186,8 @@ class BlockGrid(QWidget):
         self._view = view
         self._at: int | None = None
         self._tiles: tuple[tuple[int, int, str], Tiles] | None = None
+        self._shapes: dict[int, tuple[int, int]] = {}
+        self._gutter = 0
         self._card = HoverCard(self)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -196,7 +198,10 @@ class BlockGrid(QWidget):
     def refresh(self) -> None:
         """The result, the theme or the language is another."""
         self._card.restyle(self._view.theme)
-        self._tiles = None
+        self._tiles, self._shapes = None, {}
+        metrics = QFontMetricsF(self._font(10))
+        # Room for the number of each row's first block.
+        self._gutter = round(metrics.horizontalAdvance(str(max(0, self._count - 1)))) + GUTTER_GAP
         if self._at is not None and self._at >= self._count:
             self._at = None
         self.setAccessibleName(self.tr("Blocks; arrow keys move, Space plays"))
@@ -222,14 +227,15 @@ class BlockGrid(QWidget):
     def minimumSizeHint(self) -> QSize:
         return QSize(200, 40)
 
-    def _gutter(self) -> int:
-        """Room for the number of each row's first block."""
-        metrics = QFontMetricsF(self._font(10))
-        return round(metrics.horizontalAdvance(str(max(0, self._count - 1)))) + GUTTER_GAP
-
     def _shape(self, width: int) -> tuple[int, int]:
-        """Columns and side: the largest blocks that fit."""
-        room = max(40, width - self._gutter())
+        """Columns and side."""
+        if width not in self._shapes:
+            self._shapes[width] = self._fitting(width)
+        return self._shapes[width]
+
+    def _fitting(self, width: int) -> tuple[int, int]:
+        """The largest blocks that fit."""
+        room = max(40, width - self._gutter)
         for side in range(LARGEST, SMALLEST, -1):
             columns = _round_columns(room // side)
             if -(-self._count // columns) * side <= TALLEST:
@@ -243,13 +249,18 @@ class BlockGrid(QWidget):
 
     def box(self, block: int) -> QRectF:
         columns, side = self._shape(self.width())
-        return QRectF(self._gutter() + block % columns * side, block // columns * side, side, side)
+        return QRectF(self._gutter + block % columns * side, block // columns * side, side, side)
 
     def block_at(self, position: QPointF) -> int | None:
         columns, side = self._shape(self.width())
-        column, row = (position.x() - self._gutter()) // side, position.y() // side
+        column, row = (position.x() - self._gutter) // side, position.y() // side
         block = int(row * columns + column)
         return block if 0 <= column < columns and 0 <= row and block < self._count else None
+
+    def update_blocks(self) -> None:
+        """All but the numbers of the rows."""
+        self.update(self._gutter, 0, self.width() - self._gutter, self.height() - CAPTION)
+        self.update(0, self.height() - CAPTION * 2, self.width(), CAPTION * 2)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -261,7 +272,8 @@ class BlockGrid(QWidget):
             self._paint_tiles(painter, columns, side)
         if side >= LEAST_NAMED and self._count <= MOST_NAMED:
             self._paint_names(painter)
-        self._paint_row_numbers(painter, columns, side)
+        if event.region().intersects(QRect(0, 0, self._gutter, self.height() - CAPTION * 2)):
+            self._paint_row_numbers(painter, columns, side)
         self._paint_caption(painter, -(-self._count // columns) * side)
         if self._at is not None:
             painter.setPen(QPen(QColor(self._view.theme.accent), 2))
@@ -281,7 +293,7 @@ class BlockGrid(QWidget):
         numbers = tile_numbers(blocks.owner, self._levels(), blocks.shared > 1)
         picture = self._tiles[1].laid_out(numbers, columns)
         rows = -(-self._count // columns)
-        painter.drawImage(QRect(self._gutter(), 0, columns * side, rows * side), picture)
+        painter.drawImage(QRect(self._gutter, 0, columns * side, rows * side), picture)
 
     def _levels(self) -> Any:
         """A block with a single token in it shows."""
@@ -321,7 +333,7 @@ class BlockGrid(QWidget):
         right = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         for row in range(0, -(-self._count // columns), every):
             height = max(side, 12)
-            box = QRectF(0, row * side + side / 2 - height / 2, self._gutter() - GUTTER_GAP + 1, height)
+            box = QRectF(0, row * side + side / 2 - height / 2, self._gutter - GUTTER_GAP + 1, height)
             painter.drawText(box.translated(0, max(0.0, -box.top())), right, str(row * columns))
 
     def _paint_caption(self, painter: QPainter, top: float) -> None:

@@ -1,5 +1,4 @@
-"""All bars of a timeline as one graphics item. What it drew is kept as a picture while the view stays: a
-cursor that moves over ten thousand bars costs a copy."""
+"""All bars of a timeline as one graphics item."""
 
 from __future__ import annotations
 
@@ -8,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QPaintEngine, QPainter, QPixmap, QTransform
+from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QPainter, QTransform
 
 from gui.lab.views.block_look import mixed, owner_colour, owner_style, readable_on
+from gui.lab.views.kept_picture import KeptPicture
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QFont
@@ -32,7 +32,7 @@ class LaneBars(pg.GraphicsObject):  # type: ignore[misc]
         super().__init__()
         self._lane, self._start, self._end, self._category = bars
         self._labels, self._font, self._theme = labels, font, theme
-        self._kept: tuple[tuple[float, ...], QPixmap] | None = None
+        self._kept = KeptPicture()
         self._arrays: dict[int, Any] = {}
 
     def boundingRect(self) -> QRectF:
@@ -48,29 +48,14 @@ class LaneBars(pg.GraphicsObject):  # type: ignore[misc]
         return (-0.5, self._lane.max() + 0.5) if ax else (self._start.min(), self._end.max())
 
     def paint(self, painter: QPainter, *_: Any) -> None:
+        self._kept.paint(painter, None, self._paint_in_pixels)
+
+    def _paint_in_pixels(self, painter: QPainter) -> None:
         place = painter.transform()
         painter.save()
         painter.setTransform(QTransform())
-        box = self.getViewBox()
-        area = box.mapRectToScene(box.rect())
-        engine = painter.paintEngine()
-        if engine is not None and engine.type() == QPaintEngine.Type.SVG:
-            self._paint_bars(painter, place, QRectF(painter.viewport()))
-        else:
-            self._paint_kept(painter, place, area)
+        self._paint_bars(painter, place, QRectF(painter.viewport()))
         painter.restore()
-
-    def _paint_kept(self, painter: QPainter, place: QTransform, area: QRectF) -> None:
-        size = painter.viewport().size()
-        key = (place.m11(), place.m22(), place.dx(), place.dy(), size.width(), size.height())
-        if self._kept is None or self._kept[0] != key:
-            picture = QPixmap(size)
-            picture.fill(Qt.GlobalColor.transparent)
-            inner = QPainter(picture)
-            self._paint_bars(inner, place, QRectF(picture.rect()))
-            inner.end()
-            self._kept = (key, picture)
-        painter.drawPixmap(0, 0, self._kept[1])
 
     def _paint_bars(self, painter: QPainter, place: QTransform, area: QRectF) -> None:
         left = place.m11() * self._start + place.dx()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QKeyEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QComboBox, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from gui.icons import icon
 from gui.lab.clock import Clock, Follower, clocks_of
@@ -43,7 +43,6 @@ class TraceView(View):
         self.scrubber = Scrubber()
         self.scrubber.dragged.connect(lambda: self.clock.player.pause())
         self.setFocusProxy(self.scrubber)
-        self.place = QLabel()
         self.lines = EventLines(self)
         bar = Flow(gap=4)
         for widget in (*self._buttons()[:5], self.kind_box, self.speed_box, self.export_button):
@@ -52,7 +51,7 @@ class TraceView(View):
         body.setContentsMargins(0, 0, 6, 0)
         body.setSpacing(4)
         body.addLayout(bar)
-        for widget in (self.scrubber, self.place, self.lines):
+        for widget in (self.scrubber, self.lines):
             body.addWidget(widget)
 
     def _button(self, name: str, slot: Callable[[], None]) -> QToolButton:
@@ -86,6 +85,7 @@ class TraceView(View):
             self.follower.follow(result["id"])
             clock.player.changed.connect(self.player_changed)
         self.result = result
+        self._choose_unit(result["times"])
         clock.load(result["times"], result.get("at"))
         super().show_result(result)
 
@@ -157,12 +157,11 @@ class TraceView(View):
     def clock_moved(self) -> None:
         self.scrubber.update()
         self.lines.update()
-        self.place.setText(self._place_text())
         event = self.clock.cursor
         if event >= 0 and not self.clock.player.playing:
             self.scrubber.setAccessibleDescription(f"{self.time_text(event)}: {self.texts.text(event)}")
 
-    def _place_text(self) -> str:
+    def place_text(self) -> str:
         clock = self.clock
         if not clock.running:
             return self.tr("no events")
@@ -170,20 +169,20 @@ class TraceView(View):
         where = self.tr("event {number} of {count}").format(
             number=plain(clock.cursor + 1), count=plain(clock.last + 1)
         )
-        return f"{now} / {end} {self._unit()[1]} · {where}"
+        return f"{now} / {end} {self._unit} · {where}"
 
-    def _unit(self) -> tuple[float, str]:
-        """One unit for all times of the trace: figures that change their unit cannot be followed."""
-        return unit_scale(float(np.abs(self.clock.times[[0, -1]]).max()), "s")
+    def _choose_unit(self, times: Any) -> None:
+        """One for all times of the trace: figures that change their unit cannot be followed."""
+        largest = float(np.abs(times[[0, -1]]).max()) if len(times) else 1.0
+        self._factor, self._unit = unit_scale(largest, "s")
+        digits = int(np.floor(np.log10(max(largest / self._factor, 1e-9)))) + 1
+        self._decimals = max(0, 4 - max(1, digits))
 
     def _in_unit(self, seconds: float) -> str:
-        factor, _ = self._unit()
-        largest = max(abs(float(self.clock.times[-1])) / factor, 1e-9)
-        decimals = max(0, 4 - max(1, int(np.floor(np.log10(largest))) + 1))
-        return f"{seconds / factor:.{decimals}f}".replace("-", "−")
+        return f"{seconds / self._factor:.{self._decimals}f}".replace("-", "−")
 
     def time_text(self, event: int) -> str:
-        return f"{self._in_unit(float(self.clock.times[event]))} {self._unit()[1]}"
+        return f"{self._in_unit(float(self.clock.times[event]))} {self._unit}"
 
     def _toggle(self) -> None:
         self.clock.player.toggle()
@@ -260,47 +259,49 @@ class TraceView(View):
 
 
 class EventLines(QWidget):
-    """The event at the cursor and the few before it."""
+    """Where the cursor stands, the event there and the few before it."""
 
     def __init__(self, view: TraceView) -> None:
         super().__init__(view)
         self._view = view
-        self.setFixedHeight(LINES * LINE + 4)
+        self.setFixedHeight((LINES + 1) * LINE + 4)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        view, clock = self._view, self._view.clock
+        view, cursor = self._view, self._view.clock.cursor
         painter = QPainter(self)
-        font = QFont(self.font())
-        font.setPixelSize(12)
-        if clock.cursor < 0:
-            painter.setFont(font)
+        plain_font, bold_font = QFont(self.font()), QFont(self.font())
+        plain_font.setPixelSize(12)
+        bold_font.setPixelSize(12)
+        bold_font.setWeight(QFont.Weight.DemiBold)
+        middle = int(Qt.AlignmentFlag.AlignVCenter)
+        painter.setFont(plain_font)
+        painter.setPen(QColor(view.theme.ink))
+        painter.drawText(QRectF(0, 0, self.width(), LINE), middle, view.place_text())
+        if cursor < 0:
             painter.setPen(QColor(view.theme.muted))
-            box = QRectF(0, (LINES - 1) * LINE, self.width(), LINE)
-            painter.drawText(box, int(Qt.AlignmentFlag.AlignVCenter), self.tr("before the first event"))
-        for line in range(LINES):
-            number = clock.cursor - (LINES - 1 - line)
-            if number >= 0 and clock.cursor >= 0:
-                self._paint_line(painter, font, line, number)
+            box = QRectF(0, LINES * LINE, self.width(), LINE)
+            painter.drawText(box, middle, self.tr("before the first event"))
+        else:
+            left = 6 + QFontMetricsF(bold_font).horizontalAdvance(view.time_text(view.clock.last))
+            for number in range(max(0, cursor - LINES + 1), cursor + 1):
+                painter.setFont(bold_font if number == cursor else plain_font)
+                self._paint_line(painter, number, max(62.0, left))
         painter.end()
 
-    def _paint_line(self, painter: QPainter, font: QFont, line: int, number: int) -> None:
-        theme, current = self._view.theme, number == self._view.clock.cursor
-        font = QFont(font)
-        box = QRectF(0, line * LINE, self.width(), LINE)
-        if current:
-            font.setWeight(QFont.Weight.DemiBold)
+    def _paint_line(self, painter: QPainter, number: int, left: float) -> None:
+        """The time ends at ``left``, the text begins after it."""
+        theme, cursor = self._view.theme, self._view.clock.cursor
+        box = QRectF(0, (LINES - cursor + number) * LINE, self.width(), LINE)
+        if number == cursor:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(theme.selection))
             painter.drawRoundedRect(box, 4, 4)
-        painter.setFont(font)
-        metrics = QFontMetricsF(font)
-        time = self._view.time_text(number)
-        left = 6 + max(56.0, metrics.horizontalAdvance(self._view.time_text(self._view.clock.last))) + 10
         painter.setPen(QColor(theme.muted))
         right = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        painter.drawText(QRectF(6, box.top(), left - 16, LINE), right, time)
-        painter.setPen(QColor(theme.ink if current else theme.muted))
-        room = QRectF(left, box.top(), box.width() - left - 6, LINE)
+        painter.drawText(QRectF(0, box.top(), left, LINE), right, self._view.time_text(number))
+        painter.setPen(QColor(theme.ink if number == cursor else theme.muted))
+        room = QRectF(left + 10, box.top(), box.width() - left - 16, LINE)
+        metrics = QFontMetricsF(painter.font())
         text = metrics.elidedText(self._view.texts.text(number), Qt.TextElideMode.ElideRight, room.width())
         painter.drawText(room, int(Qt.AlignmentFlag.AlignVCenter), text)

@@ -1,0 +1,156 @@
+"""Replaying large records: ten thousand blocks, ten thousand bars, the cursor of a hundred thousand events.
+
+The views stand in a results area as in the window, all in sight. A frame lasts from the change to the end of
+the paint that shows it; at 16.7 ms there are 60 frames a second.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PySide6.QtWidgets import QApplication
+
+from gui.app import make_application
+from gui.lab.results_area import ResultsArea
+from gui.theme import LIGHT, theme_switch
+from tests.benchmarks.event_loop import PaintClock, spin
+from tests.benchmarks.figures import Figure, median, p95, short
+from tests.gui.lab.samples import both
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+EVENTS, BLOCKS, BARS = 100_000, 10_000, 10_000
+OWNERS, LANES, SPAN_S = 200, 32, 120.0
+FRAMES, WIDTH = 200, 1000
+FRAME_MS, SCRUB_MS = 1000 / 60, 16.0
+
+
+def run() -> Iterator[Figure]:
+    make_application(["inferlab"])
+    theme_switch.apply(LIGHT)
+    rng = np.random.default_rng(0)
+    trace, blocks, bars = _trace(rng), _blocks(rng), _bars(rng)
+    yield _figure("blocks", f"a frame of {BLOCKS:,} blocks while playing", [trace, blocks], _play)
+    yield _figure("bars", f"a frame of {BARS:,} bars while panning", [trace, bars], _pan)
+    yield _figure("zoom", f"a frame of {BARS:,} bars while zooming", [trace, bars], _zoom)
+    results = [trace, blocks, bars]
+    what = f"cursor of {EVENTS:,} events, blocks and bars linked"
+    yield _figure("scrub", f"{what}: dragged from end to end", results, _scrub, SCRUB_MS)
+    yield _figure("seek", f"{what}: set anywhere", results, _seek, SCRUB_MS)
+
+
+def _figure(
+    name: str,
+    what: str,
+    results: Sequence[dict[str, Any]],
+    moves: Callable[[ResultsArea], list[Callable[[], object]]],
+    budget: float = FRAME_MS,
+) -> Figure:
+    area = _shown(results)
+    paint = PaintClock(area)
+    acts = moves(area)
+    for act in acts[:5]:
+        paint.ms(act)
+    paint.cpu_ms.clear()
+    times = [paint.ms(act) for act in acts[5:]]
+    figure = p95(f"views.{name}", what, times, budget, paint.cpu_ms)
+    area.hide()
+    area.deleteLater()
+    rate = f"{short(1000 / median(times))} frames a second at the median"
+    return Figure(**{**vars(figure), "remark": f"{rate}; {figure.remark}"})
+
+
+def _shown(results: Sequence[dict[str, Any]]) -> ResultsArea:
+    area = ResultsArea()
+    area.resize(WIDTH, 1400)
+    area.show()
+    area.begin(preview=False)
+    for result in results:
+        area.show_result(result, {})
+    area.end("done")
+    spin(100)
+    layout = area.layout()
+    assert layout is not None
+    area.resize(WIDTH, layout.heightForWidth(WIDTH))
+    area.clocks.clock("trace").seek(0)
+    spin(300)
+    QApplication.processEvents()
+    return area
+
+
+def _play(area: ResultsArea) -> list[Callable[[], object]]:
+    """As a player does that goes through the trace in twenty seconds."""
+    clock, step = area.clocks.clock("trace"), SPAN_S / (20 * 60)
+    return [lambda at=frame * step: clock.seek_time(at) for frame in range(1, FRAMES)]
+
+
+def _scrub(area: ResultsArea) -> list[Callable[[], object]]:
+    clock = area.clocks.clock("trace")
+    return [lambda at=at: clock.seek_time(at) for at in np.linspace(0.1, SPAN_S, FRAMES)]
+
+
+def _seek(area: ResultsArea) -> list[Callable[[], object]]:
+    clock, rng = area.clocks.clock("trace"), np.random.default_rng(1)
+    return [lambda event=event: clock.seek(event) for event in rng.permutation(EVENTS)[:FRAMES].tolist()]
+
+
+def _pan(area: ResultsArea) -> list[Callable[[], object]]:
+    """All bars are in sight at first, and a share of them leaves with each frame."""
+    box = area.card("timeline").view.plot.vb
+    width = SPAN_S * 0.98
+    lefts = np.concatenate([np.linspace(-1, 3, FRAMES // 2), np.linspace(3, -1, FRAMES // 2)])
+    return [lambda left=left: box.setXRange(left, left + width, padding=0) for left in lefts]
+
+
+def _zoom(area: ResultsArea) -> list[Callable[[], object]]:
+    box, middle = area.card("timeline").view.plot.vb, SPAN_S / 2
+    halves = np.geomspace(SPAN_S / 2, SPAN_S / 100, FRAMES)
+    return [lambda half=half: box.setXRange(middle - half, middle + half, padding=0) for half in halves]
+
+
+def _result(kind: str, **fields: Any) -> dict[str, Any]:
+    title = both(kind, kind)
+    return {"kind": kind, "id": kind, "title": title, "provenance": "simulated", "unit": ""} | fields
+
+
+def _trace(rng: np.random.Generator) -> dict[str, Any]:
+    texts = [both(f"{what} {{block}}", f"{what} {{block}}") for what in ("take", "free")]
+    return _result(
+        "trace",
+        times=np.sort(rng.uniform(0, SPAN_S, EVENTS)),
+        kinds=[{"name": text, "template": text} for text in texts],
+        kind_index=rng.integers(0, 2, EVENTS),
+        columns={"block": rng.integers(0, BLOCKS, EVENTS)},
+    )
+
+
+def _blocks(rng: np.random.Generator) -> dict[str, Any]:
+    owner = rng.integers(-2, OWNERS, EVENTS)
+    changes = {
+        "event": np.arange(EVENTS),
+        "block": rng.integers(0, BLOCKS, EVENTS),
+        "owner": owner,
+        "shared": np.where(owner >= 0, rng.integers(1, 4, EVENTS), 0),
+        "filled": rng.integers(1, 17, EVENTS),
+    }
+    owners = [{"name": both(f"#{one}", f"#{one}")} for one in range(OWNERS)]
+    return _result(
+        "block_map", count=BLOCKS, block_size=16, owners=owners, changes=changes, tables=None, clock="trace"
+    )
+
+
+def _bars(rng: np.random.Generator) -> dict[str, Any]:
+    start = rng.uniform(0, SPAN_S - 1, BARS)
+    return _result(
+        "timeline",
+        x={"title": both("t", "t"), "unit": "s"},
+        lanes=[both(f"lane {lane}", f"lane {lane}") for lane in range(LANES)],
+        lane=rng.integers(0, LANES, BARS),
+        start=start,
+        end=start + rng.uniform(0.01, 0.9, BARS),
+        category=rng.integers(0, 5, BARS),
+        categories=[both(f"c{one}", f"c{one}") for one in range(5)],
+        clock="trace",
+    )
