@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from labs.engine.batch import flat_batch
 from labs.engine.kv_store import KVStore
+from labs.engine.native_library import native_library
+from labs.engine.native_path import NativePath
 from labs.engine.torch_path import TorchPath
 from labs.spec import LabError
 from labs.text import Text
@@ -22,13 +24,15 @@ if TYPE_CHECKING:
     from labs.engine.work import Work
     from labs.models.llama import Llama
 
+Path = Literal["native", "torch"]
+
 
 class ModelRunner:
     """The model with its weights in one type and a paged KV store of ``blocks`` blocks.
 
     ``model`` is an fp32 model; in fp32 the runner shares its memory where it can. ``kv_bytes`` is what the
-    store takes, ``weight_bytes`` what one decode step must read of the weights at least.
-    LabError where the device has no fast path for the weights' type.
+    store takes, ``weight_bytes`` what one decode step must read of the weights at least. ``path``: how steps
+    are computed, by default the fastest way that there is.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class ModelRunner:
         weights: Weights = "fp32",
         kv: KVType = "fp32",
         device: str = "cpu",
+        path: Path | None = None,
     ) -> None:
         self.model, self.config = model, model.config
         self.block_size = block_size
@@ -47,8 +52,14 @@ class ModelRunner:
         self.kv = KVStore(model.config, blocks, block_size, kv, device)
         self.kv_bytes = self.kv.nbytes
         positions = min(model.config.context, blocks * block_size)
-        self._path = TorchPath(model, weights, device, positions)
-        self.weight_bytes = self._path.weight_bytes
+        library = native_library()
+        self._native: NativePath | None = None
+        if device == "cpu" and path != "torch" and not isinstance(library, Text):
+            self._native = NativePath(library, model, weights, self.kv, positions)
+            self.weight_bytes = self._native.weight_bytes
+        else:
+            self._torch = TorchPath(model, weights, device, positions)
+            self.weight_bytes = self._torch.weight_bytes
 
     @torch.inference_mode()
     def step(self, works: Sequence[Work]) -> Tensor:
@@ -59,7 +70,9 @@ class ModelRunner:
         if not works:
             return torch.empty(0, self.config.vocab, device=self.device)
         self._check(works)
-        return self._path.forward(flat_batch(works, self.block_size, self.device), self.kv)
+        if self._native is not None:
+            return self._native.forward(works)
+        return self._torch.forward(flat_batch(works, self.block_size, self.device), self.kv)
 
     def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Copy-on-write: source block onto target block, in all layers."""

@@ -43,6 +43,8 @@ class TorchPath:
             normed = F.rms_norm(x, x.shape[-1:], layer.mlp_norm, self._config.rms_norm_eps)
             gate, up = layer.gate_up(normed).chunk(2, dim=-1)
             x = x + layer.down(F.silu(gate).mul_(up))
+        if not len(batch.samples):
+            return torch.empty(0, self._config.vocab, device=x.device)
         sampled = F.rms_norm(x[batch.samples], x.shape[-1:], weights.norm, self._config.rms_norm_eps)
         return weights.head(sampled).float()  # type: ignore[no-any-return]
 
