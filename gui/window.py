@@ -19,6 +19,7 @@ from gui.lab.warm_up import WarmUp
 from gui.language import language_switch
 from gui.library.lab_index import LabIndex
 from gui.library.study import Place
+from gui.pane_widths import PaneWidths
 from gui.reading.note_view import NotePage, NoteView
 from gui.reading.outline_model import Marks
 from gui.reading.outline_tree import OutlineTree
@@ -75,7 +76,7 @@ class MainWindow(QMainWindow):
         self.tree.setMinimumWidth(210)
         self.reader.setMinimumWidth(320)
         self.splitter.setStretchFactor(1, 1)
-        self.splitter.setSizes([300, 980])
+        self.widths = PaneWidths(self.splitter, self.library.study)
         self.top_bar = TopBar(self.commands)
         body = QWidget()
         box = QVBoxLayout(body)
@@ -270,9 +271,9 @@ class MainWindow(QMainWindow):
         self.client.describe()
         return True
 
-    def open_lab(self, link: str) -> None:
-        """Open ``lab:ID?param=value`` beside the note."""
-        if self._wait_for_labs(lambda: self.open_lab(link)):
+    def open_lab(self, link: str, run: bool = True) -> None:
+        """Open ``lab:ID?param=value`` beside the note, and run it."""
+        if self._wait_for_labs(lambda: self.open_lab(link, run)):
             return
         from gui.lab.link import parse_link
 
@@ -281,7 +282,7 @@ class MainWindow(QMainWindow):
         self._show_lab(True)
         description = self.labs.labs.get(lab_id)
         if description is not None:
-            panel.open(dict(description), values)
+            panel.open(dict(description), values, run)
         else:
             panel.open_broken(self.labs.broken_entry(lab_id))
         self._update_commands()
@@ -294,15 +295,20 @@ class MainWindow(QMainWindow):
             self.lab = LabPanel(self.client, self.library.runs)
             self.lab.link_activated.connect(self.open_link)
             self.splitter.addWidget(self.lab)
-            self._share_width()
+            self.widths.make_room_for_lab()
         return self.lab
 
-    def _share_width(self) -> None:
-        """Make room for a lab: a slimmer outline, and more for the lab than for the note."""
-        width = self.splitter.width()
-        outline = min(self.splitter.sizes()[0], max(250, width // 6))
-        lab = (width - outline) * 60 // 100
-        self.splitter.setSizes([outline, width - outline - lab, lab])
+    def _lab_left_open(self) -> str | None:
+        """The link of the lab on show, with its values."""
+        shown = self.lab is not None and self.lab.isVisibleTo(self) and self.lab.lab in self.labs.labs
+        return self.lab.deep_link() if shown and self.lab else None
+
+    def _reopen_lab(self, link: str) -> None:
+        """Show a lab as it was left, not run yet; one that is gone since is forgotten."""
+        from gui.lab.link import parse_link
+
+        if parse_link(link)[0] in self.labs.labs:
+            self.open_lab(link, run=False)
 
     def open_link(self, link: str) -> None:
         """A ``lab:`` or ``note:`` link from anywhere, or an outline id."""
@@ -403,6 +409,7 @@ class MainWindow(QMainWindow):
         geometry = study.get("geometry")
         if geometry:
             self.restoreGeometry(QByteArray.fromBase64(geometry.encode()))
+        self.widths.set_without_lab(self.width())
         self.note.set_zoom(float(study.get("zoom", 1.0)))
         place = study.last_place()
         node_id = place.node_id if place else None
@@ -435,6 +442,9 @@ class MainWindow(QMainWindow):
         if messages.is_alive():
             QTimer.singleShot(10, lambda: self._ask_for_labs(messages))
         elif self.isVisible():
+            left_open = self.library.study.get("lab")
+            if left_open and self._once_described is None and self.lab is None:
+                self._once_described = lambda: self._reopen_lab(left_open)
             self.client.describe()
             self.note.warm_up()
             WarmUp(self)
@@ -474,6 +484,8 @@ class MainWindow(QMainWindow):
         study = self.library.study
         study.set("geometry", bytes(self.saveGeometry().toBase64().data()).decode())
         study.set("zoom", self.note.zoom())
+        study.set("lab", self._lab_left_open())
+        self.widths.keep()
         self.client.shutdown()
         if self._indexing is not None:
             self._indexing.join()

@@ -13,6 +13,7 @@ from gui.app import VERSION, Options, make_window
 from gui.commands import COMMANDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytestqt.qtbot import QtBot
@@ -140,6 +141,74 @@ def test_the_last_place_is_restored(qapp: object, tmp_path: Path) -> None:
         window.close()
         window.deleteLater()
         database.close()
+
+
+def reopened(qtbot: QtBot, folder: Path, link: str | None = None) -> Iterator[MainWindow]:
+    """A start on what an earlier one left behind, once the worker has named its labs."""
+    window, database = make_window(Options(data=folder, language="en", link=link))
+    window.resize(1280, 800)  # the screen of the tests is smaller, and a window is kept within its screen
+    with qtbot.waitSignal(window.client.labs, timeout=30_000):
+        window.show()
+    yield window
+    window.close()
+    window.deleteLater()
+    database.close()
+
+
+def test_panes_and_lab_come_back_as_they_were_left(qtbot: QtBot, tmp_path: Path) -> None:
+    for window in reopened(qtbot, tmp_path):
+        window.open_lab(QUICK + "&bits=3", run=False)
+        window.splitter.setSizes([260, 400, window.splitter.width() - 662])
+        left = window.splitter.sizes()
+    for window in reopened(qtbot, tmp_path):
+        assert window.lab is not None
+        assert window.lab.deep_link() == f"lab:{LAB}?bits=3&perplexity=false"
+        assert window.splitter.sizes() == left
+        assert not window.client.busy
+        texts = [label.text() for label in window.lab.findChildren(QLabel) if label.isVisibleTo(window.lab)]
+        assert "Not run yet" in texts
+
+
+def test_the_start_itself_makes_no_lab(qtbot: QtBot, tmp_path: Path) -> None:
+    for window in reopened(qtbot, tmp_path):
+        window.open_lab(QUICK, run=False)
+    window, database = make_window(Options(data=tmp_path, language="en"))
+    window.show()
+    with qtbot.waitSignal(window.client.labs, timeout=30_000):
+        qtbot.waitUntil(lambda: window._painted)
+        assert window.lab is None
+    window.close()
+    window.deleteLater()
+    database.close()
+
+
+def test_a_closed_lab_stays_closed_and_keeps_its_width(qtbot: QtBot, tmp_path: Path) -> None:
+    for window in reopened(qtbot, tmp_path):
+        window.open_lab(QUICK, run=False)
+        window.splitter.setSizes([260, 400, window.splitter.width() - 662])
+        wide = window.splitter.sizes()[2]
+    for window in reopened(qtbot, tmp_path):
+        window.commands["lab.close"].trigger()
+    for window in reopened(qtbot, tmp_path):
+        assert window.lab is None
+        assert window.splitter.sizes()[0] == 260
+        window.open_lab(QUICK, run=False)
+        assert window.splitter.sizes()[2] == wide
+
+
+def test_a_link_is_opened_instead_of_the_lab_left_open(qtbot: QtBot, tmp_path: Path) -> None:
+    for window in reopened(qtbot, tmp_path):
+        window.open_lab(QUICK + "&bits=3", run=False)
+    for window in reopened(qtbot, tmp_path, "lab:model/number_formats"):
+        assert window.lab is not None
+        assert window.lab.lab == "model/number_formats"
+
+
+def test_a_lab_that_is_gone_since_is_not_reopened(qtbot: QtBot, tmp_path: Path) -> None:
+    for window in reopened(qtbot, tmp_path):
+        window._lab_left_open = lambda: "lab:model/no_such_lab"  # type: ignore[method-assign]
+    for window in reopened(qtbot, tmp_path):
+        assert window.lab is None
 
 
 def test_a_question_without_a_note_says_so_and_offers_its_section(window: MainWindow) -> None:
