@@ -14,8 +14,8 @@ from PySide6.QtWidgets import QGraphicsGridLayout, QSizePolicy
 if TYPE_CHECKING:
     from gui.lab.views.axis import UnitAxis
 
-# Over the pictures of the view box, which lie at 0 and below, and under what is to be read over the grid.
-AXIS_Z = 0.5
+# Behind the view box, which stands at -100: an axis draws the grid, and curves and points are to lie on it.
+AXIS_Z = -101
 
 
 class PlotArea(pg.GraphicsWidget):  # type: ignore[misc]
@@ -39,7 +39,6 @@ class PlotArea(pg.GraphicsWidget):  # type: ignore[misc]
         for axis in (bottom, left):
             axis.linkToView(self.vb)
             axis.setZValue(AXIS_Z)
-            axis.setFlag(axis.GraphicsItemFlag.ItemNegativeZStacksBehindParent)
 
     def addItem(self, item: Any, ignoreBounds: bool = False) -> None:
         self.items.append(item)
