@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from gui.commands import CommandSet
     from gui.library.lab_index import LabIndex
     from gui.library.library import Library
-    from gui.library.search import SearchIndex
+    from gui.library.search import Hit, SearchIndex
 
 
-# Whoever has not found it among so many types another word; each costs its snippet at every keystroke.
+# Whoever has not found it among so many types another word.
 HITS = 30
 
 
@@ -49,12 +50,14 @@ class Finder(QObject):
                 key=("note", hit.id, text),
                 title=hit.title,
                 title_ranges=hit.title_ranges,
-                detail=hit.snippet or self._where(hit.id),
-                detail_ranges=hit.snippet_ranges if hit.snippet else [],
                 right=hit.id,
+                later=partial(self._second_line, hit),
             )
             for hit in hits
         ]
+
+    def _second_line(self, hit: Hit) -> tuple[str, list[tuple[int, int]]]:
+        return (hit.snippet, hit.snippet_ranges) if hit.snippet else (self._where(hit.id), [])
 
     def _where(self, node_id: str) -> str:
         node = self._library.outline.nodes[node_id].parent

@@ -54,14 +54,25 @@ Index = QModelIndex | QPersistentModelIndex
 
 @dataclass(frozen=True)
 class PickerItem:
-    """One row: a title, a second line, text at the right; ranges are (start, end) to highlight."""
+    """One row: a title, a second line, text at the right; ranges are (start, end) to highlight.
+
+    ``later`` makes the second line, with its ranges, each time that the row is drawn. The rows of one list
+    have all one line or all two.
+    """
 
     key: Any
     title: str
     detail: str = ""
     right: str = ""
     title_ranges: Ranges = field(default_factory=list)
-    detail_ranges: Ranges = field(default_factory=list)
+    later: Callable[[], tuple[str, Ranges]] | None = None
+
+    @property
+    def has_detail(self) -> bool:
+        return bool(self.detail or self.later)
+
+    def second_line(self) -> tuple[str, Ranges]:
+        return self.later() if self.later else (self.detail, [])
 
 
 class _Items(QAbstractListModel):
@@ -86,7 +97,7 @@ class _Items(QAbstractListModel):
 
 class _RowDelegate(QStyledItemDelegate):
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(200, 50 if index.data(Qt.ItemDataRole.UserRole).detail else 32)
+        return QSize(200, 50 if index.data(Qt.ItemDataRole.UserRole).has_detail else 32)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         item: PickerItem = index.data(Qt.ItemDataRole.UserRole)
@@ -107,12 +118,12 @@ class _RowDelegate(QStyledItemDelegate):
             painter.drawText(QRect(inner.x(), inner.y(), inner.width(), 20), where, item.right)
         font = painter.font()
         title_font = QFont(font)
-        title_font.setWeight(QFont.Weight.DemiBold if item.detail else QFont.Weight.Normal)
+        title_font.setWeight(QFont.Weight.DemiBold if item.has_detail else QFont.Weight.Normal)
         title = QRect(inner.x(), inner.y(), inner.width() - right_width, 20)
         _draw_line(painter, title, item.title, item.title_ranges, theme.ink, title_font)
-        if item.detail:
-            detail = QRect(inner.x(), inner.y() + 20, inner.width(), 18)
-            _draw_line(painter, detail, item.detail, item.detail_ranges, theme.muted, font)
+        if item.has_detail:
+            below = QRect(inner.x(), inner.y() + 20, inner.width(), 18)
+            _draw_line(painter, below, *item.second_line(), theme.muted, font)
         painter.restore()
 
 
@@ -187,6 +198,7 @@ class Picker(QWidget):
         self._model = _Items()
         self.list.setModel(self._model)
         self.list.setItemDelegate(_RowDelegate(self.list))
+        self.list.setUniformItemSizes(True)
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

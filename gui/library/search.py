@@ -12,7 +12,8 @@ import hashlib
 import os
 import sqlite3
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from gui.library import matching
@@ -21,7 +22,7 @@ from gui.library.outline_filter import filter_outline, folded_title
 from gui.library.plain_text import plain_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from gui.library.matching import Range
@@ -43,13 +44,14 @@ _SCHEMA = (
         {_COLUMNS}, content = '', prefix = '1 2 3', tokenize = 'unicode61 remove_diacritics 0'
     )""",
 )
-_SEARCH = f"""
-    select id, {_COLUMNS}, folded_zh, folded_en, score
+_SEARCH = """
+    select page, id, title_zh, title_en, score
     from pages join (
         select rowid, bm25(words, ?, ?, ?, ?) as score
         from words where words match ? order by score, rowid limit ?
     ) as found on page = found.rowid
     order by score, page"""
+_BODIES = "select body_zh, body_en, folded_zh, folded_en from pages where page = ?"
 # How much a word counts in: the title, the body, in the user's language and in the other.
 _TITLE, _OTHER_TITLE, _BODY, _OTHER_BODY = 12.0, 4.0, 1.0, 0.5
 # A Chinese character says about as much as three letters and is twice as wide.
@@ -65,19 +67,34 @@ class IndexedNote(NamedTuple):
     body_plain: str
 
 
-_Row = tuple[str, str, str, str, str, str, str, float]
+_Row = tuple[int, str, str, str, float]
+_Bodies = tuple[str, str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hit:
-    """One page found. Ranges are (start, end) in characters of the text beside them; a low score is good."""
+    """One page found. Ranges are (start, end) in characters of the text beside them; a low score is good.
+
+    Its snippet is cut when it is first asked for: a reader sees a third of the hits, typing waits for all.
+    """
 
     id: str
     title: str
     title_ranges: list[Range]
-    snippet: str
-    snippet_ranges: list[Range]
     score: float
+    cut: Callable[[], tuple[str, list[Range]]] = field(repr=False, compare=False)
+
+    @cached_property
+    def _excerpt(self) -> tuple[str, list[Range]]:
+        return self.cut()
+
+    @property
+    def snippet(self) -> str:
+        return self._excerpt[0]
+
+    @property
+    def snippet_ranges(self) -> list[Range]:
+        return self._excerpt[1]
 
 
 class SearchIndex:
@@ -131,7 +148,19 @@ class SearchIndex:
             weights = (_OTHER_TITLE, _TITLE, _OTHER_BODY, _BODY)
         with self._lock:
             rows = self._connection.execute(_SEARCH, (*weights, _match(wanted), limit)).fetchall()
-        return [_hit(row, wanted, language) for row in rows]
+        return [self._hit(row, wanted, language) for row in rows]
+
+    def _hit(self, row: _Row, wanted: list[str], language: str) -> Hit:
+        page, page_id, *titles, score = row
+        title = titles[language == "en"]
+        title_ranges = matching.ranges(folded_title(title), wanted)
+
+        def cut() -> tuple[str, list[Range]]:
+            with self._lock:
+                bodies = self._connection.execute(_BODIES, (page,)).fetchone()
+            return _snippet(titles, bodies, wanted, language, bool(title_ranges))
+
+        return Hit(page_id, title, title_ranges, score, cut)
 
     def close(self) -> None:
         """Give the file back."""
@@ -226,20 +255,21 @@ class _Side(NamedTuple):
     length: int
 
 
-def _hit(row: _Row, wanted: list[str], language: str) -> Hit:
-    page_id, title_zh, title_en, body_zh, body_en, folded_zh, folded_en, score = row
-    shown = _Side(title_zh, body_zh, folded_zh, _SNIPPET_LENGTH["zh"])
-    other = _Side(title_en, body_en, folded_en, _SNIPPET_LENGTH["en"])
+def _snippet(
+    titles: Sequence[str], bodies: _Bodies, wanted: list[str], language: str, found_in_title: bool
+) -> tuple[str, list[Range]]:
+    """Why the page was found, rather in the user's language; else how it begins."""
+    body_zh, body_en, folded_zh, folded_en = bodies
+    shown = _Side(titles[0], body_zh, folded_zh, _SNIPPET_LENGTH["zh"])
+    other = _Side(titles[1], body_en, folded_en, _SNIPPET_LENGTH["en"])
     if language == "en":
         shown, other = other, shown
-    title_ranges = matching.ranges(folded_title(shown.title), wanted)
-    # Show why the page was found, rather in the user's language; else how it begins.
     sides = [shown, other]
-    if not title_ranges:
+    if not found_in_title:
         sides.append(other._replace(body=other.title, folded=folded_title(other.title)))
     for side in sides:
         if found := matching.ranges(side.folded, wanted):
             break
     else:
         side = shown if shown.body else other
-    return Hit(page_id, shown.title, title_ranges, *matching.snippet(*side[1:3], found, side.length), score)
+    return matching.snippet(side.body, side.folded, found, side.length)

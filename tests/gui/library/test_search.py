@@ -302,3 +302,21 @@ def test_letters_inside_an_unseen_word_do_not_count() -> None:
 
 def test_an_empty_filter_shows_everything() -> None:
     assert filter_outline(OUTLINE, "  ", "zh") == set(OUTLINE.nodes)
+
+
+def test_a_snippet_is_cut_for_a_hit_that_is_looked_at(
+    index: SearchIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut: list[str] = []
+    snippet = matching.snippet
+
+    def counted(text: str, *rest: object) -> object:
+        cut.append(text)
+        return snippet(text, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(matching, "snippet", counted)
+    hits = index.search("量化", "zh")
+    assert len(hits) > 1
+    assert cut == []
+    assert hits[0].snippet_ranges is hits[0].snippet_ranges
+    assert len(cut) == 1
