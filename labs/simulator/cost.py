@@ -1,0 +1,141 @@
+"""What a step costs, from a few sums over its batch: the roofline of each part, with calibrated constants.
+
+A step's linear layers read the weights once, whoever shares them; attention reads each sequence's own KV.
+Either part takes as long as its bytes or its FLOPs do, whichever is slower (Williams et al., CACM 2009); the
+parts follow one another. Beside them a step has a fixed overhead, one for each sequence, and, with tensor
+parallelism, two all-reduces a layer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import msgspec
+
+from labs.formulas.prefill import causal_pairs
+from labs.simulator.model_cost import head_flops, linear_flops_per_token, pair_flops, window_groups
+from labs.simulator.model_shape import kv_expansion
+from labs.simulator.ticks import NEVER, PER_SECOND
+
+if TYPE_CHECKING:
+    from labs.simulator.deployment import Deployment
+
+# Activations that the devices exchange are 16 bits wide, also where weights are narrower.
+ACTIVATION_BYTES = 2
+
+
+class Ramp(NamedTuple):
+    """Ticks that rise by ``rise`` a step, at least for ``steps`` steps."""
+
+    ticks: int
+    rise: int
+    steps: int
+
+
+class CostModel(Protocol):
+    """All in ticks. A step takes ``linear`` of all its tokens, and the attention of each of its sequences."""
+
+    def linear(self, tokens: int, sequences: int) -> int:
+        """All that does not depend on context. ``sequences`` of them have a token sampled."""
+
+    def prefill_attention(self, tokens: int, cached: int) -> int:
+        """Of a chunk of ``tokens`` whose sequence has ``cached`` before it."""
+
+    def decode_attention(self, rows: int, context: int) -> Ramp:
+        """Of ``rows`` sequences that together attend to ``context`` tokens, ``rows`` more each step."""
+
+    def swap(self, tokens: int) -> int:
+        """To move the KV of so many tokens to or from host memory."""
+
+
+class Constants(msgspec.Struct, frozen=True, kw_only=True):
+    """What the data sheet does not tell. Shares of peaks, and seconds that no roofline explains.
+
+    ``source`` says where they come from. The defaults are the ideal that nothing can beat.
+    """
+
+    compute: float = 1.0  # of the peak, in matrix products
+    attention: float = 1.0  # of the peak, in the attention of prompts
+    bandwidth: float = 1.0  # of memory
+    link: float = 1.0  # of the bandwidth between devices
+    step_s: float = 0.0  # a step: scheduling, launches, sampling
+    sequence_s: float = 0.0  # a sequence in it
+    collective_s: float = 0.0  # an all-reduce, however small
+    source: str = "data sheet: no overhead, every peak reached"
+
+
+IDEAL = Constants()
+
+
+class RooflineCost:
+    """The cost of a deployment. Sums over layers are taken once, so that a step costs O(its chunks)."""
+
+    def __init__(self, deployment: Deployment, constants: Constants = IDEAL) -> None:
+        self.deployment, self.constants = deployment, constants
+        model = deployment.model
+        self._byte = PER_SECOND / (deployment.bandwidth * constants.bandwidth)
+        self._flop = PER_SECOND / (deployment.peak * constants.compute)
+        self._linear_flops = linear_flops_per_token(model)
+        self._head_flops = head_flops(model)
+        self._exchange = _exchange(deployment, constants)
+        self._linear: dict[tuple[int, int], int] = {}
+        kv_token = deployment.kv_token_bytes / model.layers
+        attention_flop = PER_SECOND / (deployment.attention_peak * constants.attention)
+        self._read = kv_token * self._byte  # a token of KV in one layer
+        self._pair = pair_flops(model) * attention_flop  # in one layer, in prefill
+        self._expand = 2 * model.layers * kv_expansion(model) * self._flop  # a cached latent, in all layers
+        decode_pair = pair_flops(model, absorbed=True) * attention_flop
+        self._decode_token = max(self._read, decode_pair)  # of context, in one layer
+        self._groups = window_groups(model)
+        self._full = round(self._decode_token * sum(n for window, n in self._groups if window is None))
+        self._windows = [(w, round(self._decode_token * n)) for w, n in self._groups if w is not None]
+
+    def linear(self, tokens: int, sequences: int) -> int:
+        key = tokens, sequences
+        known = self._linear.get(key)
+        if known is None:
+            known = self._linear[key] = self._linear_ticks(tokens, sequences)
+        return known
+
+    def prefill_attention(self, tokens: int, cached: int) -> int:
+        ticks = cached * self._expand
+        for window, layers in self._groups:
+            pairs = causal_pairs(cached + tokens, cached, window)
+            read = cached + tokens if window is None else min(cached, window) + tokens
+            ticks += layers * max(pairs * self._pair, read * self._read)
+        return int(ticks)
+
+    def decode_attention(self, rows: int, context: int) -> Ramp:
+        """In a layer with a window, as if all sequences were as long as their mean."""
+        ticks, rise, steps = self._full * context, self._full * rows, NEVER
+        for window, token in self._windows:
+            within = rows * window - context
+            if within > 0:
+                ticks += token * context
+                rise += token * rows
+                steps = min(steps, within // rows + 1)
+            else:
+                ticks += token * rows * window
+        return Ramp(ticks, rise, steps)
+
+    def swap(self, tokens: int) -> int:
+        host = self.deployment.device.host_bandwidth * self.deployment.tensor_parallel
+        return int(tokens * self.deployment.kv_token_bytes / host * PER_SECOND)
+
+    def _linear_ticks(self, tokens: int, sequences: int) -> int:
+        flops = tokens * self._linear_flops + sequences * self._head_flops
+        reading = self.deployment.streamed_bytes(tokens) * self._byte
+        overhead = (self.constants.step_s + sequences * self.constants.sequence_s) * PER_SECOND
+        latency, token = self._exchange
+        return int(max(reading, flops * self._flop) + overhead + latency + token * tokens)
+
+
+def _exchange(deployment: Deployment, constants: Constants) -> tuple[float, float]:
+    """Ticks of a step's all-reduces: fixed, and a token. A ring sends ``2 (n - 1) / n`` of the bytes."""
+    devices, model = deployment.tensor_parallel, deployment.model
+    if devices == 1:
+        return 0.0, 0.0
+    sent = 2 * (devices - 1) / devices * model.hidden * ACTIVATION_BYTES
+    rate = deployment.device.link_bandwidth * constants.link
+    count = 2 * model.layers
+    return count * constants.collective_s * PER_SECOND, count * sent / rate * PER_SECOND
