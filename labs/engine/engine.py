@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from labs.engine.events import EventLog, Row
+    from labs.engine.events import Event, EventLog, Row
     from labs.engine.kv_store import HostBlocks
     from labs.engine.model_runner import ModelRunner
     from labs.engine.scheduler import Batch, Scheduler
@@ -123,6 +123,11 @@ class Engine:
         """End it with what it has said so far."""
         for sequence in list(generation.live):
             self._end(generation, sequence, "cancelled")
+
+    @property
+    def events(self) -> list[Event]:
+        """What has happened so far; empty where nothing is recorded."""
+        return [] if self._log is None else self._log.events
 
     @property
     def busy(self) -> bool:

@@ -239,30 +239,41 @@ def timeline(
 def spoken(
     recording: Recording, provenance: Provenance, tokenizer: ModelTokenizer, prompts: dict[int, list[int]]
 ) -> Tokens:
-    """What each sequence was asked (``prompts``: ids by sequence) and says, token by token."""
+    """What each sequence was asked (``prompts``: ids by sequence) and says, token by token.
+
+    For a fork ``prompts`` hold all that it takes over from its parent, which appears when it forks.
+    """
     said: dict[int, list[tuple[int, int]]] = {}
+    forked: dict[int, int] = {}
+    arrived: set[int] = set()
     for index, event in enumerate(recording.events):
         if event.kind is EventKind.TOKEN:
             said.setdefault(event.sequence, []).append((index, event.tokens))
+        elif event.kind is EventKind.ARRIVE:
+            arrived.add(event.sequence)
+        elif event.kind is EventKind.SHARE and event.sequence not in arrived:
+            forked.setdefault(event.sequence, index)
     rows = []
     for sequence in recording.sequences:
         prompt, answer = prompts.get(sequence, []), said.get(sequence, [])
         ids = [*prompt, *(token for _, token in answer)]
+        start, category = (forked[sequence], 2) if sequence in forked else (-1, 0)
         rows.append(
             TokenRow(
                 name=name_of(sequence),
                 tokens=[tokenizer.decode([one]) for one in ids],
-                event=_ints([-1] * len(prompt) + [index for index, _ in answer]),
-                category=_ints([0] * len(prompt) + [1] * len(answer)),
+                event=_ints([start] * len(prompt) + [index for index, _ in answer]),
+                category=_ints([category] * len(prompt) + [1] * len(answer)),
             )
         )
+    inherited = [Text(zh="分叉时继承", en="inherited by the fork")] if forked else []
     return Tokens(
         id="tokens",
         title=Text(zh="提示词与回答", en="Prompts and answers"),
         provenance=provenance,
         wide=True,
         rows=rows,
-        categories=[Text(zh="提示词", en="prompt"), Text(zh="生成", en="generated")],
+        categories=[Text(zh="提示词", en="prompt"), Text(zh="生成", en="generated"), *inherited],
         clock=CLOCK,
     )
 

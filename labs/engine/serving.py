@@ -19,6 +19,7 @@ from labs.engine.policies import (
     PriorityWithAgeing,
     ShortestFirst,
 )
+from labs.engine.reserving import ReservingManager
 from labs.engine.sampling import SamplingParams
 from labs.engine.scheduler import Scheduler
 from labs.engine.static_scheduler import StaticScheduler
@@ -50,7 +51,11 @@ _IDLE_S = 0.005  # between looks at the clock while nothing is there to do
 
 @dataclass(frozen=True)
 class Setting:
-    """``blocks`` of ``block_size`` tokens; ``wait_s`` is dynamic batching's: how long a batch may fill."""
+    """``blocks`` of ``block_size`` tokens; ``wait_s`` is dynamic batching's: how long a batch may fill.
+
+    ``reserved``: each sequence takes contiguous blocks for all it may need, as was done before paging; then
+    there is no prefix cache, and requests may not fork.
+    """
 
     blocks: int = 512
     block_size: int = 16
@@ -59,6 +64,7 @@ class Setting:
     most_sequences: int = 8
     token_budget: int = 256
     prefix_cache: bool = False
+    reserved: bool = False
     preemption: Preemption = "recompute"
     wait_s: float = 0.5
     weights: Weights = "fp32"
@@ -80,7 +86,9 @@ class Arrival:
 
 def make_scheduler(setting: Setting, log: EventLog | None) -> Scheduler:
     """The scheduler and its block manager, which need no model."""
-    manager = BlockManager(setting.blocks, setting.block_size, setting.prefix_cache, log)
+    kind = ReservingManager if setting.reserved else BlockManager
+    prefix_cache = setting.prefix_cache and not setting.reserved
+    manager = kind(setting.blocks, setting.block_size, prefix_cache, log)
     policy, most = POLICIES[setting.policy](), setting.most_sequences
     if setting.batching in ("continuous", "chunked"):
         return Scheduler(

@@ -30,6 +30,34 @@ def prefix_saving(tokens: int, linear_flops: float, pair_flops: float, cached: i
     )
 
 
+def generation_flops(
+    prompt: int,
+    new_tokens: int,
+    linear_flops: float,
+    pair_flops: float,
+    head_flops: float = 0.0,
+    kv_cache: bool = True,
+) -> float:
+    """FLOPs of an answer. Without a KV cache each of its tokens costs a prefill of all before it.
+
+    With it the first token costs the prompt's prefill, and each other one a token's: linear instead of
+    quadratic in the answer (attention's pairs: quadratic instead of cubic). ``head_flops``: of one token's
+    logits.
+    """
+    if kv_cache:
+        body = prefill_flops(prompt + new_tokens - 1, linear_flops, pair_flops)
+    else:
+        lengths = range(prompt, prompt + new_tokens)
+        body = sum(prefill_flops(length, linear_flops, pair_flops) for length in lengths)
+    return body + new_tokens * head_flops
+
+
+def token_flops_ratio(tokens: int, linear_flops: float, pair_flops: float, head_flops: float = 0.0) -> float:
+    """How many times more FLOPs the token after ``tokens - 1`` others costs without a KV cache than with."""
+    without = prefill_flops(tokens, linear_flops, pair_flops) + head_flops
+    return without / (prefill_flops(tokens, linear_flops, pair_flops, cached=tokens - 1) + head_flops)
+
+
 def reusable_prefix(shared: int, tokens: int, block_size: int) -> int:
     """Tokens of a ``shared`` prefix that a cache of whole blocks spares a prompt of ``tokens``.
 

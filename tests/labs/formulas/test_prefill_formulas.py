@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from labs.formulas.prefill import (
     causal_pairs,
     chunks,
+    generation_flops,
     prefill_flops,
     prefix_saving,
     recompute_seconds,
     reread_kv_tokens,
     reusable_prefix,
     swap_seconds,
+    token_flops_ratio,
 )
 
 tokens = st.integers(1, 200)
@@ -73,3 +75,18 @@ def test_preemption_by_hand() -> None:
     assert recompute_seconds(1000, **model, **device) == pytest.approx((16e12 + 0.5e6 * 500_500) / 320e12)
     # Below 160 tokens reading the weights once takes longer.
     assert recompute_seconds(10, **model, **device) == pytest.approx(0.008)
+
+
+@given(prompt=st.integers(1, 30), new=st.integers(1, 30))
+def test_an_answer_token_by_token(prompt: int, new: int) -> None:
+    first = prefill_flops(prompt, 3, 2)
+    rest = sum(prefill_flops(length, 3, 2, cached=length - 1) for length in range(prompt + 1, prompt + new))
+    assert generation_flops(prompt, new, 3, 2, head_flops=5) == first + rest + 5 * new
+    again = sum(prefill_flops(length, 3, 2) for length in range(prompt, prompt + new))
+    assert generation_flops(prompt, new, 3, 2, head_flops=5, kv_cache=False) == again + 5 * new
+
+
+def test_a_token_without_a_cache_costs_as_many_times_as_there_are_tokens() -> None:
+    assert token_flops_ratio(1, 10, 1) == 1
+    assert token_flops_ratio(100, 10, 0) == 100
+    assert token_flops_ratio(100, 10, 0, head_flops=10) == (1000 + 10) / (10 + 10)
