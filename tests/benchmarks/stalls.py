@@ -36,7 +36,7 @@ def run() -> Iterator[Figure]:
             if lab["model_missing"]:
                 continue
             gap = _open(window, watch, lab_id)
-            note = "imports numpy and pyqtgraph, makes the panel" if number == 0 else ""
+            note = "makes the panel" if number == 0 else ""
             yield Figure(f"stalls.{lab_id}.open", f"longest gap while {lab_id} opens", gap, "ms", None, note)
             gaps, spent = [], []
             for _ in range(ROUNDS):
