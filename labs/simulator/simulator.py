@@ -83,7 +83,8 @@ class Simulator:
     def _horizon(self, replica: Replica, arrival: int) -> int:
         if self._independent or len(self.replicas) == 1:
             return arrival
-        return min(arrival, *(other.at for other in self.replicas if other is not replica))
+        # A step that starts now can bring an arrival at the next tick at the earliest.
+        return min(arrival, *(one.at + (not one.busy) for one in self.replicas if one is not replica))
 
     def _arrive(self, now: int) -> None:
         if self._deliveries and self._deliveries[0][0] == now:
