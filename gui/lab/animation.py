@@ -6,9 +6,9 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Literal
 
 from PySide6.QtCore import QPoint, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QImage, QPainter
+from PySide6.QtGui import QColor, QFont, QImage, QPainter, QRegion
 
-from gui.lab.views.view import pick
+from gui.lab.views.view import PLAIN, pick
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -78,7 +78,7 @@ def picture(views: Sequence[View], scale: float) -> QImage:
         painter.setPen(QColor(theme.ink))
         title = QRectF(MARGIN, y, width - 2 * MARGIN, TITLE)
         painter.drawText(title, int(Qt.AlignmentFlag.AlignVCenter), pick(view.result["title"]))
-        view.render(painter, QPoint(MARGIN, y + TITLE))
+        view.render(painter, QPoint(MARGIN, y + TITLE), QRegion(), PLAIN)
         y += view.height() + TITLE + MARGIN
     painter.end()
     return image

@@ -6,12 +6,15 @@ from __future__ import annotations
 import base64
 import html
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication
+from PySide6.QtWidgets import QWidget
 
 from gui.lab.badge import PROVENANCES, provenance_meaning, provenance_word
 from gui.lab.change_text import change_text
+from gui.lab.clock import Clocks
 from gui.lab.export import record_map
 from gui.lab.link import make_link
 from gui.lab.number_text import plain, with_unit
@@ -120,19 +123,33 @@ def _pairs(pairs: list[tuple[str, str]]) -> str:
 def _results(run: StoredRun) -> Iterator[str]:
     """Neighbouring metrics stand in one row, as on the screen."""
     in_metrics = False
+    around = _replayed(run)
     for result in run.results:
         metric = result["kind"] == "metric"
         if metric != in_metrics:
             yield "<div class='metrics'>" if metric else "</div>"
             in_metrics = metric
-        yield _section(result)
+        yield _section(result, around)
     if in_metrics:
         yield "</div>"
+    around.deleteLater()
 
 
-def _section(result: dict[str, Any]) -> str:
-    makers = {"metric": _metric, "table": _table, "markdown": _prose}
-    body = makers.get(result["kind"], _pictures)(result)
+def _replayed(run: StoredRun) -> QWidget:
+    """The widget around all pictures: recorded runs stand in them where their traces begin to be shown."""
+    around = QWidget()
+    clocks = Clocks(around)
+    around.clocks = clocks  # type: ignore[attr-defined]
+    for result in run.results:
+        if result["kind"] == "trace":
+            clocks.clock(result["id"]).load(result["times"], result.get("at"))
+    return around
+
+
+def _section(result: dict[str, Any], around: QWidget) -> str:
+    makers = {"metric": _metric, "table": _table, "markdown": _prose, "trace": _trace}
+    maker = makers.get(result["kind"])
+    body = maker(result) if maker else _pictures(result, around)
     source = f"<p class='muted'>{html.escape(pick(result['source']))}</p>" if result.get("source") else ""
     badge = _badge(result["provenance"]) if result["kind"] != "markdown" else ""
     title = html.escape(pick(result["title"]))
@@ -181,6 +198,22 @@ def _table(result: dict[str, Any]) -> str:
     return f"<div class='scroll'><table><tr>{head}</tr>{''.join(lines)}</table></div>"
 
 
+def _trace(result: dict[str, Any]) -> str:
+    """A page does not play: how many events of which kind, and the one at which the pictures stand."""
+    from gui.lab.views.event_text import EventTexts
+
+    count = len(result["times"])
+    if not count:
+        return ""
+    at = count - 1 if result.get("at") is None else int(result["at"])
+    text = translate("HtmlExport", "The pictures show event {number} of {count}, at {time}: {text}")
+    time, told = with_unit(float(result["times"][at]), "s"), EventTexts(result).text(at)
+    shown = text.format(number=at + 1, count=count, time=time, text=told)
+    counts = Counter(result["kind_index"].tolist())
+    pairs = [(pick(kind["name"]), plain(counts[place])) for place, kind in enumerate(result["kinds"])]
+    return f"<p>{html.escape(shown)}</p>{_pairs(pairs)}"
+
+
 def _cell(cell: Any) -> str:
     return pick(cell) if isinstance(cell, dict | str) else plain(cell)
 
@@ -195,11 +228,12 @@ def _prose(result: dict[str, Any]) -> str:
     return to_html(pick(result["body"]))
 
 
-def _pictures(result: dict[str, Any]) -> str:
+def _pictures(result: dict[str, Any], around: QWidget) -> str:
     """The view drawn in both themes; the reader's own setting picks one."""
     from gui.lab.views import make_view
 
     view = make_view(result["kind"])
+    view.setParent(around)
     view.show_result(result)
     width = WIDE if result.get("wide") or view.shape == "wide" else WIDTH
     height = view.heightForWidth(width) if view.hasHeightForWidth() else max(300, view.sizeHint().height())

@@ -638,6 +638,10 @@
         <source>theory {value}</source>
         <translation>理论 {value}</translation>
     </message>
+    <message>
+        <source>The pictures show event {number} of {count}, at {time}: {text}</source>
+        <translation>图中是第 {number} 个事件（共 {count} 个），{time}：{text}</translation>
+    </message>
 </context>
 <context>
     <name>KeyHelp</name>

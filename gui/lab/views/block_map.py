@@ -50,6 +50,8 @@ MOST_OWNERS_NAMED = 12
 # Blocks are named where they are few and large.
 LEAST_NAMED, MOST_NAMED = 20, 600
 CAPTION = 20
+# An SVG of more is too large for what shows it.
+MOST_VECTORS = 2000
 
 
 class BlockMapView(View):
@@ -266,7 +268,8 @@ class BlockGrid(QWidget):
         painter = QPainter(self)
         columns, side = self._shape(self.width())
         engine = painter.paintEngine()
-        if engine is not None and engine.type() == QPaintEngine.Type.SVG:
+        vectors = engine is not None and engine.type() == QPaintEngine.Type.SVG
+        if vectors and self._count <= MOST_VECTORS:
             self._paint_as_vectors(painter)
         else:
             self._paint_tiles(painter, columns, side)
@@ -318,13 +321,16 @@ class BlockGrid(QWidget):
         for block in np.flatnonzero(view.blocks.owner >= 0).tolist():
             owner, references = int(view.blocks.owner[block]), int(view.blocks.shared[block])
             name = f"×{references}" if references > 1 else owners[owner]
-            box = self.box(block)
-            if metrics.horizontalAdvance(name) > box.width() - 4:
+            box, width = self.box(block), metrics.horizontalAdvance(name) + 4
+            if width > box.width() - 2:
                 continue
             solid = levels[block] > LEVELS // 2
             ground = mixed(owner_colour(owner, view.theme), view.theme.raised, 1.0 if solid else 0.3)
+            plate = QRectF(0, 0, width, metrics.height() - 2)
+            plate.moveCenter(box.center())
+            painter.fillRect(plate, ground)  # over a pattern nothing can be read
             painter.setPen(readable_on(ground))
-            painter.drawText(box.adjusted(0, 0, -1, -1), Qt.AlignmentFlag.AlignCenter, name)
+            painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, name)
 
     def _paint_row_numbers(self, painter: QPainter, columns: int, side: int) -> None:
         painter.setFont(self._font(10))

@@ -9,7 +9,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from gui.lab.views.block_look import LEVELS, Look, owner_colour, paint_block, readable_on
+from gui.lab.views.block_look import COLOURS, LEVELS, Look, owner_colour, paint_block, readable_on
 from gui.lab.views.view import pick
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ class BlockTables(QWidget):
         for place, block in enumerate(shown):
             box = QRectF(left + place * CELL, top + 2, CELL - 1, ROW - 3)
             shared = bool(view.blocks.shared[block] > 1)
-            paint_block(painter, box, Look(owner, LEVELS, shared), view.theme)
+            # In the owner's plain colour: its name stands beside, and numbers on a pattern cannot be read.
+            paint_block(painter, box, Look(owner % COLOURS, LEVELS, shared), view.theme)
             painter.setPen(readable_on(QColor(owner_colour(owner, view.theme))))
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, str(block))
         if len(shown) < len(mine):

@@ -176,7 +176,10 @@ class TraceView(View):
         largest = float(np.abs(times[[0, -1]]).max()) if len(times) else 1.0
         self._factor, self._unit = unit_scale(largest, "s")
         digits = int(np.floor(np.log10(max(largest / self._factor, 1e-9)))) + 1
-        self._decimals = max(0, 4 - max(1, digits))
+        gaps = np.diff(times)
+        usual = float(np.median(gaps[gaps > 0])) / self._factor if (gaps > 0).any() else 1.0
+        # Four digits, and so many that neighbouring events differ.
+        self._decimals = min(6, max(0, 4 - max(1, digits), -int(np.floor(np.log10(usual)))))
 
     def _in_unit(self, seconds: float) -> str:
         return f"{seconds / self._factor:.{self._decimals}f}".replace("-", "−")

@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QPoint, QRect, Signal
-from PySide6.QtGui import QPainter, QPixmap
+from PySide6.QtGui import QPainter, QPixmap, QRegion
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QWidget
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from gui.lab.badge import Badge
     from gui.lab.grid import Shape
+
+WHOLE = QWidget.RenderFlag.DrawWindowBackground | QWidget.RenderFlag.DrawChildren
+# Without the window's own background, which is that of the theme in force: a view may be drawn in the other.
+PLAIN = QWidget.RenderFlag.DrawChildren
 
 
 class View(QWidget):
@@ -58,13 +62,13 @@ class View(QWidget):
         raise NotImplementedError
 
     def to_svg(self) -> bytes:
-        return render_svg(self, pick(self.result["title"]))
+        return render_svg(self, pick(self.result["title"]), PLAIN)
 
     def to_png(self, scale: float = 2.0) -> bytes:
-        return render_png(self, scale)
+        return render_png(self, scale, PLAIN)
 
 
-def render_svg(widget: QWidget, title: str) -> bytes:
+def render_svg(widget: QWidget, title: str, flags: QWidget.RenderFlag = WHOLE) -> bytes:
     """``widget`` as it is drawn now. pyqtgraph's own SVG exporter fails; Qt's generator does not."""
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
@@ -75,16 +79,16 @@ def render_svg(widget: QWidget, title: str) -> bytes:
     generator.setResolution(96)
     generator.setTitle(title)
     painter = QPainter(generator)
-    widget.render(painter, QPoint(0, 0))
+    widget.render(painter, QPoint(0, 0), QRegion(), flags)
     painter.end()
     return bytes(buffer.data().data())
 
 
-def render_png(widget: QWidget, scale: float) -> bytes:
+def render_png(widget: QWidget, scale: float, flags: QWidget.RenderFlag = WHOLE) -> bytes:
     pixmap = QPixmap(widget.size() * scale)
     pixmap.setDevicePixelRatio(scale)
     pixmap.fill(theme_switch.current.raised)
-    widget.render(pixmap)
+    widget.render(pixmap, QPoint(0, 0), QRegion(), flags)
     data = QByteArray()
     buffer = QBuffer(data)
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
