@@ -6,6 +6,7 @@ import gc
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QStandardPaths
 from PySide6.QtGui import QFont, QIcon
@@ -14,7 +15,6 @@ from PySide6.QtWidgets import QApplication
 import gui.lean_imports  # noqa: F401  (first: it makes the imports below cheaper)
 from gui.garbage import GuiCollector
 from gui.icons import ICONS
-from gui.lab.client import WorkerClient
 from gui.language import language_switch
 from gui.library.database import Database, LibraryError
 from gui.library.library import Library
@@ -25,6 +25,9 @@ from gui.library.runs import Runs
 from gui.library.study import Study
 from gui.theme import DARK, LIGHT, theme_switch
 from gui.window import MainWindow
+
+if TYPE_CHECKING:
+    from gui.lab.client import WorkerClient
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -100,7 +103,13 @@ def make_window(options: Options) -> tuple[MainWindow, Database]:
         runs=Runs(database),
         notice=database.notice,
     )
-    window = MainWindow(library, WorkerClient(model_path=model))
+
+    def make_client() -> WorkerClient:
+        from gui.lab.client import WorkerClient
+
+        return WorkerClient(model_path=model)
+
+    window = MainWindow(library, make_client)
     theme_switch.finish()
     if options.link:
         window.open_link(options.link)

@@ -42,10 +42,11 @@ if TYPE_CHECKING:
 class MainWindow(QMainWindow):
     """Places are outline nodes; a lab stands beside the place from which it was opened."""
 
-    def __init__(self, library: Library, client: WorkerClient) -> None:
+    def __init__(self, library: Library, make_client: Callable[[], WorkerClient]) -> None:
+        """``make_client`` is called once, when the worker is first needed: after the first paint."""
         super().__init__()
         self.library = library
-        self.client = client
+        self._make_client = make_client
         self.labs = LabIndex(library.outline, [], [])
         self.marks = Marks(notes=set(library.notes), read=set(library.study.read_marks()))
         self.commands = CommandSet(self, self._callbacks())
@@ -92,8 +93,14 @@ class MainWindow(QMainWindow):
         self.tree.activated.connect(self.open_node)
         self.note.note_requested.connect(self._open_note_link)
         self.note.lab_requested.connect(self.open_lab)
-        self.client.labs.connect(self._labs_described)
-        self.client.ready.connect(self.top_bar.set_environment)
+
+    @cached_property
+    def client(self) -> WorkerClient:
+        """Speaks to the worker that runs the labs."""
+        client = self._make_client()
+        client.labs.connect(self._labs_described)
+        client.ready.connect(self.top_bar.set_environment)
+        return client
 
     @cached_property
     def overview(self) -> OverviewPage:
@@ -486,7 +493,8 @@ class MainWindow(QMainWindow):
         study.set("zoom", self.note.zoom())
         study.set("lab", self._lab_left_open())
         self.widths.keep()
-        self.client.shutdown()
+        if "client" in self.__dict__:
+            self.client.shutdown()
         if self._indexing is not None:
             self._indexing.join()
         super().closeEvent(event)

@@ -57,7 +57,7 @@ def run() -> Iterator[Figure]:
             cache=Path(folder, "cache"),
             notes=find_notes(synthetic / "notes"),
         )
-        other = MainWindow(library, window.client)
+        other = MainWindow(library, lambda: window.client)
         other.resize(window.size())
         other.show()
         yield from _measured(other, "synthetic", f"{NOTES:,} synthetic notes")
