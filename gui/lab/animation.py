@@ -31,8 +31,9 @@ def animation_steps(
 ) -> Generator[int]:
     """Write ``frames`` frames (at most MOST_FRAMES) to a GIF file, or as PNG files to a new folder ``path``.
 
-    Yields the number of frames written after each. The cursor is back where it was when the last is written
-    or the iterator is closed before; what was written till then is removed in that case. Raises OSError.
+    Each frame is two steps, to draw and to write it; yields how many are written. The cursor is back where it
+    was when the last is written or the iterator is closed before; what was written till then is removed in
+    that case. Raises OSError.
     """
     frames = max(2, min(frames, MOST_FRAMES))
     cursor, now = clock.cursor, clock.now_s
@@ -41,7 +42,9 @@ def animation_steps(
     try:
         for frame in range(frames):
             _seek(clock, frame / (frames - 1))
-            writer.write(picture(views, PNG_SCALE if kind == "png" else 1.0))
+            drawn = picture(views, PNG_SCALE if kind == "png" else 1.0)
+            yield frame
+            writer.write(drawn)
             yield frame + 1
         done = True
     finally:

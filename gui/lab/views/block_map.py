@@ -328,7 +328,8 @@ class BlockGrid(QWidget):
             ground = mixed(owner_colour(owner, view.theme), view.theme.raised, 1.0 if solid else 0.3)
             plate = QRectF(0, 0, width, metrics.height() - 2)
             plate.moveCenter(box.center())
-            painter.fillRect(plate, ground)  # over a pattern nothing can be read
+            if owner_style(owner) != "block":
+                painter.fillRect(plate, ground)  # over a pattern nothing can be read
             painter.setPen(readable_on(ground))
             painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, name)
 

@@ -108,7 +108,8 @@ class TimelineView(PlotView):
         metrics = QFontMetricsF(self.small_font())
         widest = min(WIDEST_NAME, max(60, self.width() // 4))
         names = (pick(name) for name in self.result["lanes"])
-        return [metrics.elidedText(name, Qt.TextElideMode.ElideRight, widest) for name in names]
+        # In the middle: what tells lanes apart is mostly a number at the end.
+        return [metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, widest) for name in names]
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -437,7 +437,7 @@ def test_the_transport_offers_what_follows_its_clock(area: ResultsArea) -> None:
 def test_a_gif_has_its_frames_and_the_cursor_comes_back(area: ResultsArea, tmp_path: Path) -> None:
     clock, path = clock_of(area), tmp_path / "run.gif"
     clock.seek(7)
-    assert list(animation_steps(path, "gif", clock, shown_views(area), 6)) == [1, 2, 3, 4, 5, 6]
+    assert list(animation_steps(path, "gif", clock, shown_views(area), 6))[1::2] == [1, 2, 3, 4, 5, 6]
     assert clock.cursor == 7
     with Image.open(path) as picture:
         assert picture.n_frames == 6
@@ -452,7 +452,7 @@ def test_a_gif_has_its_frames_and_the_cursor_comes_back(area: ResultsArea, tmp_p
 def test_a_folder_of_pictures(area: ResultsArea, tmp_path: Path) -> None:
     path = tmp_path / "frames"
     steps = animation_steps(path, "png", clock_of(area), shown_views(area)[1:2], 3)
-    assert list(steps) == [1, 2, 3]
+    assert list(steps) == [0, 1, 1, 2, 2, 3]
     assert sorted(file.name for file in path.iterdir()) == ["0.png", "1.png", "2.png"]
     assert QImage(str(path / "1.png")).width() > 2 * area.card("block_map").view.width()
 
@@ -462,8 +462,9 @@ def test_cancelling_leaves_nothing(area: ResultsArea, tmp_path: Path, kind: Any)
     clock, path = clock_of(area), tmp_path / "run"
     clock.seek(7)
     steps = animation_steps(path, kind, clock, shown_views(area), 5)
-    next(steps)
-    next(steps)
+    for _ in range(4):
+        next(steps)
+    assert path.exists()
     steps.close()
     assert not path.exists()
     assert clock.cursor == 7
@@ -496,7 +497,7 @@ def test_cancelling_the_dialog_stops_it(area: ResultsArea, qtbot: Any, tmp_path:
     dialog = AnimationDialog(area, clock_of(area), shown_views(area))
     qtbot.addWidget(dialog)
     dialog.start(tmp_path / "run.gif", "gif")
-    assert dialog.progress.value() == 1
+    qtbot.waitUntil(lambda: dialog.progress.value() == 1)
     with qtbot.assertNotEmitted(dialog.written, wait=50):
         dialog.reject()
     assert not (tmp_path / "run.gif").exists()
