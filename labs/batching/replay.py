@@ -1,0 +1,174 @@
+"""The runs of a race on one clock: a trace of what happened in all of them, and a timeline for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from labs.batching.strategies import EXPLAINED, TITLES
+from labs.results import Axis, EventKind, Timeline, Trace, array
+from labs.text import Text, same
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from labs.batching.run import Run, Step
+    from labs.results import Array, Provenance
+
+CLOCK = "race"
+_SECONDS = Axis(title=Text(zh="从开始起的时间", en="time since the start"), unit="s")
+
+# In an order that gives waste the warning colour, and the same colours to all timelines.
+_CATEGORIES = {
+    "prefill": Text(zh="预填充", en="prefill"),
+    "padding": Text(zh="白算（填充、已答完）", en="computed for nothing"),
+    "decode": Text(zh="解码", en="decode"),
+    "preempted": Text(zh="被抢占", en="preempted"),
+    "waiting": Text(zh="排队", en="waiting"),
+    "mixed": Text(zh="预填充与解码同步进行", en="prefill beside decodes"),
+}
+_SERVER = Text(zh="每一步", en="steps")
+
+
+class _Event(NamedTuple):
+    time_s: float
+    kind: str
+    strategy: int
+    name: int
+    tokens: int = 0
+    wasted: int = 0
+    took_ms: float = 0.0
+    after_s: float = 0.0
+
+
+_KINDS = {
+    "arrive": EventKind(
+        name=Text(zh="到达", en="arrives"),
+        template=Text(
+            zh="{strategy}：{name} 到达，要生成 {tokens} 个 token",
+            en="{strategy}: {name} arrives, {tokens} tokens to generate",
+        ),
+    ),
+    "admit": EventKind(
+        name=Text(zh="入批", en="admitted"),
+        template=Text(
+            zh="{strategy}：{name} 排了 {after:.2f} s，入批",
+            en="{strategy}: {name} joins the batch after waiting {after:.2f} s",
+        ),
+    ),
+    "step": EventKind(
+        name=Text(zh="一步", en="step"),
+        template=Text(
+            zh="{strategy}：一步 {took:.1f} ms，有用 {tokens} 个 token，白算 {wasted} 个",
+            en="{strategy}: a step of {took:.1f} ms, {tokens} tokens of use, {wasted} for nothing",
+        ),
+    ),
+    "first": EventKind(
+        name=Text(zh="首个 token", en="first token"),
+        template=Text(
+            zh="{strategy}：{name} 的首个 token，到达后 {after:.2f} s（TTFT）",
+            en="{strategy}: first token of {name}, {after:.2f} s after it came (TTFT)",
+        ),
+    ),
+    "end": EventKind(
+        name=Text(zh="答完", en="ends"),
+        template=Text(
+            zh="{strategy}：{name} 答完，到达后 {after:.2f} s",
+            en="{strategy}: {name} has its answer, {after:.2f} s after it came",
+        ),
+    ),
+    "done": EventKind(
+        name=Text(zh="全部答完", en="all served"),
+        template=Text(
+            zh="{strategy}：全部答完，用了 {after:.2f} s", en="{strategy}: all are served, in {after:.2f} s"
+        ),
+    ),
+}
+
+
+def trace(runs: Sequence[Run], provenance: Provenance) -> Trace:
+    """What happened in all runs, each counted from its own start: playing it lets them race."""
+    events = sorted(
+        (event for place, run in enumerate(runs) for event in _events(place, run)),
+        key=lambda event: event.time_s,
+    )
+    kinds = list(_KINDS)
+    return Trace(
+        id=CLOCK,
+        title=Text(zh="赛跑：各策略从各自的起点计时", en="The race: each strategy timed from its own start"),
+        help=Text(
+            zh="各策略先后用同样的请求真实地跑了一遍。按播放，它们就从同一时刻一起重跑。",
+            en="The strategies served the same requests for real, one after the other. Press play to run "
+            "them again side by side.",
+        ),
+        provenance=provenance,
+        unit="s",
+        wide=True,
+        times=array([event.time_s for event in events]),
+        kinds=list(_KINDS.values()),
+        kind_index=_ints(kinds.index(event.kind) for event in events),
+        columns={
+            "strategy": _ints(event.strategy for event in events),
+            "name": _ints(event.name + 1 for event in events),
+            "tokens": _ints(event.tokens for event in events),
+            "wasted": _ints(event.wasted for event in events),
+            "took": array([event.took_ms for event in events]),
+            "after": array([event.after_s for event in events]),
+        },
+        names={
+            "strategy": [TITLES[run.strategy] for run in runs],
+            "name": [same("–"), *(same(f"#{index}") for index in range(len(runs[0].served)))],
+        },
+    )
+
+
+def _events(place: int, run: Run) -> Iterable[_Event]:
+    for name, one in enumerate(run.served):
+        came, times = one.request.arrival_s, one.token_times_s
+        yield _Event(came, "arrive", place, name, one.request.output_tokens)
+        yield _Event(one.admitted_s, "admit", place, name, after_s=one.admitted_s - came)
+        yield _Event(times[0], "first", place, name, after_s=one.ttft_s)
+        yield _Event(times[-1], "end", place, name, after_s=one.latency_s)
+    for step in run.steps:
+        useful = step.prefill + step.decode
+        yield _Event(step.end_s, "step", place, -1, useful, step.padding, took_ms=1e3 * step.seconds)
+    yield _Event(run.makespan_s, "done", place, -1, after_s=run.makespan_s)
+
+
+def timeline(run: Run, provenance: Provenance) -> Timeline:
+    """The first lane are the steps, the others the requests: a bar a step in which one was computed."""
+    keys = list(_CATEGORIES)
+    bars = [(0, *_step_bar(step)) for step in run.steps]
+    bars += [(1 + one.sequence, one.start_s, one.end_s, one.phase, one.tokens) for one in run.spans]
+    lanes = [f"#{index}" for index in range(len(run.served))]
+    return Timeline(
+        id=f"timeline_{run.strategy}",
+        title=TITLES[run.strategy],
+        help=EXPLAINED[run.strategy],
+        provenance=provenance,
+        unit="token",
+        x=_SECONDS,
+        lanes=[_SERVER, *map(same, lanes)],
+        lane=_ints(lane for lane, *_ in bars),
+        start=array([start for _, start, *_ in bars]),
+        end=array([end for _, _, end, *_ in bars]),
+        category=_ints(keys.index("preempted" if phase == "swapped" else phase) for *_, phase, _ in bars),
+        categories=list(_CATEGORIES.values()),
+        value=array([float(tokens) for *_, tokens in bars]),
+        value_name=Text(zh="计算的 token", en="tokens computed"),
+        clock=CLOCK,
+    )
+
+
+def _step_bar(step: Step) -> tuple[float, float, str, int]:
+    tokens = step.prefill + step.decode + step.padding
+    if step.prefill:
+        phase = "mixed" if step.decode else "prefill"
+    else:
+        phase = "decode" if step.decode else "padding"
+    return step.start_s, step.end_s, phase, tokens
+
+
+def _ints(values: Iterable[int]) -> Array:
+    return array(list(values), np.int32)

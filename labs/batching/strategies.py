@@ -1,0 +1,55 @@
+"""The ways of batching that race, by name."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from labs.text import Text
+
+Strategy = Literal["static", "dynamic", "continuous", "chunked", "disaggregated"]
+
+TITLES: dict[Strategy, Text] = {
+    "static": Text(zh="静态", en="static"),
+    "dynamic": Text(zh="动态（限时等待）", en="dynamic (timed wait)"),
+    "continuous": Text(zh="连续", en="continuous"),
+    "chunked": Text(zh="连续 + 分块预填充", en="continuous + chunked prefill"),
+    "disaggregated": Text(zh="预填充与解码分离", en="prefill and decode apart"),
+}
+
+EXPLAINED: dict[Strategy, Text] = {
+    "static": Text(
+        zh="凑满一批才开始；提示词补齐到最长，谁先答完都要占着位置，等最长的那条。",
+        en="A batch starts when it is full. Prompts are padded to the longest, and who has ended keeps a "
+        "place "
+        "until the longest answer ends.",
+    ),
+    "dynamic": Text(
+        zh="与静态相同，但最早到的等够时限就带着已到的开始（Triton 的 dynamic batcher）。",
+        en="As static, but starts with what has come once the first has waited long enough (Triton's dynamic "
+        "batcher).",
+    ),
+    "continuous": Text(
+        zh="每一步都重新组批：谁答完立刻离开，空位马上给排队的；预填充单独占一步（Orca、vLLM V0）。",
+        en="The batch is formed anew at each step: who ends leaves, who waits gets the place. A prefill has "
+        "a "
+        "step of its own (Orca, vLLM V0).",
+    ),
+    "chunked": Text(
+        zh="每步 token 数有预算，长提示词切成块与解码同批，谁也不必停下等它（Sarathi-Serve、vLLM V1）。",
+        en="A step has a budget of tokens: long prompts are cut and computed beside the decodes, so none of "
+        "them stops (Sarathi-Serve, vLLM V1).",
+    ),
+    "disaggregated": Text(
+        zh="预填充和解码各用一张卡，KV 经互连传过去（DistServe）。",
+        en="Prefill and decode have a device each, and the KV is sent from one to the other (DistServe).",
+    ),
+}
+
+Field = Literal["all", "static_continuous", "dynamic_continuous", "continuous_chunked"]
+
+FIELDS: dict[Field, tuple[Strategy, ...]] = {
+    "all": ("static", "dynamic", "continuous", "chunked"),
+    "static_continuous": ("static", "continuous"),
+    "dynamic_continuous": ("dynamic", "continuous"),
+    "continuous_chunked": ("continuous", "chunked"),
+}
