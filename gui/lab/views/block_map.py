@@ -328,8 +328,7 @@ class BlockGrid(QWidget):
             ground = mixed(owner_colour(owner, view.theme), view.theme.raised, 1.0 if solid else 0.3)
             plate = QRectF(0, 0, width, metrics.height() - 2)
             plate.moveCenter(box.center())
-            if owner_style(owner) != "block":
-                painter.fillRect(plate, ground)  # over a pattern nothing can be read
+            painter.fillRect(plate, ground)  # over a pattern, or half over a filling, nothing can be read
             painter.setPen(readable_on(ground))
             painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, name)
 

@@ -26,6 +26,7 @@ class ClockLine:
         self._view, self._follower, self._veiled = view, follower, veiled
         self._line: Any = None
         self._veil: QGraphicsRectItem | None = None
+        self._times: Any = None
         view.plot.scene().sigMouseClicked.connect(self._clicked)
 
     def draw(self) -> None:
@@ -47,10 +48,22 @@ class ClockLine:
         plot.addItem(self._line, ignoreBounds=True)
         self.move()
 
+    def over_the_trace(self, low: float, high: float) -> tuple[float, float]:
+        """The range of plotted x, extended to all of the trace if there is one: the cursor may be anywhere in
+        it, and what follows one clock is easiest to compare in one range."""
+        clock, axis = self._follower.clock, self._view.canvas.x_axis
+        if clock is None or not clock.running or (axis.log and clock.times[0] <= 0):
+            return low, high
+        first, last = (axis.coordinate(float(clock.times[end])) for end in (0, -1))
+        return min(low, first), max(high, last)
+
     def move(self) -> None:
-        now = self._follower.now_s
+        now, clock = self._follower.now_s, self._follower.clock
         if self._line is None:
             return
+        if clock is not None and clock.times is not self._times:
+            self._times = clock.times  # the trace has come, or is another
+            self._view.reset_zoom()
         for item in (self._line, self._veil):
             if item is not None:
                 item.setVisible(now is not None)
@@ -70,7 +83,7 @@ class ClockLine:
 
     def _keep_in_sight(self, x: float) -> None:
         box = self._view.plot.vb
-        if any(box.state["autoRange"]):
+        if box.state["autoRange"][0]:
             return
         left, right = box.viewRange()[0]
         clock = self._follower.clock

@@ -46,6 +46,13 @@ class LinesView(PlotView):
         super().redraw()
         self._line.draw()
 
+    def reset_zoom(self) -> None:
+        super().reset_zoom()
+        low, high = self.plot.vb.viewRange()[0]
+        whole = self._line.over_the_trace(low, high)
+        if whole != (low, high):
+            self.plot.vb.setXRange(*whole, padding=0)
+
     def draw(self) -> list[Entry]:
         series = self.result["series"]
         x, y = self.result["x"], self.result["y"]

@@ -35,7 +35,6 @@ class TimelineView(PlotView):
         super().__init__()
         self.follower = Follower(self, self.clock_moved)
         self._selected: int | None = None
-        self._times: Any = None
         self._entries: list[Entry] = []
         self._line = ClockLine(self, self.follower, veiled=True)
         self.lanes_bar = QScrollBar(Qt.Orientation.Vertical)
@@ -71,10 +70,6 @@ class TimelineView(PlotView):
         super().show_result(result)
 
     def clock_moved(self) -> None:
-        clock = self.follower.clock
-        if clock is not None and clock.times is not self._times:
-            self._times = clock.times  # the trace has come, or is another
-            self.reset_zoom()
         self._line.move()
 
     def redraw(self) -> None:
@@ -129,10 +124,7 @@ class TimelineView(PlotView):
         follow one clock have one scale."""
         if not len(self._lane):
             return 0.0, 1.0
-        low, high = float(self._start.min()), float(self._end.max())
-        clock = self.follower.clock
-        if clock is not None and clock.running:
-            low, high = min(low, float(clock.times[0])), max(high, float(clock.times[-1]))
+        low, high = self._line.over_the_trace(float(self._start.min()), float(self._end.max()))
         return (low, high) if high > low else (low - 0.5, low + 0.5)
 
     def _fit_lanes(self) -> None:

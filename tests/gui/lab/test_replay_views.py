@@ -122,12 +122,13 @@ def test_a_picture_has_no_background_of_the_theme_in_force(qtbot: Any, kind: str
     assert image.pixelColor(499, 1).alpha() == 0
 
 
-def test_a_timeline_shows_the_whole_trace_whichever_comes_first(qtbot: Any) -> None:
+@pytest.mark.parametrize("kind", ["timeline", "lines"])
+def test_a_view_over_time_shows_the_whole_trace_whichever_comes_first(qtbot: Any, kind: str) -> None:
     longer = RUN["trace"] | {"times": np.append(RUN["trace"]["times"][:-1], 9.0)}
     area = ResultsArea()
     qtbot.addWidget(area)
-    show(area, [RUN["timeline"], longer])
-    assert area.card("timeline").view.plot.vb.viewRange()[0][1] > 9.0
+    show(area, [RUN[kind], longer])
+    assert area.card(kind).view.plot.vb.viewRange()[0][1] >= 9.0
 
 
 def test_results_of_the_laboratory_are_what_the_views_read(qtbot: Any) -> None:
