@@ -315,13 +315,7 @@ class LabPanel(QWidget):
     def _on_ended(self, status: str, seconds: float) -> None:
         preview = self._session.preview
         self._results.end(status)
-        words = {
-            "done": self.tr("Done in {seconds} s").format(seconds=f"{seconds:.2f}"),
-            "stopped": self.tr("Stopped. What is shown stays."),
-            "killed": self.tr("Stopped: the run did not answer, so its process was replaced."),
-            "superseded": "",
-        }
-        self._run_bar.show_ended(words.get(status, status) if not preview else "")
+        self._run_bar.show_ended("" if preview else status, seconds)
         if status == "done" and not preview:
             self._keep(seconds)
         self._show_empty()
@@ -341,7 +335,7 @@ class LabPanel(QWidget):
 
     def _on_failed(self, message: dict[str, Any]) -> None:
         self._results.end("failed")
-        self._run_bar.show_ended(self.tr("Failed"))
+        self._run_bar.show_ended("failed")
         text = language_switch.pick(message["text"])
         if message.get("user_error"):
             name = parameter_of(message["text"])
@@ -354,7 +348,7 @@ class LabPanel(QWidget):
 
     def _on_crashed(self, text: str, stderr: str) -> None:
         self._results.end("failed")
-        self._run_bar.show_ended(self.tr("Failed"))
+        self._run_bar.show_ended("failed")
         more = self.tr("What is shown stays. The next run starts a fresh process.")
         self._on_notice_action = self.run_exact
         self._notice.show_message("bad", text, more, stderr, action=self.tr("Run again"))

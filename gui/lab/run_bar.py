@@ -77,6 +77,7 @@ class RunBar(QWidget):
         body.addWidget(self._line)
         self._began = 0.0
         self._text = ""
+        self._ended: tuple[str, float] | None = None  # what the status says, if that is how a run ended
         self._tick = QTimer(self)
         self._tick.setInterval(TICK_MS)
         self._tick.timeout.connect(self._show_elapsed)
@@ -108,11 +109,23 @@ class RunBar(QWidget):
         self._line.show_fraction(fraction)
         self._show_elapsed()
 
-    def show_ended(self, text: str) -> None:
+    def show_ended(self, status: str, seconds: float = 0.0) -> None:
+        """``done``, ``stopped``, ``killed`` or ``failed``, said again when the language changes; else nothing
+        is said."""
         self._tick.stop()
         self.stop_button.setEnabled(False)
         self._line.finish()
-        self.show_status(text)
+        self._say_ended(status, seconds)
+
+    def _say_ended(self, status: str, seconds: float) -> None:
+        words = {
+            "done": self.tr("Done in {seconds} s").format(seconds=f"{seconds:.2f}"),
+            "stopped": self.tr("Stopped. What is shown stays."),
+            "killed": self.tr("Stopped: the run did not answer, so its process was replaced."),
+            "failed": self.tr("Failed"),
+        }
+        self.show_status(words.get(status, ""))
+        self._ended = (status, seconds)
 
     def show_stopping(self) -> None:
         self._text = self.tr("Stopping…")
@@ -120,6 +133,7 @@ class RunBar(QWidget):
         self._show_elapsed()
 
     def show_status(self, text: str) -> None:
+        self._ended = None
         self._status.show_text(text)
 
     @property
@@ -161,6 +175,8 @@ class RunBar(QWidget):
             button.setAccessibleName(word)
             button.setAccessibleDescription(tip)
         self._fill_export()
+        if self._ended is not None:
+            self._say_ended(*self._ended)
 
     def _fill_export(self) -> None:
         menu = self.export_button.menu()

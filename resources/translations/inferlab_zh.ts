@@ -704,22 +704,6 @@
         <translation>预览</translation>
     </message>
     <message>
-        <source>Done in {seconds} s</source>
-        <translation>完成，用时 {seconds} s</translation>
-    </message>
-    <message>
-        <source>Stopped. What is shown stays.</source>
-        <translation>已停止，已显示的结果保留。</translation>
-    </message>
-    <message>
-        <source>Stopped: the run did not answer, so its process was replaced.</source>
-        <translation>已停止：运行没有响应，已换用新进程。</translation>
-    </message>
-    <message>
-        <source>Failed</source>
-        <translation>失败</translation>
-    </message>
-    <message>
         <source>This cannot be run</source>
         <translation>无法这样运行</translation>
     </message>
@@ -1017,6 +1001,22 @@ Every number shown can be run, traced, or cited.</source>
 </context>
 <context>
     <name>RunBar</name>
+    <message>
+        <source>Done in {seconds} s</source>
+        <translation>完成，用时 {seconds} s</translation>
+    </message>
+    <message>
+        <source>Stopped. What is shown stays.</source>
+        <translation>已停止，已显示的结果保留。</translation>
+    </message>
+    <message>
+        <source>Stopped: the run did not answer, so its process was replaced.</source>
+        <translation>已停止：运行没有响应，已换用新进程。</translation>
+    </message>
+    <message>
+        <source>Failed</source>
+        <translation>失败</translation>
+    </message>
     <message>
         <source>Stopping…</source>
         <translation>正在停止…</translation>

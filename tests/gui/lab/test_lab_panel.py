@@ -199,6 +199,22 @@ def test_a_broken_lab_shows_its_traceback(qtbot: Any, panel: LabPanel) -> None:
     assert panel._notice._details.isVisible()
 
 
+def test_how_a_run_ended_follows_the_language(qtbot: Any, panel: LabPanel) -> None:
+    ended(qtbot, panel, lambda: panel.open(samples.description()))
+    before = language_switch.current
+    other = "zh" if before == "en" else "en"
+    said = {before: panel._run_bar.status}
+    language_switch.apply(other)
+    said[other] = panel._run_bar.status
+    language_switch.apply(before)
+    assert said["en"].startswith("Done in") and said["zh"].startswith("完成")
+    assert panel._run_bar.status == said[before]
+    panel.copy_link()
+    language_switch.apply(other)
+    language_switch.apply(before)
+    assert "lab:" in panel._run_bar.status, "what was said since is not replaced by how the run ended"
+
+
 def test_the_title_follows_the_language_and_results_too(qtbot: Any, panel: LabPanel) -> None:
     ended(qtbot, panel, lambda: panel.open(samples.description()))
     with qtbot.waitSignal(panel.title_changed) as title:
