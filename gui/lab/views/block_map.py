@@ -68,6 +68,7 @@ class BlockMapView(View):
         body.setSpacing(6)
         for widget in (self.legend, self.grid, self.tables):
             body.addWidget(widget)
+        body.addStretch(1)
         self._shown: int | None = -2
         self._table_states: TableStates | None = None
 
@@ -295,8 +296,10 @@ class BlockGrid(QWidget):
         blocks = self._view.blocks
         numbers = tile_numbers(blocks.owner, self._levels(), blocks.shared > 1)
         picture = self._tiles[1].laid_out(numbers, columns)
-        rows = -(-self._count // columns)
-        painter.drawImage(QRect(self._gutter, 0, columns * side, rows * side), picture)
+        rows, rest = divmod(self._count, columns)
+        for top, across, down in ((0, columns, rows), (rows, rest, 1)):
+            target = QRect(self._gutter, top * side, across * side, down * side)
+            painter.drawImage(target, picture, QRect(0, top * pixels, across * pixels, down * pixels))
 
     def _levels(self) -> Any:
         """A block with a single token in it shows."""

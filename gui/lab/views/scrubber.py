@@ -101,6 +101,7 @@ class Scrubber(QWidget):
             self._paint_cursor(painter)
         if self.hasFocus():
             painter.setPen(QPen(QColor(self._theme.accent), 1))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
         painter.end()
 
@@ -108,7 +109,7 @@ class Scrubber(QWidget):
         """Events a column, on a square-root scale: a single event shows beside a burst of thousands."""
         picture = QPixmap(self.size() * scale)
         picture.setDevicePixelRatio(scale)
-        picture.fill(self._theme.raised)
+        picture.fill(Qt.GlobalColor.transparent)
         painter = QPainter(picture)
         base = HEIGHT - 6
         painter.fillRect(QRectF(MARGIN, base, self.width() - 2 * MARGIN, 1), QColor(self._theme.rule))

@@ -53,6 +53,7 @@ class TraceView(View):
         body.addLayout(bar)
         for widget in (self.scrubber, self.lines):
             body.addWidget(widget)
+        body.addStretch(1)
 
     def _button(self, name: str, slot: Callable[[], None]) -> QToolButton:
         button = QToolButton()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import QByteArray, QPointF, Qt
-from PySide6.QtGui import QImage, QPainter
+from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtSvg import QSvgRenderer
 
 from gui.lab.animation import MOST_FRAMES, animation_steps
@@ -231,6 +231,17 @@ def test_dragging_the_scrubber_and_clicking_the_timeline_seek(area: ResultsArea,
     place = timeline.plot.vb.mapViewToScene(QPointF(float(times[SHARE]) + 1e-9, 2)).toPoint()
     qtbot.mouseClick(timeline.canvas.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert clock.now_s == pytest.approx(times[SHARE], abs=0.01)
+
+
+def test_a_scrubber_with_the_focus_still_shows_its_events(area: ResultsArea, qtbot: Any) -> None:
+    scrubber = area.card("replay").view.scrubber
+    area.activateWindow()
+    scrubber.setFocus()
+    qtbot.waitUntil(scrubber.hasFocus)
+    image, accent = scrubber.grab().toImage(), QColor(LIGHT.accent)
+    middle = [image.pixelColor(x, image.height() - 12) for x in range(4, image.width() - 4)]
+    assert middle.count(accent) < 10
+    assert middle.count(QColor(LIGHT.muted)) > 50
 
 
 def test_it_stops_playing_where_nobody_sees_it(area: ResultsArea) -> None:
