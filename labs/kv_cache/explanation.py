@@ -82,7 +82,7 @@ def _sharing(run: MeasuredRun) -> Iterator[Text]:
             en=f"**Shared prefix.** Of {prompts} prompt tokens {usage.spared} came from blocks of the prefix "
             f"cache and were not computed. Only whole blocks are reused: a multiple of {setting.block_size}.",
         )
-    elif setting.prefix_cache and not setting.reserved:
+    elif setting.prefix_cache and not setting.reserved and len(run.scenario.prompts) > 1:
         yield Text(
             zh="**公共前缀。** 这次一块也没有复用：没有共同的整块，或者请求同时到达，前缀还没算完。",
             en="**Shared prefix.** No block was reused: there is no common whole block, or the requests came "

@@ -113,11 +113,14 @@ def peak_figure(run: MeasuredRun) -> Metric:
 
 
 def sharing_figures(run: MeasuredRun) -> Iterator[Metric]:
-    """Only what this run has: a shared prefix, forks, preemptions."""
-    usage, setting = run.usage, run.setting
-    if setting.prefix_cache and not setting.reserved:
+    """What can happen in this run: with reserved memory nothing is shared, and nobody has to give way."""
+    usage, setting, params = run.usage, run.setting, run.scenario.params
+    if setting.reserved:
+        return
+    if setting.prefix_cache and len(run.scenario.prompts) > 1:
         yield _prefix_figure(run)
-    if saved := usage.most_sharing.references - usage.most_sharing.owned:
+    saved = usage.most_sharing.references - usage.most_sharing.owned
+    if params.n > 1 or params.beams or setting.prefix_cache:
         yield Metric(
             id="shared",
             title=Text(zh="共享省下的块（最多时）", en="Blocks saved by sharing, at most"),
@@ -131,10 +134,9 @@ def sharing_figures(run: MeasuredRun) -> Iterator[Metric]:
                 "sharing.",
             ),
         )
-    if usage.forks:
+    if params.n > 1 or params.beams:
         yield _copy_figure(run)
-    if usage.preempted:
-        yield _preemption_figure(run)
+    yield _preemption_figure(run)
 
 
 def _prefix_figure(run: MeasuredRun) -> Metric:
@@ -169,6 +171,12 @@ def _common(one: list[int], other: list[int]) -> int:
     return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
+_COPIES = Text(
+    zh="每个请求 n − 1 次；提示词恰好填满整块时为 0",
+    en="n - 1 a request; none where the prompt fills its last block exactly",
+)
+
+
 def _copy_figure(run: MeasuredRun) -> Metric:
     usage, params, size = run.usage, run.scenario.params, run.setting.block_size
     sampled = None
@@ -183,10 +191,7 @@ def _copy_figure(run: MeasuredRun) -> Metric:
         unit="block",
         value=float(usage.copies),
         predicted=sampled,
-        formula=Text(
-            zh="每个请求 n − 1 次；提示词恰好填满整块时为 0",
-            en="n - 1 a request; none where the prompt fills its last block exactly",
-        ),
+        formula=None if sampled is None else _COPIES,
         better="lower",
         help=Text(
             zh=f"{usage.forks} 次分叉。写时复制搬了 {done / 2**20:.2f} MiB；分叉时整份复制要搬 "

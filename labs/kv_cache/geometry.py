@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from labs.formulas.kv_cache import bytes_per_token
 from labs.formulas.memory import decoder_linear_parameters, gemm_flops
-from labs.formulas.prefill import token_flops_ratio
+from labs.formulas.prefill import prefill_flops, token_flops_ratio
 
 if TYPE_CHECKING:
     from labs.engine.precision import KVType
@@ -32,7 +32,18 @@ def token_bytes(config: ModelConfig, kind: KVType) -> float:
 
 def flops_ratio(config: ModelConfig, tokens: int) -> float:
     """How many times more FLOPs a token costs without a cache, ``tokens - 1`` others before it."""
+    return token_flops_ratio(tokens, *_flops(config))
+
+
+def recomputed_flops(config: ModelConfig, tokens: int) -> float:
+    """FLOPs of the whole text, which a token costs without a cache."""
+    linear, pair, head = _flops(config)
+    return prefill_flops(tokens, linear, pair) + head
+
+
+def _flops(config: ModelConfig) -> tuple[float, float, float]:
+    """Of the linear layers a token, of attention a pair of tokens, of the output head a token."""
     kv_width = config.kv_heads * config.head_dim
     linear = decoder_linear_parameters(config.layers, config.hidden, kv_width, config.intermediate)
     pair = 4 * config.layers * config.heads * config.head_dim
-    return token_flops_ratio(tokens, 2 * linear, pair, gemm_flops(1, config.vocab, config.hidden))
+    return 2 * linear, pair, gemm_flops(1, config.vocab, config.hidden)

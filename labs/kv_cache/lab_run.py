@@ -9,6 +9,7 @@ from labs.engine import replay
 from labs.engine.model_runner import ModelRunner
 from labs.kv_cache import figures, views
 from labs.kv_cache.explanation import explanation
+from labs.kv_cache.geometry import recomputed_flops
 from labs.kv_cache.measured_run import MeasuredRun
 from labs.kv_cache.token_times import token_times
 from labs.results import Metric, Provenance
@@ -39,15 +40,10 @@ def serve(
     for step, _ in enumerate(scenario.run(ctx, engine), start=1):
         ctx.progress(min(1.0, step / most), Text(zh=f"引擎第 {step} 步", en=f"step {step} of the engine"))
         if time.monotonic() - looked > LOOK_S:
-            yield from _pictures(MeasuredRun(engine, setting, scenario), ended=False)
+            yield from _look(MeasuredRun(engine, setting, scenario), ended=False)
             looked = time.monotonic()
     run = MeasuredRun(engine, setting, scenario)
-    yield from figures.byte_figures(run)
-    yield figures.peak_figure(run)
-    yield figures.waste_figure(run)
-    yield from figures.sharing_figures(run)
-    yield figures.speed_figure(run)
-    yield from _pictures(run, ended=True)
+    yield from _look(run, ended=True)
     yield views.allocations(run)
     return run
 
@@ -66,17 +62,26 @@ def without_cache(ctx: Context, run: MeasuredRun, longest: int) -> Iterator[Resu
         for one in token_times(ctx, runner, run.scenario.prompts[0], longest):
             times.append(one)
             yield views.token_curves(times)
-        yield _gain(times[-1])
+        if len(times) > 1:
+            yield _gain(run, times)
     yield explanation(run, times)
 
 
-def _gain(last: TokenTime) -> Metric:
+def _gain(run: MeasuredRun, times: list[TokenTime]) -> Metric:
+    last, before = times[-1], times[-2]
+    grown = recomputed_flops(run.config, last.length) / recomputed_flops(run.config, before.length)
     return Metric(
         id="cache_gain",
         title=Text(zh="缓存让一个 token 快几倍", en="A token is faster with the cache"),
         provenance=_MEASURED,
         unit="×",
         value=last.recomputed_s / last.cached_s,
+        predicted=grown * before.recomputed_s / before.cached_s,
+        formula=Text(
+            zh=f"由长 {before.length} 的实测外推：不用缓存按计算量涨 {grown:.2f} 倍，用缓存不变",
+            en=f"from what {before.length} tokens took: without the cache {grown:.2f} times as long, by its "
+            "FLOPs; with it no longer",
+        ),
         better="higher",
         help=Text(
             zh=f"文本长 {last.length} 时的时间之比。两种算法的 logits 最多差 {last.difference:.1e}。",
@@ -84,6 +89,15 @@ def _gain(last: TokenTime) -> Metric:
             f"{last.difference:.1e} at most.",
         ),
     )
+
+
+def _look(run: MeasuredRun, *, ended: bool) -> Iterator[Result]:
+    yield from figures.byte_figures(run)
+    yield figures.peak_figure(run)
+    yield figures.waste_figure(run)
+    yield from figures.sharing_figures(run)
+    yield figures.speed_figure(run)
+    yield from _pictures(run, ended=ended)
 
 
 def _pictures(run: MeasuredRun, *, ended: bool) -> Iterator[Result]:

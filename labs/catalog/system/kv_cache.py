@@ -205,7 +205,7 @@ class Params(LabParams, frozen=True):
 
 def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
     """What the formulas say before anything is allocated or computed."""
-    from labs.kv_cache.geometry import flops_ratio, token_bytes
+    from labs.kv_cache.geometry import token_bytes
 
     config = ctx.model_config()
     each = token_bytes(config, params.kv)
@@ -227,16 +227,6 @@ def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
         unit="B",
         formula=Text(zh="块数 × 块大小 × 每 token 字节", en="blocks × block size × bytes a token"),
     )
-    if params.compare_to:
-        yield Prediction(
-            id="cache_gain",
-            title=Text(zh="缓存让一个 token 快几倍", en="A token is faster with the cache"),
-            value=flops_ratio(config, params.compare_to),
-            unit="×",
-            formula=Text(
-                zh="计算量之比：重算全文 ÷ 只算一个 token", en="ratio of FLOPs: the whole text over one token"
-            ),
-        )
 
 
 def run(params: Params, ctx: Context) -> Iterator[Result]:
@@ -327,8 +317,9 @@ LAB = Lab(
             ),
             values={
                 "prompts": "Describe the sea in one sentence.",
+                "system_prompt": "Be brief.",
                 "beams": 4,
-                "new_tokens": 24,
+                "new_tokens": 16,
                 "block_size": 4,
                 "blocks": 96,
                 "compare_to": 0,
