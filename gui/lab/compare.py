@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from gui.lab.card import Card
 from gui.lab.change_text import change_text
+from gui.lab.clock import Clocks
 from gui.lab.number_text import with_unit
 from gui.lab.parameter_text import parameter_label, value_text
 from gui.lab.stored_run import StoredRun, local_time
@@ -72,10 +73,11 @@ class Compare(QWidget):
         for column in range(len(self._runs)):
             grid.setColumnStretch(column, 1)
         self._cards = []
+        self._clocks = [Clocks(content) for _ in self._runs]
         across = len(self._runs)
         for table in (self._parameters(), self._metrics()):
             if table["rows"]:
-                grid.addWidget(self._card(table, {}), grid.rowCount(), 0, 1, across)
+                grid.addWidget(self._card(table, {}, None), grid.rowCount(), 0, 1, across)
         self._add_plots(grid)
         grid.setRowStretch(grid.rowCount(), 1)
         self._area.setWidget(content)
@@ -94,7 +96,7 @@ class Compare(QWidget):
         for by_column in found.values():
             row = grid.rowCount()
             for column, result in by_column.items():
-                card = self._card(result, self._runs[column].record.environment)
+                card = self._card(result, self._runs[column].record.environment, self._clocks[column])
                 grid.addWidget(card, row, column, Qt.AlignmentFlag.AlignTop)
             self._share_scale(list(self._cards[-len(by_column) :]))
 
@@ -106,8 +108,9 @@ class Compare(QWidget):
             for view in views:
                 view.share_range(min(low for low, _ in ranges), max(high for _, high in ranges))
 
-    def _card(self, result: Result, environment: dict[str, Any]) -> Card:
+    def _card(self, result: Result, environment: dict[str, Any], clocks: Clocks | None) -> Card:
         card = Card()
+        card.clocks = clocks  # type: ignore[attr-defined]  # what a run recorded moves as one, run by run
         card.show_result(result, environment)
         card.setMinimumWidth(220)
         # As tall as its result asks, also once a table's heads have wrapped: the page scrolls, not it.

@@ -16,6 +16,7 @@ from PySide6.QtSvg import QSvgRenderer
 
 from gui.lab.animation import MOST_FRAMES, animation_steps
 from gui.lab.animation_dialog import AnimationDialog
+from gui.lab.compare import Compare
 from gui.lab.export_html import html_page
 from gui.lab.results_area import ResultsArea
 from gui.lab.stored_run import StoredRun
@@ -91,6 +92,17 @@ def test_a_stored_run_is_replayed_without_a_worker(qtbot: Any) -> None:
     clock_of(area).seek(SHARE)
     assert "shares block" in EventTexts(area.card("replay").view.result).text(SHARE)
     assert not area.grab().isNull()
+
+
+def test_compared_runs_move_each_on_its_own(qtbot: Any) -> None:
+    runs = [StoredRun.new("system/x", {}, {}, datetime.now(UTC), 1.0, list(RUN.values())) for _ in range(2)]
+    compare = Compare()
+    qtbot.addWidget(compare)
+    compare.show_runs(samples.description(), runs)
+    traces = [card.view for card in compare.cards() if card.result["kind"] == "trace"]
+    blocks = [card.view for card in compare.cards() if card.result["kind"] == "block_map"]
+    traces[1].clock.seek(SHARE)
+    assert [view.follower.cursor for view in blocks] == [traces[0].clock.last, SHARE]
 
 
 def test_a_page_stands_where_the_trace_is_first_shown(qtbot: Any) -> None:
