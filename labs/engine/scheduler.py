@@ -196,7 +196,8 @@ class Scheduler:
     def again(self, most: int = 1) -> int:
         """After a batch of decodes alone, for which nobody was preempted: how many such steps, at most
         ``most``, can follow with nothing to decide before any of them, if nothing comes or goes. They have
-        their blocks then: what ``schedule`` would do, at a fraction of its cost."""
+        their blocks then: what ``schedule`` would do, at a fraction of its cost. Where generated tokens have
+        keys, ask for one step at a time, for the prefix cache is to know a block before it forgets another."""
         if self.prefilling or self._forked:
             return 0
         if len(self.policy) and not (self.policy.steady and not self.manager.prefix_cache):
@@ -330,6 +331,7 @@ class Scheduler:
         assert grown, "it was seen to fit"
         batch.moves.append(SwapIn(sequence, self._written(sequence)))
         self.decoding.add(sequence)
+        self.manager.commit(sequence)  # whoever reads these blocks does so after the move
         return 1
 
     def _add_chunk(self, batch: Batch, sequence: Sequence, budget: int) -> int:

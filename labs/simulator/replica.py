@@ -124,8 +124,8 @@ class Replica:
         """Nothing is to be decided: the decode set steps as often as can be foreseen. The last of these steps
         is then under way. False: there is something to decide."""
         scheduler, decoding = self.scheduler, self.scheduler.decoding
-        rows, context = len(decoding), decoding.context
-        attention, rise, straight = self.cost.decode_attention(rows, context)
+        rows = len(decoding)
+        attention, rise, straight = self.cost.decode_attention(rows, decoding.context)
         first = self.cost.linear(rows, rows) + attention
         most = 1
         if self._log is None:
@@ -137,7 +137,7 @@ class Replica:
             return False
         self._begin(_DECODES, first)
         self._give_tokens()
-        self._count_decodes(rows, context, steps)
+        self._count_decodes(rows, steps)
         if steps > 1:
             self._skip(first, rise, steps, owned)
         else:
@@ -193,21 +193,17 @@ class Replica:
             sampled += cached + new == sequence.length
             usage.prefill_tokens += new
             usage.padding_tokens += chunk.padding
-            usage.pairs += new * cached + new * (new + 1) // 2
-            if sequence.preemptions:
-                usage.repeated_tokens += new
         rows = 0
         if batch.decodes:
-            rows, context = len(decoding), decoding.context
-            ticks += cost.decode_attention(rows, context).ticks
-            self._count_decodes(rows, context, 1)
+            rows = len(decoding)
+            ticks += cost.decode_attention(rows, decoding.context).ticks
+            self._count_decodes(rows, 1)
         return ticks + cost.linear(tokens + rows, sampled + rows)
 
-    def _count_decodes(self, rows: int, context: int, steps: int) -> None:
+    def _count_decodes(self, rows: int, steps: int) -> None:
         usage, idle = self.usage, self._idle
         usage.decode_tokens += (rows - idle) * steps
         usage.padding_tokens += idle * steps
-        usage.contexts += context * steps + rows * (steps * (steps - 1) // 2)
 
     def _occupy(self, duration: int) -> None:
         """Memory and places are held for so long."""

@@ -9,20 +9,14 @@ from labs.simulator.histogram import Histogram
 
 @dataclass(slots=True)
 class Usage:
-    """Times in ticks; what ends in ``_time`` is a quantity times how long it was so.
-
-    ``pairs`` are those of a query and a key in prefill, ``contexts`` the tokens that decode steps attended
-    to. ``gaps`` are the inter-token latencies.
-    """
+    """Times in ticks; what ends in ``_time`` is a quantity times how long it was so. ``gaps`` are the
+    inter-token latencies."""
 
     steps: int = 0
     busy: int = 0
     prefill_tokens: int = 0  # with those computed again after a preemption
-    repeated_tokens: int = 0  # these alone
-    pairs: int = 0
     decode_tokens: int = 0
     padding_tokens: int = 0
-    contexts: int = 0
     sequences_time: int = 0  # in a step
     blocks_time: int = 0  # owned
     shared_time: int = 0  # owners of blocks beyond the first
