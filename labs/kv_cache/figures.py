@@ -53,7 +53,7 @@ def waste_figure(run: MeasuredRun) -> Metric:
         expected, formula = _reserved_waste(run), _RESERVED
     return Metric(
         id="waste",
-        title=Text(zh="每条序列的空槽（内部碎片）", en="Empty slots a sequence (internal fragmentation)"),
+        title=Text(zh="每条序列的空槽", en="Empty slots a sequence"),
         provenance=_MEASURED,
         unit="token",
         value=run.usage.empty_slots(size),
@@ -61,8 +61,9 @@ def waste_figure(run: MeasuredRun) -> Metric:
         formula=formula,
         better="lower",
         help=Text(
-            zh="已分配给序列却没有 token 的槽，对每一步、每条占着块的序列取平均。",
-            en="Slots that a sequence owns and that hold no token, averaged over steps and the sequences "
+            zh="内部碎片：已分配给序列却没有 token 的槽，对每一步、每条占着块的序列取平均。",
+            en="Internal fragmentation: slots that a sequence owns and that hold no token, averaged over "
+            "steps and the sequences "
             "that "
             "hold blocks.",
         ),
@@ -123,14 +124,15 @@ def sharing_figures(run: MeasuredRun) -> Iterator[Metric]:
     if params.n > 1 or params.beams or setting.prefix_cache:
         yield Metric(
             id="shared",
-            title=Text(zh="共享省下的块（最多时）", en="Blocks saved by sharing, at most"),
+            title=Text(zh="共享省下的块", en="Blocks saved by sharing"),
             provenance=_MEASURED,
             unit="block",
             value=float(saved),
             better="higher",
             help=Text(
-                zh="块表里的引用数 − 真正占用的块数：不共享就要多占这么多。",
-                en="References in the block tables minus blocks owned: so many more would be needed without "
+                zh="省得最多时，块表里的引用数 − 真正占用的块数：不共享就要多占这么多。",
+                en="References in the block tables minus blocks owned, where most is saved: so many more "
+                "would be needed without "
                 "sharing.",
             ),
         )

@@ -34,7 +34,7 @@ def occupancy(run: MeasuredRun) -> Lines:
         series.append(Series(name=Text(zh="无主，留作缓存", en="kept cached, no owner"), x=times, y=cached))
     if any(one.references > one.owned for one in moments):
         alone = array([size * one.references for one in moments])
-        name = Text(zh="不共享要占（估算）", en="without sharing (estimated)")
+        name = Text(zh="不共享要占", en="without sharing")
         series.append(Series(name=name, x=times, y=alone, provenance=_ESTIMATED, reference=True))
     pool = array([run.setting.blocks * size] * len(moments))
     series.append(Series(name=Text(zh="整个池", en="the whole pool"), x=times, y=pool, reference=True))
