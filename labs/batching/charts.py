@@ -8,7 +8,19 @@ import numpy as np
 
 from labs.batching.replay import CLOCK
 from labs.batching.strategies import TITLES
-from labs.results import Axis, Bars, BarSeries, Column, Lines, Metric, Provenance, Series, Table, array
+from labs.results import (
+    Axis,
+    Bars,
+    BarSeries,
+    Column,
+    Lines,
+    Metric,
+    Provenance,
+    Scatter,
+    Series,
+    Table,
+    array,
+)
 from labs.text import Text, same
 
 if TYPE_CHECKING:
@@ -24,55 +36,36 @@ _BINS = 40
 MEASURED = Provenance.MEASURED
 
 
-def workload(requests: Sequence[Request]) -> Bars:
-    """How long each request is, in order of arrival."""
-    return Bars(
+def workload(requests: Sequence[Request]) -> Scatter:
+    """When each request comes and how long it is."""
+    times = array([one.arrival_s for one in requests])
+    lengths = {
+        Text(zh="提示词", en="prompt"): [one.input_tokens for one in requests],
+        Text(zh="回答", en="answer"): [one.output_tokens for one in requests],
+    }
+    names = [same(f"#{index}") for index in range(len(requests))]
+    return Scatter(
         id="workload",
-        title=Text(zh="请求：提示词与回答的长度", en="The requests: lengths of prompts and answers"),
+        title=Text(zh="请求：何时到，多长", en="The requests: when they come, how long they are"),
         help=Text(
-            zh="按到达顺序。到达时刻见下面时间线上每条泳道的起点。",
-            en="In order of arrival. When each comes, the lanes of the timelines below show by their starts.",
+            zh="每个请求两点：提示词和回答的 token 数。所有策略服务的都是这些请求。",
+            en="Two points a request: the tokens of its prompt and of its answer. All strategies serve "
+            "these.",
         ),
-        provenance=Provenance.ESTIMATED,
-        source=Text(zh="由参数和种子生成", en="made from the parameters and the seed"),
-        unit="token",
-        categories=[same(f"#{index}") for index in range(len(requests))],
-        y=Axis(title=Text(zh="长度", en="length"), unit="token"),
-        series=[
-            BarSeries(
-                name=Text(zh="提示词", en="prompt"), values=array([one.input_tokens for one in requests])
-            ),
-            BarSeries(
-                name=Text(zh="回答", en="answer"), values=array([one.output_tokens for one in requests])
-            ),
-        ],
-    )
-
-
-def arrivals(requests: Sequence[Request]) -> Lines:
-    """How many have come by each moment."""
-    times = [one.arrival_s for one in requests]
-    return Lines(
-        id="arrivals",
-        title=Text(zh="到达：至此来了多少请求", en="Arrivals: requests that have come"),
         provenance=Provenance.ESTIMATED,
         source=Text(
-            zh="由参数和种子生成，或按输入的时刻", en="made from the parameters and the seed, or typed"
+            zh="由参数和种子生成，或按输入的时刻", en="from the parameters and the seed, or as typed"
         ),
-        x=_TIME,
-        y=Axis(title=Text(zh="请求数", en="requests")),
+        unit="token",
+        x=Axis(title=Text(zh="到达时刻", en="arrival"), unit="s"),
+        y=Axis(title=Text(zh="长度", en="length"), unit="token"),
         series=[
-            Series(
-                name=Text(zh="已到达", en="have come"),
-                x=array(np.repeat(times, 2)),
-                y=array(np.repeat(np.arange(len(times) + 1), 2)[1:-1]),
-            )
+            Series(name=name, x=times, y=array(tokens), labels=names) for name, tokens in lengths.items()
         ],
-        markers=False,
     )
 
 
-def progress(runs: Sequence[Run]) -> Lines:
+def progress(runs: Sequence[Run], provenance: Provenance = MEASURED) -> Lines:
     """Tokens of answers that had been delivered by each moment: the race itself."""
     return Lines(
         id="progress",
@@ -82,7 +75,7 @@ def progress(runs: Sequence[Run]) -> Lines:
             en="The slope is tokens/s, and who is first at the top has finished. Only tokens that somebody "
             "asked for count.",
         ),
-        provenance=MEASURED,
+        provenance=provenance,
         unit="token",
         x=_TIME,
         y=Axis(title=Text(zh="累计 token", en="tokens so far"), unit="token"),
@@ -96,7 +89,7 @@ def progress(runs: Sequence[Run]) -> Lines:
     )
 
 
-def rate(runs: Sequence[Run]) -> Lines:
+def rate(runs: Sequence[Run], provenance: Provenance = MEASURED) -> Lines:
     """Tokens a second in each fortieth of the longest run."""
     end_s = max(run.makespan_s for run in runs)
     edges = np.linspace(0.0, end_s, _BINS + 1)
@@ -118,7 +111,7 @@ def rate(runs: Sequence[Run]) -> Lines:
             en="Static batching comes down in stairs: the more of a batch have ended, the fewer tokens of "
             "use a step yields.",
         ),
-        provenance=MEASURED,
+        provenance=provenance,
         unit="token/s",
         x=_TIME,
         y=Axis(title=Text(zh="回答 token/s", en="answer tokens/s"), unit="token/s"),
@@ -128,7 +121,7 @@ def rate(runs: Sequence[Run]) -> Lines:
     )
 
 
-def work(runs: Sequence[Run]) -> Bars:
+def work(runs: Sequence[Run], provenance: Provenance = MEASURED) -> Bars:
     """All tokens that the model computed, by what they were for."""
     parts = {
         "prefill": Text(zh="提示词", en="prompts"),
@@ -143,7 +136,7 @@ def work(runs: Sequence[Run]) -> Bars:
             en="For nothing: padding of prompts, and rows whose answer has ended. The first token of each "
             "answer comes out of its prefill.",
         ),
-        provenance=MEASURED,
+        provenance=provenance,
         unit="token",
         categories=[TITLES[run.strategy] for run in runs],
         y=Axis(title=Text(zh="计算的 token", en="tokens computed"), unit="token"),
@@ -157,7 +150,7 @@ def work(runs: Sequence[Run]) -> Bars:
     )
 
 
-def latency(runs: Sequence[Run]) -> Bars:
+def latency(runs: Sequence[Run], provenance: Provenance = MEASURED) -> Bars:
     return Bars(
         id="ttft",
         title=Text(zh="首 token 时间（TTFT）", en="Time to first token (TTFT)"),
@@ -165,7 +158,7 @@ def latency(runs: Sequence[Run]) -> Bars:
             zh="从到达到第一个 token：排队加预填充。",
             en="From arrival to the first token: queueing and prefill.",
         ),
-        provenance=MEASURED,
+        provenance=provenance,
         unit="s",
         categories=[TITLES[run.strategy] for run in runs],
         y=Axis(title=Text(zh="TTFT", en="TTFT"), unit="s"),
@@ -237,7 +230,7 @@ _COLUMNS = [
 ]
 
 
-def table(runs: Sequence[Run]) -> Table:
+def table(runs: Sequence[Run], provenance: Provenance = MEASURED) -> Table:
     rows: list[list[Text | float | int | None]] = [
         [
             TITLES[run.strategy],
@@ -258,7 +251,7 @@ def table(runs: Sequence[Run]) -> Table:
     return Table(
         id="table",
         title=Text(zh="同样的请求，各策略的结果", en="The same requests, one row a strategy"),
-        provenance=MEASURED,
+        provenance=provenance,
         wide=True,
         columns=_COLUMNS,
         rows=rows,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labs.batching.run import read_run
-from labs.batching.strategies import TITLES
+from labs.batching.strategies import BATCHING, TITLES
 from labs.engine.engine import Engine
 from labs.engine.events import EventLog
 from labs.engine.sampling import SamplingParams
@@ -22,44 +22,19 @@ if TYPE_CHECKING:
     from labs.batching.strategies import Strategy
     from labs.context import Context
     from labs.engine.model_runner import ModelRunner
-    from labs.engine.precision import Weights
-    from labs.engine.serving import Batching
     from labs.simulator.traces import Request
 
-BLOCK_SIZE = 16
 # The window draws what the last strategy did; on a machine with few cores the next one would be slowed by it.
 _DRAWING_S = 0.25
-_BATCHING: dict[Strategy, Batching] = {
-    "static": "static",
-    "dynamic": "dynamic",
-    "continuous": "continuous",
-    "chunked": "chunked",
-}
 
 
 def race(
-    ctx: Context,
-    strategies: Sequence[Strategy],
-    requests: Sequence[Request],
-    *,
-    most_sequences: int,
-    token_budget: int,
-    wait_s: float,
-    blocks: int,
-    weights: Weights,
+    ctx: Context, strategies: Sequence[Strategy], requests: Sequence[Request], setting: Setting
 ) -> Iterator[Run]:
     """A run a strategy, times from its own start. Greedy, and as long as the request says.
 
     All share one runner, whose KV cache each overwrites: the weights are packed once.
     """
-    setting = Setting(
-        blocks=blocks,
-        block_size=BLOCK_SIZE,
-        most_sequences=most_sequences,
-        token_budget=max(token_budget, most_sequences),
-        wait_s=wait_s,
-        weights=weights,
-    )
     ctx.progress(0.0, Text(zh="打包权重", en="Packing the weights"))
     runner = make_engine(ctx, setting, record=False).runner
     arrivals = _arrivals(ctx, requests)
@@ -67,7 +42,7 @@ def race(
     for index, strategy in enumerate(strategies):
         if index:
             time.sleep(_DRAWING_S)
-        own = replace(setting, batching=_BATCHING[strategy])
+        own = replace(setting, batching=BATCHING[strategy])
         yield _run(ctx, strategy, runner, own, requests, arrivals, (index, len(strategies)))
 
 

@@ -26,7 +26,6 @@ _CATEGORIES = {
     "decode": Text(zh="解码", en="decode"),
     "preempted": Text(zh="被抢占", en="preempted"),
     "waiting": Text(zh="排队", en="waiting"),
-    "mixed": Text(zh="预填充与解码同步进行", en="prefill beside decodes"),
 }
 _SERVER = Text(zh="每一步", en="steps")
 
@@ -98,9 +97,10 @@ def trace(runs: Sequence[Run], provenance: Provenance) -> Trace:
         id=CLOCK,
         title=Text(zh="赛跑：各策略从各自的起点计时", en="The race: each strategy timed from its own start"),
         help=Text(
-            zh="各策略先后用同样的请求真实地跑了一遍。按播放，它们就从同一时刻一起重跑。",
-            en="The strategies served the same requests for real, one after the other. Press play to run "
-            "them again side by side.",
+            zh="各策略先后服务了同样的请求。按播放（空格），它们从同一时刻起并排重跑；点任一条时间线就跳到那"
+            "一刻。",
+            en="The strategies served the same requests one after the other. Press play (space) and they run "
+            "again side by side; a click on any timeline goes to that moment.",
         ),
         provenance=provenance,
         unit="s",
@@ -137,9 +137,10 @@ def _events(place: int, run: Run) -> Iterable[_Event]:
 
 
 def timeline(run: Run, provenance: Provenance) -> Timeline:
-    """The first lane are the steps, the others the requests: a bar a step in which one was computed."""
+    """The first lane are the steps, each divided as its tokens are; the others the requests: a bar a step in
+    which one was computed."""
     keys = list(_CATEGORIES)
-    bars = [(0, *_step_bar(step)) for step in run.steps]
+    bars = [bar for step in run.steps for bar in _step_bars(step)]
     bars += [(1 + one.sequence, one.start_s, one.end_s, one.phase, one.tokens) for one in run.spans]
     lanes = [f"#{index}" for index in range(len(run.served))]
     return Timeline(
@@ -161,13 +162,14 @@ def timeline(run: Run, provenance: Provenance) -> Timeline:
     )
 
 
-def _step_bar(step: Step) -> tuple[float, float, str, int]:
-    tokens = step.prefill + step.decode + step.padding
-    if step.prefill:
-        phase = "mixed" if step.decode else "prefill"
-    else:
-        phase = "decode" if step.decode else "padding"
-    return step.start_s, step.end_s, phase, tokens
+def _step_bars(step: Step) -> Iterable[tuple[int, float, float, str, int]]:
+    """A step's time, divided as its tokens are."""
+    tokens = {"prefill": step.prefill, "decode": step.decode, "padding": step.padding}
+    start_s, each_s = step.start_s, step.seconds / sum(tokens.values())
+    for phase, count in tokens.items():
+        if count:
+            yield 0, start_s, start_s + count * each_s, phase, count
+            start_s += count * each_s
 
 
 def _ints(values: Iterable[int]) -> Array:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from labs.text import Text
+
+if TYPE_CHECKING:
+    from labs.engine.serving import Batching
 
 Strategy = Literal["static", "dynamic", "continuous", "chunked", "disaggregated"]
 
@@ -43,6 +46,14 @@ EXPLAINED: dict[Strategy, Text] = {
         zh="预填充和解码各用一张卡，KV 经互连传过去（DistServe）。",
         en="Prefill and decode have a device each, and the KV is sent from one to the other (DistServe).",
     ),
+}
+
+# How the schedulers are called that the engine and the simulator share.
+BATCHING: dict[Strategy, Batching] = {
+    "static": "static",
+    "dynamic": "dynamic",
+    "continuous": "continuous",
+    "chunked": "chunked",
 }
 
 Field = Literal["all", "static_continuous", "dynamic_continuous", "continuous_chunked"]

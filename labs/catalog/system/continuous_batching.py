@@ -1,17 +1,46 @@
 """The batching race: the same requests through static, dynamic, continuous and chunked serving, for real."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from labs.batching import charts, replay
+from labs.batching.strategies import FIELDS, TITLES
 from labs.context import Context
-from labs.results import Result
+from labs.results import Provenance, Result
 from labs.spec import Field, Lab, LabParams, Prediction, Preset
 from labs.text import Text, same
+
+if TYPE_CHECKING:
+    from labs.batching.run import Run
+    from labs.batching.simulated_race import StepCost
+    from labs.batching.strategies import Strategy
+    from labs.engine.serving import Setting
+    from labs.simulator.traces import Request
 
 
 class Params(LabParams, frozen=True):
     """When requests come and how long they are, what the server may do, and who races."""
 
+    mode: Annotated[
+        Literal["engine", "simulator", "both"],
+        Field(
+            zh="在哪里跑",
+            en="Where",
+            zh_help="引擎：用真实模型在这台机器上跑，几十个短请求。模拟器：同样的调度器，Llama 3.1 8B 在两张 "
+            "A100 上，"
+            "几百到几千个请求，并多一种“预填充与解码分离”（一个 CPU 上分不开，所以只在这里）。",
+            en_help="Engine: the real model on this machine, a few short requests. Simulator: the same "
+            "schedulers "
+            "with Llama 3.1 8B on two A100s, hundreds to thousands of requests, and prefill and decode apart "
+            "besides (on one CPU they cannot be, so only here).",
+            choices={
+                "engine": Text(zh="真实引擎", en="engine"),
+                "simulator": Text(zh="模拟器", en="simulator"),
+                "both": Text(zh="先真实，再放大", en="engine, then at scale"),
+            },
+            preview=False,
+        ),
+    ] = "both"
     requests: Annotated[
         int,
         Field(
@@ -22,6 +51,7 @@ class Params(LabParams, frozen=True):
             ge=2,
             le=32,
             step=1,
+            when={"mode": ["engine", "both"]},
         ),
     ] = 12
     rate_per_s: Annotated[
@@ -35,6 +65,7 @@ class Params(LabParams, frozen=True):
             le=100,
             scale="log",
             unit="req/s",
+            when={"mode": ["engine", "both"]},
         ),
     ] = 10.0
     burstiness: Annotated[
@@ -60,6 +91,7 @@ class Params(LabParams, frozen=True):
             en_help="Seconds, with commas: 0, 0.2, 0.2, 1.5. To set lengths, write time:prompt/answer, such "
             "as "
             "0.5:200/8. Typed arrivals replace number, rate and burstiness.",
+            when={"mode": ["engine", "both"]},
         ),
     ] = ""
     mix: Annotated[
@@ -90,6 +122,7 @@ class Params(LabParams, frozen=True):
             le=96,
             step=4,
             unit="token",
+            when={"mode": ["engine", "both"]},
         ),
     ] = 48
     output_tokens: Annotated[
@@ -105,6 +138,7 @@ class Params(LabParams, frozen=True):
             le=128,
             step=4,
             unit="token",
+            when={"mode": ["engine", "both"]},
         ),
     ] = 48
     most_sequences: Annotated[
@@ -117,6 +151,7 @@ class Params(LabParams, frozen=True):
             ge=1,
             le=16,
             step=1,
+            when={"mode": ["engine", "both"]},
         ),
     ] = 4
     token_budget: Annotated[
@@ -132,6 +167,7 @@ class Params(LabParams, frozen=True):
             le=512,
             scale="log2",
             unit="token",
+            when={"mode": ["engine", "both"]},
         ),
     ] = 64
     wait_s: Annotated[
@@ -159,6 +195,7 @@ class Params(LabParams, frozen=True):
             ge=8,
             le=512,
             scale="log2",
+            when={"mode": ["engine", "both"]},
         ),
     ] = 256
     strategies: Annotated[
@@ -175,6 +212,7 @@ class Params(LabParams, frozen=True):
                 "continuous_chunked": Text(zh="连续与分块", en="continuous, chunked"),
             },
             preview=False,
+            when={"mode": ["engine", "both"]},
         ),
     ] = "all"
     weights: Annotated[
@@ -191,18 +229,79 @@ class Params(LabParams, frozen=True):
                 "int4": same("INT4"),
             },
             preview=False,
+            when={"mode": ["engine", "both"]},
         ),
     ] = "int4"
+    scale_requests: Annotated[
+        int,
+        Field(
+            zh="模拟的请求数",
+            en="Simulated requests",
+            zh_help="长度分布相同，只是提示词最长 1024、回答最长 512 个 token。",
+            en_help="The same mix of lengths, with prompts of up to 1024 tokens and answers of up to 512.",
+            ge=50,
+            le=5000,
+            scale="log",
+            when={"mode": ["simulator", "both"]},
+            preview=False,
+        ),
+    ] = 1000
+    scale_rate_per_s: Annotated[
+        float,
+        Field(
+            zh="模拟的到达率",
+            en="Simulated arrival rate",
+            zh_help="两张卡合计，每秒来几个。调低到静态也跟得上，再看 TTFT。",
+            en_help="Requests a second for both devices. Lower it until static batching keeps up, and look "
+            "at TTFT.",
+            ge=1,
+            le=200,
+            scale="log",
+            unit="req/s",
+            when={"mode": ["simulator", "both"]},
+            preview=False,
+        ),
+    ] = 32.0
+    scale_sequences: Annotated[
+        int,
+        Field(
+            zh="模拟的批大小上限",
+            en="Simulated largest batch",
+            zh_help="每张卡最多同时运行几条序列；静态批处理每批就要凑这么多。",
+            en_help="Sequences that run at once on a device, at most; static batches wait for so many.",
+            ge=8,
+            le=512,
+            scale="log2",
+            when={"mode": ["simulator", "both"]},
+            preview=False,
+        ),
+    ] = 128
+    scale_budget: Annotated[
+        int,
+        Field(
+            zh="模拟的每步 token 预算",
+            en="Simulated token budget a step",
+            zh_help="分块预填充时一步最多算多少 token：小则停顿短，大则长提示词快。",
+            en_help="Tokens of a step with chunked prefill: a small budget makes stalls short, a large one "
+            "long "
+            "prompts fast.",
+            ge=128,
+            le=8192,
+            scale="log2",
+            unit="token",
+            when={"mode": ["simulator", "both"]},
+            preview=False,
+        ),
+    ] = 512
 
 
 def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
     """What the lengths alone decide, before anything has run."""
     from labs.batching.charts import STATIC_STEPS, STATIC_WASTE, STEP_RATIO
-    from labs.batching.strategies import FIELDS
     from labs.formulas.batching import continuous_speedup_bound, padding_waste, static_steps
 
     racing = FIELDS[params.strategies]
-    if "static" not in racing:
+    if params.mode == "simulator" or "static" not in racing:
         return
     answers = [one.output_tokens for one in requests_of(params, ctx)]
     places = params.most_sequences
@@ -239,7 +338,7 @@ def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
         )
 
 
-def requests_of(params: Params, ctx: Context) -> list:  # type: ignore[type-arg]
+def requests_of(params: Params, ctx: Context) -> list["Request"]:
     from labs.batching import workload
 
     return workload.requests_of(
@@ -255,41 +354,99 @@ def requests_of(params: Params, ctx: Context) -> list:  # type: ignore[type-arg]
 
 
 def run(params: Params, ctx: Context) -> Iterator[Result]:
-    """The requests, then strategy after strategy; the trace grows, and all timelines follow it."""
-    from labs.batching import charts, replay
-    from labs.batching.engine_race import race
-    from labs.batching.story import story
-    from labs.batching.strategies import FIELDS
-    from labs.results import Provenance
+    """While a slider moves, a rehearsal in the simulator; on release the engine, then the scale."""
+    if params.mode != "simulator":
+        requests = requests_of(params, ctx)
+        yield charts.workload(requests)
+        yield from _rehearse(params, ctx, requests) if ctx.preview else _race(params, ctx, requests)
+    if params.mode != "engine" and not ctx.preview:
+        yield from _at_scale(params, ctx)
 
-    requests = requests_of(params, ctx)
-    yield charts.workload(requests)
-    yield charts.arrivals(requests)
-    if ctx.preview:  # a race takes seconds, and what a moving slider disturbs would be no measurement
-        return
-    runs = {}
-    for one in race(
-        ctx,
-        FIELDS[params.strategies],
-        requests,
-        most_sequences=params.most_sequences,
-        token_budget=params.token_budget,
-        wait_s=params.wait_s,
+
+def _setting(params: Params) -> "Setting":
+    from labs.engine.serving import Setting
+
+    return Setting(
         blocks=params.kv_blocks,
+        most_sequences=params.most_sequences,
+        token_budget=max(params.token_budget, params.most_sequences),
+        wait_s=params.wait_s,
         weights=params.weights,
-    ):
+    )
+
+
+def _step_costs(ctx: Context) -> "dict[str, StepCost]":
+    """What the engine's steps took last, by the type of the weights: what a rehearsal goes by."""
+    return ctx.memo("batching race: cost of a step", dict)
+
+
+def _rehearse(params: Params, ctx: Context, requests: list["Request"]) -> Iterator[Result]:
+    """A race takes seconds, and one that a moving slider disturbs would be no measurement."""
+    from labs.batching.simulated_race import StepCost, rehearse
+
+    cost = _step_costs(ctx).get(params.weights, StepCost())
+    runs = [rehearse(one, requests, _setting(params), cost) for one in FIELDS[params.strategies]]
+    yield from _pictures(runs, Provenance.SIMULATED)
+    yield charts.table(runs, Provenance.SIMULATED)
+
+
+def _race(params: Params, ctx: Context, requests: list["Request"]) -> Iterator[Result]:
+    """Strategy after strategy; the trace grows, and all timelines follow it."""
+    from labs.batching.engine_race import race
+    from labs.batching.simulated_race import fitted_cost
+    from labs.batching.story import story
+
+    runs: dict[Strategy, Run] = {}
+    for one in race(ctx, FIELDS[params.strategies], requests, _setting(params)):
         runs[one.strategy] = one
-        so_far = list(runs.values())
-        yield replay.trace(so_far, Provenance.MEASURED)
-        for each in so_far:
-            yield replay.timeline(each, Provenance.MEASURED)
-        yield charts.progress(so_far)
-        yield charts.rate(so_far)
-        yield charts.work(so_far)
-        yield charts.latency(so_far)
-        yield charts.table(so_far)
-        yield from charts.metrics(runs)
+        yield from _pictures(list(runs.values()), Provenance.MEASURED)
+    ordered = list(runs.values())
+    _step_costs(ctx)[params.weights] = fitted_cost(ordered)
+    yield from charts.metrics(runs)
+    yield charts.rate(ordered)
+    yield charts.latency(ordered)
+    yield charts.work(ordered)
+    yield charts.table(ordered)
     yield story(runs, params.most_sequences)
+
+
+def _pictures(runs: list["Run"], provenance: Provenance) -> Iterator[Result]:
+    yield replay.trace(runs, provenance)
+    yield charts.progress(runs, provenance)
+    for one in runs:
+        yield replay.timeline(one, provenance)
+
+
+def _at_scale(params: Params, ctx: Context) -> Iterator[Result]:
+    from labs.batching import scale_charts
+    from labs.batching.simulated_race import SCALE_ANSWER, SCALE_PROMPT, SCALE_STRATEGIES, at_scale
+    from labs.batching.workload import requests_of
+    from labs.engine.serving import Setting
+
+    requests = requests_of(
+        "",
+        count=params.scale_requests,
+        rate_per_s=params.scale_rate_per_s,
+        burstiness=params.burstiness,
+        mix=params.mix,
+        longest_prompt=SCALE_PROMPT,
+        longest_answer=SCALE_ANSWER,
+        seed=ctx.seed,
+    )
+    setting = Setting(
+        most_sequences=params.scale_sequences,
+        token_budget=max(params.scale_budget, params.scale_sequences),
+        wait_s=params.wait_s,
+    )
+    runs = {}
+    for index, strategy in enumerate(SCALE_STRATEGIES):
+        ctx.progress(index / len(SCALE_STRATEGIES), TITLES[strategy])
+        runs[strategy] = at_scale(strategy, requests, setting, ctx.check)
+        so_far = list(runs.values())
+        yield scale_charts.table(so_far)
+        yield scale_charts.ended(so_far)
+        yield scale_charts.first_tokens(so_far)
+    yield scale_charts.story(runs)
 
 
 LAB = Lab(
@@ -315,6 +472,8 @@ LAB = Lab(
         most_sequences=2,
         kv_blocks=32,
         wait_s=0.05,
+        scale_requests=50,
+        scale_sequences=8,
     ),
     presets=[
         Preset(
@@ -341,6 +500,7 @@ LAB = Lab(
                 "output_tokens": 24,
                 "requests": 8,
                 "strategies": "static_continuous",
+                "mode": "engine",
             },
         ),
         Preset(
@@ -355,6 +515,7 @@ LAB = Lab(
             values={
                 "arrivals": "0:32/64, 0:32/8, 0:32/8, 0:32/8, 0.2:16/4",
                 "strategies": "static_continuous",
+                "mode": "engine",
             },
         ),
         Preset(
@@ -373,6 +534,7 @@ LAB = Lab(
                 "requests": 12,
                 "rate_per_s": 6.0,
                 "output_tokens": 40,
+                "mode": "engine",
             },
         ),
         Preset(
@@ -389,8 +551,20 @@ LAB = Lab(
                 "mix": "uniform",
                 "strategies": "static_continuous",
                 "output_tokens": 64,
-                "requests": 12,
+                "mode": "engine",
             },
+        ),
+        Preset(
+            id="scale",
+            title=Text(zh="两张 A100、一千个请求", en="Two A100s, a thousand requests"),
+            story=Text(
+                zh="只跑模拟器。先猜：静态的 TTFT 是连续的几倍？再把到达率调低，看吞吐先追平、TTFT 却追不"
+                "平。",
+                en="The simulator alone. Guess first: how many times the TTFT has static batching? Then "
+                "lower the "
+                "rate: throughput evens out, TTFT does not.",
+            ),
+            values={"mode": "simulator"},
         ),
     ],
 )

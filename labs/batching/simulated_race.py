@@ -1,0 +1,130 @@
+"""The race in the simulator: as a rehearsal of the engine's, and at a scale that no laptop serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from labs.batching.run import read_run
+from labs.batching.strategies import BATCHING
+from labs.engine.events import EventLog
+from labs.engine.serving import make_scheduler
+from labs.simulator.cost import Constants, Ramp, RooflineCost
+from labs.simulator.deployment import Deployment
+from labs.simulator.disaggregation import DisaggregatedSimulator
+from labs.simulator.hardware import device
+from labs.simulator.models import model
+from labs.simulator.replica import Replica
+from labs.simulator.report import report
+from labs.simulator.simulator import Simulator
+from labs.simulator.ticks import NEVER, ticks
+from labs.simulator.workloads import OpenLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from labs.batching.run import Run
+    from labs.batching.strategies import Strategy
+    from labs.engine.serving import Batching, Setting
+    from labs.simulator.job import Job
+    from labs.simulator.report import Report
+    from labs.simulator.traces import Request
+
+SCALE_STRATEGIES: tuple[Strategy, ...] = ("static", "dynamic", "continuous", "chunked", "disaggregated")
+SCALE_PROMPT, SCALE_ANSWER = 1024, 512  # the longest, in tokens
+SCALE_MODEL, SCALE_DEVICE, SCALE_DEVICES = "llama-3.1-8b", "a100-80gb-sxm", 2
+# Shares of the data sheet's peaks that measured kernels reach; overheads of a step are left out.
+ACHIEVED = Constants(
+    compute=0.91,
+    attention=0.60,
+    bandwidth=0.85,
+    source="A100: median bf16 GEMM 91 % of peak, prefill attention 60 %, decode attention 85 % of bandwidth "
+    "(AIConfigurator's measured tables); no overhead of launches or host",
+)
+
+
+class StepCost(NamedTuple):
+    """A step takes so long, and so much for each token in it. The engine's own steps fit it well enough for a
+    rehearsal: the lengths here are short, and attention is a small part."""
+
+    step_s: float = 0.008
+    token_s: float = 0.0015
+
+    def linear(self, tokens: int, sequences: int) -> int:
+        return ticks(self.step_s + tokens * self.token_s)
+
+    def prefill_attention(self, tokens: int, cached: int) -> int:
+        return 0
+
+    def decode_attention(self, rows: int, context: int) -> Ramp:
+        return Ramp(0, 0, NEVER)
+
+    def swap(self, tokens: int) -> int:
+        return 0
+
+
+def fitted_cost(runs: Sequence[Run]) -> StepCost:
+    """Least squares over the measured steps; neither part below zero."""
+    steps = [step for run in runs for step in run.steps]
+    tokens = np.array([step.prefill + step.decode + step.padding for step in steps], dtype=float)
+    seconds = np.array([step.seconds for step in steps])
+    slope = max(0.0, float(np.cov(tokens, seconds)[0, 1] / max(float(tokens.var(ddof=1)), 1e-12)))
+    return StepCost(max(1e-4, float(seconds.mean() - slope * tokens.mean())), slope)
+
+
+def rehearse(strategy: Strategy, requests: Sequence[Request], setting: Setting, cost: StepCost) -> Run:
+    """What the engine would do, were its steps to take what ``cost`` says."""
+    log = EventLog(lambda: replica.now_s())
+    replica = Replica(make_scheduler(replace(setting, batching=BATCHING[strategy]), log), cost, log)
+    Simulator([replica], OpenLoop(requests)).run()
+    return read_run(strategy, requests, log.events, setting.block_size)
+
+
+@dataclass(frozen=True)
+class ScaleRun:
+    """``firsts_s`` are the times to first token, ``ends_s`` when each answer ended, both ascending."""
+
+    strategy: Strategy
+    report: Report
+    firsts_s: list[float]
+    ends_s: list[float]
+
+
+def at_scale(
+    strategy: Strategy,
+    requests: Sequence[Request],
+    setting: Setting,
+    check: Callable[[], None],
+) -> ScaleRun:
+    """Two A100s with a replica each or, disaggregated, one that prefills and one that decodes."""
+    deployment = Deployment(model=model(SCALE_MODEL), device=device(SCALE_DEVICE))
+    cost = RooflineCost(deployment, ACHIEVED)
+    setting = replace(setting, blocks=deployment.kv_blocks(setting.block_size))
+    jobs: list[Job] = []
+
+    def replica(batching: Batching) -> Replica:
+        return Replica(make_scheduler(replace(setting, batching=batching), None), cost)
+
+    source = OpenLoop(requests)
+    simulator: Simulator
+    if strategy == "disaggregated":
+        simulator = DisaggregatedSimulator(
+            [replica("continuous")],
+            [replica("chunked")],
+            source,
+            token_bytes=deployment.kv_token_bytes,
+            link_bandwidth=deployment.device.link_bandwidth,
+            ended=jobs.append,
+        )
+    else:
+        replicas = [replica(BATCHING[strategy]) for _ in range(SCALE_DEVICES)]
+        simulator = Simulator(replicas, source, ended=jobs.append)
+    served = simulator.run(check)
+    return ScaleRun(
+        strategy,
+        report(served, simulator.replicas),
+        sorted(job.first_token_s - job.arrival_s for job in jobs),
+        sorted(job.finished_s for job in jobs),
+    )
