@@ -30,10 +30,13 @@ class LaneBars(pg.GraphicsObject):  # type: ignore[misc]
 
     def __init__(self, bars: tuple[Any, Any, Any, Any], labels: list[str], font: QFont, theme: Theme) -> None:
         super().__init__()
-        self._lane, self._start, self._end, self._category = bars
-        self._labels, self._font, self._theme = labels, font, theme
+        # By category: those of one colour are then neighbours in whatever part of them is in sight.
+        order = np.argsort(bars[3], kind="stable")
+        self._lane, self._start, self._end, self._category = (column[order] for column in bars)
+        self._labels = [labels[place] for place in order.tolist()] if labels else []
+        self._font, self._theme = font, theme
         self._kept = KeptPicture()
-        self._arrays: dict[int, Any] = {}
+        self._array = pg.Qt.internals.PrimitiveArray(QRectF, 4)
 
     def boundingRect(self) -> QRectF:
         if not len(self._lane):
@@ -82,21 +85,26 @@ class LaneBars(pg.GraphicsObject):  # type: ignore[misc]
         if len(left) > MOST_DRAWN:
             places = np.stack([left.astype(int), top.astype(int), width.astype(int), category], axis=1)
             _, kept = np.unique(places, axis=0, return_index=True)
+            kept.sort()
             left, top, width, category = left[kept], top[kept], width[kept], category[kept]
+        # A gap of a pixel where there is room for one: neighbours of one kind stay two.
+        width = np.where(width > 3, width - 1, width)
+        ends = np.append(np.flatnonzero(np.diff(category)) + 1, len(category)).tolist()
         painter.setPen(Qt.PenStyle.NoPen)
-        for one in np.unique(category).tolist():
-            chosen = category == one
-            count = int(chosen.sum())
-            array = self._arrays.setdefault(one, pg.Qt.internals.PrimitiveArray(QRectF, 4))
-            array.resize(count)
-            rects = array.ndarray()
-            # A gap of a pixel where there is room for one: neighbours of one kind stay two.
-            gap = np.where(width[chosen] > 3, 1.0, 0.0)
-            rects[:, 0], rects[:, 1] = left[chosen], top[chosen]
-            rects[:, 2], rects[:, 3] = width[chosen] - gap, height
-            for brush in self._brushes(one):
-                painter.setBrush(brush)
-                painter.drawRects(*array.drawargs())
+        for first, end in zip([0, *ends], ends, strict=False):
+            if first < end:
+                rects = self._rects(left[first:end], top[first:end], width[first:end], height)
+                for brush in self._brushes(int(category[first])):
+                    painter.setBrush(brush)
+                    painter.drawRects(*rects)
+
+    def _rects(self, left: Any, top: Any, width: Any, height: float) -> tuple[Any, int]:
+        """As QPainter takes many at once; good until the next call."""
+        self._array.resize(len(left))
+        rects = self._array.ndarray()
+        rects[:, 0], rects[:, 1], rects[:, 2], rects[:, 3] = left, top, width, height
+        arguments: tuple[Any, int] = self._array.drawargs()
+        return arguments
 
     def _brushes(self, category: int) -> list[QBrush]:
         colour = owner_colour(category, self._theme)

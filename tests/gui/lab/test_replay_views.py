@@ -20,7 +20,7 @@ from gui.lab.compare import Compare
 from gui.lab.export_html import html_page
 from gui.lab.results_area import ResultsArea
 from gui.lab.stored_run import StoredRun
-from gui.lab.views import make_view
+from gui.lab.views import lane_bars, make_view
 from gui.lab.views.event_text import EventTexts
 from gui.language import language_switch
 from gui.theme import DARK, LIGHT
@@ -411,6 +411,19 @@ def test_a_plot_that_was_panned_shows_its_new_axis(qtbot: Any) -> None:
                 view.grab()
         views.append(view.grab().toImage())
     assert views[0] == views[1]
+
+
+def test_bars_on_the_same_pixels_are_drawn_once(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = {key: np.repeat(RUN["timeline"][key], 40) for key in ("lane", "start", "end", "category")}
+    pictures = []
+    for most in (10**9, 10):
+        monkeypatch.setattr(lane_bars, "MOST_DRAWN", most)
+        view = make_view("timeline")
+        qtbot.addWidget(view)
+        view.resize(640, 300)
+        view.show_result(replay_samples.timeline(label=None, value=None, clock="", **crowd))
+        pictures.append(view.grab().toImage())
+    assert pictures[0] == pictures[1]
 
 
 def test_a_token_tells_what_it_is(area: ResultsArea, qtbot: Any) -> None:
