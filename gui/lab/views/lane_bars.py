@@ -82,13 +82,14 @@ class LaneBars(pg.GraphicsObject):  # type: ignore[misc]
     def _paint_rects(
         self, painter: QPainter, left: Any, top: Any, width: Any, height: float, category: Any
     ) -> None:
+        # A gap of a pixel where there is room for one: neighbours of one kind stay two.
+        width = np.where(width > 3, width - 1, width)
         if len(left) > MOST_DRAWN:
-            places = np.stack([left.astype(int), top.astype(int), width.astype(int), category], axis=1)
+            edges = (np.ceil(edge - 0.5) for edge in (left, left + width, top))
+            places = np.stack([*edges, category], axis=1)
             _, kept = np.unique(places, axis=0, return_index=True)
             kept.sort()
             left, top, width, category = left[kept], top[kept], width[kept], category[kept]
-        # A gap of a pixel where there is room for one: neighbours of one kind stay two.
-        width = np.where(width > 3, width - 1, width)
         ends = np.append(np.flatnonzero(np.diff(category)) + 1, len(category)).tolist()
         painter.setPen(Qt.PenStyle.NoPen)
         for first, end in zip([0, *ends], ends, strict=False):
