@@ -110,7 +110,8 @@ class Scheduler:
             en = f"{token_budget} tokens a step for {most_sequences} sequences: "
             raise LabError(Text(zh=zh, en=f"{en}at least one sequence, and as many tokens as sequences"))
         self.manager = manager
-        self.policy = policy or FirstComeFirstServed()
+        # An empty policy has no length, so it is false.
+        self.policy = FirstComeFirstServed() if policy is None else policy
         self.most_sequences, self.token_budget = most_sequences, token_budget
         self.chunked, self.preemption = chunked, preemption
         self.prefilling: dict[Sequence, None] = {}

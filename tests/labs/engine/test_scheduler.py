@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from labs.engine.block_manager import BlockManager
 from labs.engine.decode_set import DecodeSet
+from labs.engine.policies import EarliestDeadlineFirst, ShortestFirst
 from labs.engine.scheduler import Batch, Scheduler
 from labs.engine.sequence import Sequence
 from labs.engine.static_scheduler import StaticScheduler
@@ -71,6 +72,18 @@ def test_no_more_run_than_may_and_the_first_in_line_is_not_passed() -> None:
     for _ in range(3):
         chunks, _ = step(target)
         assert {number for number, _ in chunks} <= {0}
+
+
+def test_the_given_policy_decides_who_is_next() -> None:
+    """An empty policy is false, and must not be taken for none."""
+    target = scheduler(policy=ShortestFirst(), most_sequences=1)
+    add(target, 0, 8)
+    add(target, 1, 2)
+    assert step(target) == ([(1, 2)], 0)
+    target = scheduler(policy=EarliestDeadlineFirst(), most_sequences=1)
+    add(target, 0, 8, deadline_s=9.0)
+    add(target, 1, 8, deadline_s=3.0)
+    assert step(target) == ([(1, 8)], 0)
 
 
 def test_the_latest_makes_room_and_starts_again() -> None:
