@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from labs.results import (
     Table,
     array,
 )
-from labs.text import Text, same
+from labs.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from labs.simulator.traces import Request
 
 _TIME = Axis(title=Text(zh="从开始起的时间", en="time since the start"), unit="s")
-_BINS = 40
+_BINS = 24
 MEASURED = Provenance.MEASURED
 
 
@@ -43,7 +43,6 @@ def workload(requests: Sequence[Request]) -> Scatter:
         Text(zh="提示词", en="prompt"): [one.input_tokens for one in requests],
         Text(zh="回答", en="answer"): [one.output_tokens for one in requests],
     }
-    names = [same(f"#{index}") for index in range(len(requests))]
     return Scatter(
         id="workload",
         title=Text(zh="请求：何时到，多长", en="The requests: when they come, how long they are"),
@@ -59,9 +58,7 @@ def workload(requests: Sequence[Request]) -> Scatter:
         unit="token",
         x=Axis(title=Text(zh="到达时刻", en="arrival"), unit="s"),
         y=Axis(title=Text(zh="长度", en="length"), unit="token"),
-        series=[
-            Series(name=name, x=times, y=array(tokens), labels=names) for name, tokens in lengths.items()
-        ],
+        series=[Series(name=name, x=times, y=array(tokens)) for name, tokens in lengths.items()],
     )
 
 
@@ -77,6 +74,7 @@ def progress(runs: Sequence[Run], provenance: Provenance = MEASURED) -> Lines:
         ),
         provenance=provenance,
         unit="token",
+        wide=True,
         x=_TIME,
         y=Axis(title=Text(zh="累计 token", en="tokens so far"), unit="token"),
         series=[
@@ -90,7 +88,7 @@ def progress(runs: Sequence[Run], provenance: Provenance = MEASURED) -> Lines:
 
 
 def rate(runs: Sequence[Run], provenance: Provenance = MEASURED) -> Lines:
-    """Tokens a second in each fortieth of the longest run."""
+    """Tokens a second in each of a few dozen parts of the longest run."""
     end_s = max(run.makespan_s for run in runs)
     edges = np.linspace(0.0, end_s, _BINS + 1)
     middles = (edges[1:] + edges[:-1]) / 2
@@ -125,12 +123,12 @@ def work(runs: Sequence[Run], provenance: Provenance = MEASURED) -> Bars:
     """All tokens that the model computed, by what they were for."""
     parts = {
         "prefill": Text(zh="提示词", en="prompts"),
-        "decode": Text(zh="回答", en="answers"),
         "padding": Text(zh="白算", en="for nothing"),
+        "decode": Text(zh="回答", en="answers"),
     }
     return Bars(
         id="work",
-        title=Text(zh="模型算了多少 token，为了什么", en="Tokens that the model computed, and what for"),
+        title=Text(zh="算了多少 token，为了什么", en="Tokens computed, what for"),
         help=Text(
             zh="白算：补齐提示词的 pad，和已经答完却还占着位置的行。每个请求的首个回答 token 来自预填充。",
             en="For nothing: padding of prompts, and rows whose answer has ended. The first token of each "
@@ -184,7 +182,24 @@ _COLUMNS = [
         unit="token/s",
         help=Text(zh="回答 token 数 ÷ 总用时。", en="Tokens of answers over the makespan."),
     ),
-    Column(title=Text(zh="平均 TTFT", en="mean TTFT"), unit="s"),
+    Column(
+        title=Text(zh="平均 TTFT", en="mean TTFT"),
+        unit="s",
+        help=Text(zh="从到达到首个 token。", en="From arrival to the first token."),
+    ),
+    Column(
+        title=Text(zh="白算", en="wasted"),
+        unit="%",
+        help=Text(zh="白算的 token 占计算的比例。", en="Share of the computed tokens that nobody needed."),
+    ),
+    Column(
+        title=Text(zh="KV 空置", en="KV unused"),
+        unit="%",
+        help=Text(
+            zh="已预留的 KV 槽位里，没有存放任何还需要的 token 的比例，按时间平均。",
+            en="Share of the reserved KV slots that hold nothing still needed, averaged over time.",
+        ),
+    ),
     Column(
         title=Text(zh="平均 TPOT", en="mean TPOT"),
         unit="ms",
@@ -210,16 +225,10 @@ _COLUMNS = [
         ),
     ),
     Column(
-        title=Text(zh="白算", en="for nothing"),
-        unit="%",
-        help=Text(zh="白算的 token 占计算的比例。", en="Share of the computed tokens that nobody needed."),
-    ),
-    Column(
-        title=Text(zh="KV 空置", en="KV unused"),
-        unit="%",
+        title=Text(zh="抢占", en="preempted"),
         help=Text(
-            zh="已预留的 KV 槽位里，没有存放任何还需要的 token 的比例，按时间平均。",
-            en="Share of the reserved KV slots that hold nothing still needed, averaged over time.",
+            zh="KV 块不够时，有几次把一条序列赶回去排队。",
+            en="How often a sequence was sent back to wait because KV blocks ran out.",
         ),
     ),
     Column(
@@ -237,12 +246,13 @@ def table(runs: Sequence[Run], provenance: Provenance = MEASURED) -> Table:
             run.makespan_s,
             run.tokens_per_s,
             run.mean_ttft_s(),
+            100 * run.wasted_share,
+            100 * run.empty_share,
             1e3 * run.mean_tpot_s(),
             1e3 * run.longest_gap_s,
             len(run.steps),
             run.largest_step,
-            100 * run.wasted_share,
-            100 * run.empty_share,
+            run.preemptions,
             100 * run.busy_share,
         ]
         for run in runs
@@ -260,52 +270,35 @@ def table(runs: Sequence[Run], provenance: Provenance = MEASURED) -> Table:
 
 
 def metrics(runs: dict[Strategy, Run]) -> list[Metric]:
-    """What ``predict`` has predicted, as far as these runs tell."""
+    """What ``predict`` has predicted, as far as these runs tell, and the ratio of throughputs."""
     found = []
     static, continuous = runs.get("static"), runs.get("continuous")
     if static is not None:
-        found += [
-            Metric(
-                id="static_waste",
-                title=STATIC_WASTE,
-                provenance=MEASURED,
-                unit="%",
-                value=100 * static.decode_waste,
-                better="lower",
-            ),
-            Metric(
-                id="static_steps",
-                title=STATIC_STEPS,
-                provenance=MEASURED,
-                value=float(len(static.steps)),
-                better="lower",
-            ),
-        ]
+        waste, steps = 100 * static.decode_waste, float(len(static.steps))
+        found.append(_metric("static_waste", STATIC_WASTE, "%", waste, "lower"))
+        found.append(_metric("static_steps", STATIC_STEPS, "", steps, "lower"))
     if static is not None and continuous is not None:
-        found += [
-            Metric(
-                id="step_ratio",
-                title=STEP_RATIO,
-                provenance=MEASURED,
-                unit="×",
-                value=len(static.steps) / len(continuous.steps),
-                better="higher",
-            ),
-            Metric(
-                id="speedup",
-                title=Text(zh="连续批处理的吞吐是静态的", en="Throughput, continuous over static"),
-                provenance=MEASURED,
-                unit="×",
-                value=continuous.tokens_per_s / static.tokens_per_s,
-                better="higher",
-            ),
-        ]
+        ratio = len(static.steps) / len(continuous.steps)
+        found.append(_metric("step_ratio", STEP_RATIO, "×", ratio, "higher"))
+        found.append(speedup(continuous.tokens_per_s / static.tokens_per_s))
     return found
 
 
-STATIC_WASTE = Text(zh="静态批处理：解码中白算的行", en="Static batching: decode rows for nothing")
-STATIC_STEPS = Text(zh="静态批处理：总步数", en="Static batching: steps in all")
-STEP_RATIO = Text(zh="静态的步数是连续批处理的", en="Steps, static over continuous")
+def speedup(value: float | None) -> Metric:
+    """None: its place, before it has been measured."""
+    return _metric("speedup", SPEEDUP, "×", value, "higher")
+
+
+def _metric(
+    id: str, title: Text, unit: str, value: float | None, better: Literal["lower", "higher"]
+) -> Metric:
+    return Metric(id=id, title=title, provenance=MEASURED, unit=unit, value=value, better=better)
+
+
+SPEEDUP = Text(zh="吞吐：连续 ÷ 静态", en="Speed: cont. ÷ static")
+STATIC_WASTE = Text(zh="静态：解码白算的行", en="Static: wasted rows")
+STATIC_STEPS = Text(zh="静态：总步数", en="Static: steps in all")
+STEP_RATIO = Text(zh="步数：静态 ÷ 连续", en="Steps: static ÷ cont.")
 
 
 def _token_times(run: Run) -> Array:

@@ -137,10 +137,10 @@ def _events(place: int, run: Run) -> Iterable[_Event]:
 
 
 def timeline(run: Run, provenance: Provenance) -> Timeline:
-    """The first lane are the steps, each divided as its tokens are; the others the requests: a bar a step in
-    which one was computed."""
+    """The first lane are the steps, coloured by what most of their tokens were for; the others the requests:
+    a bar a step in which one was computed."""
     keys = list(_CATEGORIES)
-    bars = [bar for step in run.steps for bar in _step_bars(step)]
+    bars = [(0, *_step_bar(step)) for step in run.steps]
     bars += [(1 + one.sequence, one.start_s, one.end_s, one.phase, one.tokens) for one in run.spans]
     lanes = [f"#{index}" for index in range(len(run.served))]
     return Timeline(
@@ -162,14 +162,10 @@ def timeline(run: Run, provenance: Provenance) -> Timeline:
     )
 
 
-def _step_bars(step: Step) -> Iterable[tuple[int, float, float, str, int]]:
-    """A step's time, divided as its tokens are."""
-    tokens = {"prefill": step.prefill, "decode": step.decode, "padding": step.padding}
-    start_s, each_s = step.start_s, step.seconds / sum(tokens.values())
-    for phase, count in tokens.items():
-        if count:
-            yield 0, start_s, start_s + count * each_s, phase, count
-            start_s += count * each_s
+def _step_bar(step: Step) -> tuple[float, float, str, int]:
+    """Coloured by what most of its tokens were for."""
+    tokens = {"decode": step.decode, "prefill": step.prefill, "padding": step.padding}
+    return step.start_s, step.end_s, max(tokens, key=lambda phase: tokens[phase]), sum(tokens.values())
 
 
 def _ints(values: Iterable[int]) -> Array:

@@ -54,7 +54,7 @@ _COLUMNS = [
         ),
     ),
     Column(
-        title=Text(zh="白算", en="for nothing"),
+        title=Text(zh="白算", en="wasted"),
         unit="%",
         help=Text(zh="白算的 token 占计算的比例。", en="Share of the computed tokens that nobody needed."),
     ),
@@ -108,7 +108,7 @@ def ended(runs: Sequence[ScaleRun]) -> Lines:
     """Answers that have ended by each moment."""
     return Lines(
         id="scale_ended",
-        title=Text(zh="已答完的请求（模拟）", en="Requests answered (simulated)"),
+        title=Text(zh="已答完的请求", en="Requests answered"),
         help=Text(
             zh="静态批处理成批地答完，曲线是台阶；斜率是每秒答完几个。",
             en="Static batches end together, hence the stairs. The slope is requests a second.",
@@ -128,7 +128,7 @@ def ended(runs: Sequence[ScaleRun]) -> Lines:
 def first_tokens(runs: Sequence[ScaleRun]) -> Lines:
     return Lines(
         id="scale_ttft",
-        title=Text(zh="TTFT 的分布（模拟）", en="Distribution of TTFT (simulated)"),
+        title=Text(zh="TTFT 的分布", en="TTFT by percentile"),
         help=Text(
             zh="横轴 95 处的值：95% 的请求在这么久之内看到首个 token。",
             en="At 95 on the x axis: the time within which 95 % of requests see their first token.",
@@ -155,19 +155,19 @@ def story(runs: dict[Strategy, ScaleRun]) -> Markdown:
     chunked, apart = runs["chunked"].report, runs["disaggregated"].report
     gain = continuous.output_tokens_per_s / static.output_tokens_per_s
     zh = (
-        f"**放大之后。** {static.requests:,} 个请求、两张 A100：连续批处理的吞吐是静态的 {gain:.2f} 倍"
+        f"{static.requests:,} 个请求、两张 A100：连续批处理的吞吐是静态的 {gain:.2f} 倍"
         f"（{continuous.output_tokens_per_s:,.0f} 对 {static.output_tokens_per_s:,.0f} token/s），"
         f"平均 TTFT {continuous.ttft.mean:.2f} s 对 {static.ttft.mean:.1f} s。静态白算了 "
         f"{static.padding:.0%} 的 token，"
         f"预留的 KV 有 {static.fragmentation:.0%} 空着。不分块时一次预填充最多让解码停 "
         f"{1e3 * continuous.itl.most:.0f} ms，"
-        f"分块后最多 {1e3 * chunked.itl.most:.0f} ms。分离后解码完全不受预填充影响，TPOT "
+        f"分块后最多 {1e3 * chunked.itl.most:.0f} ms。分离后没有预填充插进解码，TPOT "
         f"{1e3 * apart.tpot.mean:.1f} ms（分块 {1e3 * chunked.tpot.mean:.1f} ms），但两张卡的分工是固定的："
         f"吞吐 {apart.output_tokens_per_s:,.0f} token/s，平均 TTFT {apart.ttft.mean:.2f} s，哪一边先满就由哪"
         "一边决定。"
     )
     en = (
-        f"**At scale.** {static.requests:,} requests, two A100s: continuous batching has {gain:.2f} times "
+        f"{static.requests:,} requests, two A100s: continuous batching has {gain:.2f} times "
         "the "
         f"throughput of static ({continuous.output_tokens_per_s:,.0f} against "
         f"{static.output_tokens_per_s:,.0f} "

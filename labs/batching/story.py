@@ -82,7 +82,7 @@ def _continuous(static: Run, continuous: Run, places: int) -> Text:
         f"{gain:.2f} 倍。这个倍数恰好是三项之积：步数之比 {len(static.steps)} ÷ {len(continuous.steps)} = "
         f"{steps:.2f}，每步耗时之比 {step:.2f}（静态的每步多算了白算的行），忙碌时间之比 {busy:.2f}"
         f"（静态要空等凑满一批）。步数之比的上限由长度决定，是 {bound:.2f}：每步都满员也要 {full:.0f} 步；"
-        f"差距来自预填充另占的步，和首尾坐不满的位置。"
+        f"差距来自预填充另占的步，和请求没到齐或快答完时坐不满的位置。"
     )
     en = (
         "**What continuous batching wins.** Who ends leaves at once and the next step gives the place to "
@@ -96,7 +96,7 @@ def _continuous(static: Run, continuous: Run, places: int) -> Text:
         f"step, {step:.2f} (a static step also computes rows for nothing); of busy time, {busy:.2f} (static "
         f"batching idles until a batch is full). The lengths bound the ratio of steps at {bound:.2f}, for a "
         f"batch that is always full still takes {full:.0f}; what is missing went into steps of prefill and "
-        f"into places not taken at the start and the end."
+        f"into places not taken while requests had not come yet, or no more came."
     )
     return Text(zh=zh, en=en)
 
@@ -108,19 +108,23 @@ def gain_factors(static: Run, other: Run) -> tuple[float, float, float]:
 
 
 def _dynamic(static: Run, dynamic: Run) -> Text:
+    sooner = dynamic.mean_ttft_s() < static.mean_ttft_s()
+    zh_waits = "不必等凑满，来了的先走" if sooner else "先到的先走，但不满的批占住引擎，后来的反而等得更久"
+    en_waits = (
+        "nobody need wait until a batch is full"
+        if sooner
+        else "the first leave sooner, but a batch that is not full holds the engine, and the next wait longer"
+    )
+    ttft = f"{dynamic.mean_ttft_s():.2f} s", f"{static.mean_ttft_s():.2f} s"
     zh = (
-        f"**动态批处理只解决了一半。** 限时等待让最先到的不必等凑满（平均 TTFT {dynamic.mean_ttft_s():.2f} "
-        "s，"
-        f"静态 {static.mean_ttft_s():.2f} s），但批一旦开始就不变，仍有 {dynamic.wasted_share:.0%} 白算"
-        f"（静态 {static.wasted_share:.0%}）。批不满时，每步的固定开销由更少的请求分担。"
+        f"**动态批处理只改了何时开始。** 限时等待之后{zh_waits}（平均 TTFT {ttft[0]}，静态 {ttft[1]}）。"
+        f"批一旦开始就不变，仍有 {dynamic.wasted_share:.0%} 白算（静态 {static.wasted_share:.0%}）。"
     )
     en = (
-        "**Dynamic batching solves half of it.** With a timed wait the first need not see a batch full "
-        "(mean "
-        f"TTFT {dynamic.mean_ttft_s():.2f} s, static {static.mean_ttft_s():.2f} s). But a batch that has "
-        "begun "
-        f"does not change: {dynamic.wasted_share:.0%} is still computed for nothing (static "
-        f"{static.wasted_share:.0%}), and in a batch that is not full fewer share the cost of a step."
+        f"**Dynamic batching only changes when a batch starts.** With a timed wait {en_waits} (mean TTFT "
+        f"{ttft[0]}, static {ttft[1]}). A batch that has begun does not change: {dynamic.wasted_share:.0%} "
+        "is "
+        f"still computed for nothing (static {static.wasted_share:.0%})."
     )
     return Text(zh=zh, en=en)
 

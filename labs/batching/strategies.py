@@ -13,10 +13,10 @@ Strategy = Literal["static", "dynamic", "continuous", "chunked", "disaggregated"
 
 TITLES: dict[Strategy, Text] = {
     "static": Text(zh="静态", en="static"),
-    "dynamic": Text(zh="动态（限时等待）", en="dynamic (timed wait)"),
+    "dynamic": Text(zh="动态", en="dynamic"),
     "continuous": Text(zh="连续", en="continuous"),
-    "chunked": Text(zh="连续 + 分块预填充", en="continuous + chunked prefill"),
-    "disaggregated": Text(zh="预填充与解码分离", en="prefill and decode apart"),
+    "chunked": Text(zh="分块预填充", en="chunked prefill"),
+    "disaggregated": Text(zh="分离", en="disaggregated"),
 }
 
 EXPLAINED: dict[Strategy, Text] = {
@@ -38,8 +38,8 @@ EXPLAINED: dict[Strategy, Text] = {
         "step of its own (Orca, vLLM V0).",
     ),
     "chunked": Text(
-        zh="每步 token 数有预算，长提示词切成块与解码同批，谁也不必停下等它（Sarathi-Serve、vLLM V1）。",
-        en="A step has a budget of tokens: long prompts are cut and computed beside the decodes, so none of "
+        zh="连续批处理，且每步 token 数有预算，长提示词切成块与解码同批，谁也不必停下等它（Sarathi-Serve、vLLM V1）。",
+        en="Continuous, and a step has a budget of tokens: long prompts are cut and computed beside the decodes, so none of "
         "them stops (Sarathi-Serve, vLLM V1).",
     ),
     "disaggregated": Text(

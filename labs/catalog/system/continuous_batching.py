@@ -67,7 +67,7 @@ class Params(LabParams, frozen=True):
             unit="req/s",
             when={"mode": ["engine", "both"]},
         ),
-    ] = 10.0
+    ] = 30.0
     burstiness: Annotated[
         float,
         Field(
@@ -357,6 +357,8 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
     """While a slider moves, a rehearsal in the simulator; on release the engine, then the scale."""
     if params.mode != "simulator":
         requests = requests_of(params, ctx)
+        if {"static", "continuous"} <= set(FIELDS[params.strategies]):
+            yield charts.speedup(None)
         yield charts.workload(requests)
         yield from _rehearse(params, ctx, requests) if ctx.preview else _race(params, ctx, requests)
     if params.mode != "engine" and not ctx.preview:

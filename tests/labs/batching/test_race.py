@@ -132,7 +132,7 @@ def test_all_runs_are_on_one_clock() -> None:
 
 def test_rate_adds_up_to_the_tokens() -> None:
     runs = list(race().values())
-    width = max(run.makespan_s for run in runs) / 40
+    width = max(run.makespan_s for run in runs) / 24
     for series, run in zip(charts.rate(runs).series, runs, strict=True):
         assert series.y.sum() * width == pytest.approx(run.answer_tokens)
 
