@@ -56,7 +56,8 @@ class Constants(msgspec.Struct, frozen=True, kw_only=True):
 
     compute: float = 1.0  # of the peak, in matrix products
     attention: float = 1.0  # of the peak, in the attention of prompts
-    bandwidth: float = 1.0  # of memory
+    bandwidth: float = 1.0  # of memory, in reading weights
+    kv_bandwidth: float = 1.0  # of memory, in reading KV
     link: float = 1.0  # of the bandwidth between devices
     step_s: float = 0.0  # a step: scheduling, launches, sampling
     sequence_s: float = 0.0  # a sequence in it
@@ -74,6 +75,7 @@ class RooflineCost:
         self.deployment, self.constants = deployment, constants
         model = deployment.model
         self._byte = PER_SECOND / (deployment.bandwidth * constants.bandwidth)
+        kv_byte = PER_SECOND / (deployment.bandwidth * constants.kv_bandwidth)
         self._flop = PER_SECOND / (deployment.peak * constants.compute)
         self._linear_flops = linear_flops_per_token(model)
         self._head_flops = head_flops(model)
@@ -81,7 +83,7 @@ class RooflineCost:
         self._linear: dict[tuple[int, int], int] = {}
         kv_token = deployment.kv_token_bytes / model.layers
         attention_flop = PER_SECOND / (deployment.attention_peak * constants.attention)
-        self._read = kv_token * self._byte  # a token of KV in one layer
+        self._read = kv_token * kv_byte  # a token of KV in one layer
         self._pair = pair_flops(model) * attention_flop  # in one layer, in prefill
         self._expand = 2 * model.layers * kv_expansion(model) * self._flop  # a cached latent, in all layers
         decode_pair = pair_flops(model, absorbed=True) * attention_flop
