@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from labs.engine.precision import Weights
 
 KINDS: dict[Weights, int] = {"fp32": 0, "bf16": 1, "int8": 2, "int4": 3}
-TILE = 8
-GROUP = 32
+UNIT = 16  # rows that lie interleaved
+GROUP = 32  # columns that share a scale
 _INT8 = QuantizerConfig(bits=8, granularity="channel", scale_bits=32)
 # Scale and minimum in fp16: the grid of GGUF's Q4_1, so that such weights lose nothing.
 _INT4 = QuantizerConfig(bits=4, scheme="asymmetric", zero_point="float", group_size=GROUP, scale_bits=16)
@@ -44,7 +44,7 @@ class CMatrix(ctypes.Structure):
 
 @dataclass(frozen=True)
 class NativeMatrix:
-    """``data`` in the layout of ``kind``; ``steps`` are INT8's, one a row, filled up to whole tiles."""
+    """``data`` in the layout of ``kind``; ``steps`` are INT8's, one a row, filled up to whole units."""
 
     kind: Weights
     rows: int
@@ -73,11 +73,11 @@ def native_matrix(weight: Tensor, kind: Weights) -> NativeMatrix:
         return NativeMatrix(kind, rows, columns, weight.bfloat16().contiguous())
     if kind == "int8":
         quantized = quantize_dequantize(weight, _INT8)
-        steps = F.pad(quantized.scale[:, 0], (0, -rows % TILE))
-        return NativeMatrix(kind, rows, columns, _int8_tiles(quantized.codes), steps)
+        steps = F.pad(quantized.scale[:, 0], (0, -rows % UNIT))
+        return NativeMatrix(kind, rows, columns, _int8_units(quantized.codes), steps)
     quantized = quantize_dequantize(weight, _INT4)
     figures = torch.stack((quantized.scale, quantized.zero_point)).half()  # [2, R, groups]
-    return NativeMatrix(kind, rows, columns, _int4_tiles(quantized.codes, figures))
+    return NativeMatrix(kind, rows, columns, _int4_units(quantized.codes, figures))
 
 
 def stored_weight(weight: Tensor, kind: Weights) -> Tensor:
@@ -97,26 +97,26 @@ def naive_product(x: Tensor, weight: Tensor, kind: Weights) -> Tensor:
     return (x.double() @ stored_weight(weight, kind).double().T).float()
 
 
-def _int8_tiles(codes: Tensor) -> Tensor:
-    """``[R, C]`` to ``[tiles, groups, 16 pairs, 8 rows, 2]``."""
+def _int8_units(codes: Tensor) -> Tensor:
+    """``[R, C]`` to ``[units, groups, 16 pairs, 16 rows, 2]``."""
     split = _filled_up(codes).to(torch.int8)
-    tiles = split.view(len(split) // TILE, TILE, -1, GROUP // 2, 2)
-    return tiles.permute(0, 2, 3, 1, 4).contiguous()
+    units = split.view(len(split) // UNIT, UNIT, -1, GROUP // 2, 2)
+    return units.permute(0, 2, 3, 1, 4).contiguous()
 
 
-def _int4_tiles(codes: Tensor, figures: Tensor) -> Tensor:
-    """Codes ``[R, C]`` and their steps and minima ``[2, R, groups]`` to ``[tiles, groups, 160 bytes]``."""
+def _int4_units(codes: Tensor, figures: Tensor) -> Tensor:
+    """Codes ``[R, C]`` and their steps and minima ``[2, R, groups]`` to ``[units, groups, 320 bytes]``."""
     filled = _filled_up(codes).to(torch.uint8)
-    count = len(filled) // TILE
-    halves = filled.view(count, TILE, -1, 2, 4, 4)  # tile, row, group, half, quad, column
+    count = len(filled) // UNIT
+    halves = filled.view(count, UNIT, -1, 2, 4, 4)  # unit, row, group, half, quad, column
     nibbles = halves[:, :, :, 0] | (halves[:, :, :, 1] << 4)
-    packed = nibbles.permute(0, 2, 3, 1, 4).flatten(2)  # [tiles, groups, 128]
-    spread = F.pad(figures, (0, 0, 0, -figures.shape[1] % TILE)).view(2, count, TILE, -1)
-    heads = spread.permute(1, 3, 0, 2).contiguous().view(torch.uint8).flatten(2)  # [tiles, groups, 32]
+    packed = nibbles.permute(0, 2, 3, 1, 4).flatten(2)  # [units, groups, 256]
+    spread = F.pad(figures, (0, 0, 0, -figures.shape[1] % UNIT)).view(2, count, UNIT, -1)
+    heads = spread.permute(1, 3, 0, 2).contiguous().view(torch.uint8).flatten(2)  # [units, groups, 64]
     return torch.cat((heads, packed), dim=2)
 
 
 def _filled_up(codes: Tensor) -> Tensor:
-    """With zeros to whole tiles and groups."""
+    """With zeros to whole units and groups."""
     rows, columns = codes.shape
-    return F.pad(codes, (0, -columns % GROUP, 0, -rows % TILE))
+    return F.pad(codes, (0, -columns % GROUP, 0, -rows % UNIT))

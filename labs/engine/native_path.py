@@ -12,9 +12,8 @@ import weakref
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 
-from labs.engine.native_matrix import TILE, CMatrix, native_matrix
+from labs.engine.native_matrix import CMatrix, native_matrix
 from labs.engine.torch_path import rotation_table
 from labs.engine.weights import fused, fused_bias, norm_weight
 from labs.models.llama import Block
@@ -159,13 +158,10 @@ class NativePath:
     def _packed_layer(self, model: Llama, index: int, weights: Weights) -> CLayer:
         block = model.layers[index]
         assert isinstance(block, Block)
-        bias = fused_bias(model, index)
-        if bias is not None:
-            bias = F.pad(bias, (0, -len(bias) % TILE))
         return CLayer(
             self._pointer(block.input_layernorm.weight),
             self._packed(fused(model, index, "q_proj", "k_proj", "v_proj"), weights),
-            self._pointer(bias),
+            self._pointer(fused_bias(model, index)),
             self._pointer(norm_weight(block.self_attn.q_norm)),
             self._pointer(norm_weight(block.self_attn.k_norm)),
             self._packed(fused(model, index, "o_proj"), weights),

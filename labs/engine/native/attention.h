@@ -96,9 +96,9 @@ inline void score(const float* q, int width, const float** keys, int count, floa
         for (int r = 0; r < 4; ++r) row[r] = keys[std::min(i + r, count - 1)];
         for (int d = 0; d < width; d += LANES) {
             Floats a[N];  // with the sums and one key at a time, sixteen registers for three queries
-            for (int n = 0; n < N; ++n) a[n] = load(q + n * width + d);
+            for (int n = 0; n < N; ++n) a[n] = held(load(q + n * width + d));
             for (int r = 0; r < 4; ++r) {
-                Floats k = load(row[r] + d);
+                Floats k = held(load(row[r] + d));
                 for (int n = 0; n < N; ++n) acc[n][r] += a[n] * k;
             }
         }
@@ -115,9 +115,9 @@ inline void mix(const float* weights, const float** values, int count, int d, in
         for (int v = 0; v < V; ++v) sum[n][v] = load(acc + n * width + d + v * LANES);
     for (int i = 0; i < count; ++i) {
         Floats weight[N];
-        for (int n = 0; n < N; ++n) weight[n] = all(weights[n * STRETCH + i]);
+        for (int n = 0; n < N; ++n) weight[n] = held(all(weights[n * STRETCH + i]));
         for (int v = 0; v < V; ++v) {
-            Floats row = load(values[i] + d + v * LANES);
+            Floats row = held(load(values[i] + d + v * LANES));
             for (int n = 0; n < N; ++n) sum[n][v] += weight[n] * row;
         }
     }

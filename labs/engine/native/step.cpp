@@ -12,7 +12,7 @@
 struct Layer {
     const float* attention_norm;
     Matrix qkv;
-    const float* qkv_bias;  // or null, filled up to whole tiles
+    const float* qkv_bias;  // or null
     const float* q_norm;    // or null
     const float* k_norm;
     Matrix o;
@@ -51,6 +51,8 @@ namespace {
 struct Token {
     int work, position;
 };
+
+constexpr int PANEL = 64;
 
 // Some tokens of one work that attend together.
 struct Group {
@@ -142,14 +144,13 @@ private:
         return {input.data(), static_cast<size_t>(matrix.columns), codes.data(), steps.data(), group_sums.data()};
     }
 
-    // Fill the input of a product row by row with `make(row, out)`, and round it if the matrix wants codes.
+    // Fill the input of a product row by row with `make(row, out)`, in the form that the matrix wants.
     template <typename Make>
     void prepared(const Matrix& matrix, Make make, int count = -1) {
         if (count < 0) count = rows;
         pool.phase(count, pool.grain(count), [&](int row) {
             make(row, &input[static_cast<size_t>(row) * matrix.columns]);
-            if (matrix.kind >= INT8)
-                quantise_row(static_cast<Kind>(matrix.kind), activations(matrix), row, matrix.columns);
+            ready_row(matrix, activations(matrix), row);
         });
     }
 
@@ -164,8 +165,12 @@ private:
     void product(const Matrix& matrix, const Output& out, int count = -1) {
         if (count < 0) count = rows;
         Activations x = activations(matrix);
-        int all = tiles(matrix);
-        pool.phase(all, pool.grain(all), [&](int tile) { product_tile(matrix, tile, x, count, out); });
+        // Of a long prefill some rows at a time, so that their activations stay in the second cache.
+        int all = units(matrix), panels = (count + PANEL - 1) / PANEL;
+        pool.phase(all * panels, pool.grain(all), [&](int item) {
+            int begin = item / all * PANEL;
+            product_unit(matrix, item % all, x, begin, std::min(begin + PANEL, count), out);
+        });
     }
 
     void rms_norm(const float* x, const float* weight, int size, float* out) const {
@@ -278,11 +283,11 @@ void inferlab_product(const Matrix* matrix, const float* x, int rows, float* y) 
     size_t all = static_cast<size_t>(rows) * groups(matrix->columns);
     std::vector<int16_t> codes(all * GROUP);
     std::vector<float> steps(all), sums(all);
-    Activations in{x, static_cast<size_t>(matrix->columns), codes.data(), steps.data(), sums.data()};
-    for (int row = 0; row < rows && matrix->kind >= INT8; ++row)
-        quantise_row(static_cast<Kind>(matrix->kind), in, row, matrix->columns);
+    std::vector<float> values(x, x + static_cast<size_t>(rows) * matrix->columns);
+    Activations in{values.data(), static_cast<size_t>(matrix->columns), codes.data(), steps.data(), sums.data()};
+    for (int row = 0; row < rows; ++row) ready_row(*matrix, in, row);
     Output out{y, static_cast<size_t>(matrix->rows), nullptr, false};
-    for (int tile = 0; tile < tiles(*matrix); ++tile) product_tile(*matrix, tile, in, rows, out);
+    for (int unit = 0; unit < units(*matrix); ++unit) product_unit(*matrix, unit, in, 0, rows, out);
 }
 
 void* inferlab_runner(const Model* model, const Store* store, int threads) {

@@ -12,12 +12,35 @@ constexpr int LANES = 8;
 
 inline Floats load(const float* at) { return _mm256_loadu_ps(at); }
 inline void put(float* at, Floats values) { _mm256_storeu_ps(at, values); }
+// Kept in a register and in its place: GCC would rather load a value again for each use, or reorder sums until they
+// no longer fit the registers.
+template <typename Vector>
+inline Vector held(Vector values) {
+    asm("" : "+x"(values));
+    return values;
+}
 inline Floats all(float value) { return _mm256_set1_ps(value); }
 
-// BF16 is the upper half of an FP32.
+// BF16 is the upper half of an FP32. Of sixteen, first those at even places, then those at odd ones: so each
+// takes one operation to widen.
+inline Floats even(__m256i sixteen) { return _mm256_castsi256_ps(_mm256_slli_epi32(sixteen, 16)); }
+inline Floats odd(__m256i sixteen) {
+    return _mm256_castsi256_ps(_mm256_and_si256(sixteen, _mm256_set1_epi32(static_cast<int>(0xffff0000))));
+}
+inline __m256i load_sixteen(const uint16_t* at) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+}
 inline Floats load(const uint16_t* at) {
     __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
     return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+// The order of `even` and `odd` for sixteen floats, in place.
+inline void split_sixteen(float* at) {
+    Floats a = _mm256_loadu_ps(at), b = _mm256_loadu_ps(at + 8);
+    __m256d evens = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
+    __m256d odds = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));
+    _mm256_storeu_pd(reinterpret_cast<double*>(at), _mm256_permute4x64_pd(evens, 0xd8));
+    _mm256_storeu_pd(reinterpret_cast<double*>(at + 8), _mm256_permute4x64_pd(odds, 0xd8));
 }
 inline float widen(float value) { return value; }
 inline float widen(uint16_t value) {
