@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from labs.batching.run import Run, Served
     from labs.batching.strategies import Strategy
 
+# Below this gain in throughput nothing has been won that another run might not lose.
+_WON = 1.05
+
 
 def story(runs: dict[Strategy, Run], most_sequences: int) -> Markdown:
     """The closing text: a paragraph for each comparison that the runs allow."""
@@ -37,25 +40,36 @@ def story(runs: dict[Strategy, Run], most_sequences: int) -> Markdown:
 
 
 def _static(run: Run, places: int) -> Text:
+    if not run.wasted:
+        return Text(
+            zh=f"**静态批处理这次没有白算。** 同批的提示词一样长、回答也一样长，{run.computed:,} 个 token 都"
+            "有人要："
+            "浪费来自长短不齐，不来自批处理本身。",
+            en="**Static batching wasted nothing here.** In each batch all prompts and all answers are as "
+            "long, "
+            f"and somebody wanted all {run.computed:,} tokens: waste comes from uneven lengths, not from "
+            "batching.",
+        )
     batches = [run.served[start : start + places] for start in range(0, len(run.served), places)]
     number = max(range(len(batches)), key=lambda index: _idle_rows(batches[index]))
     answers = [one.request.output_tokens for one in batches[number]]
     longest, mean = max(answers), sum(answers) / len(answers)
     zh = (
-        f"**静态批处理为什么浪费。** 一批一起开始、一起结束。第 {number + 1} 批的回答长 {_list(answers)} 个 "
-        "token："
-        f"最长的要 {longest} 步，平均只有 {mean:.1f} 步有用；短的答完后，它的行还在每一步里照算（红色的条）。"
-        f"整个过程算了 {run.computed:,} 个 token，其中 {run.wasted:,} 个（{run.wasted_share:.0%}）没有人要；"
-        f"只看解码，是 {run.decode_waste:.0%}。已预留的 KV 槽位平均有 {run.empty_share:.0%} 空着："
-        f"每条都按最长的提示词加最长的回答预留。后来的请求即使有空行也进不来，"
-        f"平均等 {run.mean_ttft_s():.2f} s 才看到首个 token。"
+        f"**静态批处理为什么浪费。** 一批一起开始、一起结束。按到达顺序的第 {number + 1} 组 {len(answers)} "
+        "条，"
+        f"回答长 {_list(answers)} 个 token：同批时最长的要 {longest} 步，平均只有 {mean:.1f} 步有用；"
+        f"短的答完后，它的行还在每一步里照算（橙红色的条）。整个过程算了 {run.computed:,} 个 token，"
+        f"其中 {run.wasted:,} 个（{run.wasted_share:.0%}）没有人要；只看解码，是 {run.decode_waste:.0%}。"
+        f"已预留的 KV 槽位平均有 {run.empty_share:.0%} 空着：每条都按最长的提示词加最长的回答预留。"
+        f"后来的请求即使有空行也进不来，平均等 {run.mean_ttft_s():.2f} s 才看到首个 token。"
     )
     en = (
-        f"**Why static batching wastes.** A batch starts together and ends together. The answers of batch "
-        f"{number + 1} are {_list(answers)} tokens long: the longest takes {longest} steps, of which the "
-        "mean "
-        f"answer needs {mean:.1f}. When a short one has ended, its row is computed all the same (the red "
-        f"bars). In all, {run.computed:,} tokens were computed and nobody wanted {run.wasted:,} of them "
+        f"**Why static batching wastes.** A batch starts together and ends together. The answers of the "
+        f"{len(answers)} requests of group {number + 1}, in order of arrival, are {_list(answers)} tokens "
+        "long: "
+        f"in one batch the longest takes {longest} steps, of which the mean answer needs {mean:.1f}. When a "
+        f"short one has ended, its row is computed all the same (the orange-red bars). In all, "
+        f"{run.computed:,} tokens were computed and nobody wanted {run.wasted:,} of them "
         f"({run.wasted_share:.0%}); of decoding alone, {run.decode_waste:.0%}. Of the reserved KV slots "
         f"{run.empty_share:.0%} stood unused on average: each sequence reserves the longest prompt and the "
         f"longest answer. Who came later could not use the idle rows, and waited {run.mean_ttft_s():.2f} s "
@@ -70,35 +84,53 @@ def _idle_rows(batch: Sequence[Served]) -> int:
 
 
 def _continuous(static: Run, continuous: Run, places: int) -> Text:
-    answers = [one.request.output_tokens for one in static.served]
-    bound = continuous_speedup_bound(answers, places)
-    full = static_steps(answers, places) / bound
     steps, step, busy = gain_factors(static, continuous)
     gain = continuous.tokens_per_s / static.tokens_per_s
+    limit = _limit(static, places)
+    ttft = f"{static.mean_ttft_s():.2f} s", f"{continuous.mean_ttft_s():.2f} s"
+    won = gain > _WON
+    zh_head = "连续批处理赢在哪里" if won else "连续批处理这次没有赢多少"
     zh = (
-        f"**连续批处理赢在哪里。** 答完的立刻离开，空位在下一步就给排队的，所以白算 {continuous.wasted} 个 "
-        "token，"
-        f"平均 TTFT 从 {static.mean_ttft_s():.2f} s 变为 {continuous.mean_ttft_s():.2f} s，吞吐是静态的 "
-        f"{gain:.2f} 倍。这个倍数恰好是三项之积：步数之比 {len(static.steps)} ÷ {len(continuous.steps)} = "
-        f"{steps:.2f}，每步耗时之比 {step:.2f}（静态的每步多算了白算的行），忙碌时间之比 {busy:.2f}"
-        f"（静态要空等凑满一批）。步数之比的上限由长度决定，是 {bound:.2f}：每步都满员也要 {full:.0f} 步；"
-        f"差距来自预填充另占的步，和请求没到齐或快答完时坐不满的位置。"
+        f"**{zh_head}。** 答完的立刻离开，空位在下一步就给排队的，所以白算 {continuous.wasted} 个 token，"
+        f"平均 TTFT 从 {ttft[0]} 变为 {ttft[1]}，吞吐是静态的 {gain:.2f} 倍。这个倍数恰好是三项之积："
+        f"步数之比 {len(static.steps)} ÷ {len(continuous.steps)} = {steps:.2f}，每步耗时之比 {step:.2f}"
+        f"（白算的行和满员的行都要时间），忙碌时间之比 {busy:.2f}（静态要空等凑满一批）。{limit.zh}"
     )
+    en_head = "What continuous batching wins" if won else "Continuous batching wins little here"
     en = (
-        "**What continuous batching wins.** Who ends leaves at once and the next step gives the place to "
-        "who "
-        f"waits: {continuous.wasted} tokens for nothing, a mean TTFT of {continuous.mean_ttft_s():.2f} s "
-        "instead "
-        f"of {static.mean_ttft_s():.2f} s, and {gain:.2f} times the throughput. That is exactly the product "
-        "of "
-        f"three ratios: of steps, {len(static.steps)} / {len(continuous.steps)} = {steps:.2f}; of the time "
-        "of a "
-        f"step, {step:.2f} (a static step also computes rows for nothing); of busy time, {busy:.2f} (static "
-        f"batching idles until a batch is full). The lengths bound the ratio of steps at {bound:.2f}, for a "
-        f"batch that is always full still takes {full:.0f}; what is missing went into steps of prefill and "
-        f"into places not taken while requests had not come yet, or no more came."
+        f"**{en_head}.** Who ends leaves at once and the next step gives the place to who waits: "
+        f"{continuous.wasted} tokens for nothing, a mean TTFT of {ttft[1]} instead of {ttft[0]}, and "
+        f"{gain:.2f} "
+        f"times the throughput. That is exactly the product of three ratios: of steps, {len(static.steps)} / "
+        f"{len(continuous.steps)} = {steps:.2f}; of the time of a step, {step:.2f} (rows for nothing take "
+        "time, "
+        f"and so do rows of use); of busy time, {busy:.2f} (static batching idles until a batch is full). "
+        f"{limit.en}"
     )
     return Text(zh=zh, en=en)
+
+
+def _limit(static: Run, places: int) -> Text:
+    """What the lengths alone say of the steps."""
+    answers = [one.request.output_tokens for one in static.served]
+    expected, bound = static_steps(answers, places), continuous_speedup_bound(answers, places)
+    if len(static.steps) > expected:
+        return Text(
+            zh=f"KV 放不下 {places} 条最长的预留，静态的批只好变小：步数从 {expected} 增加到 "
+            f"{len(static.steps)}。",
+            en=f"The KV cache has no room to reserve {places} of the longest, so static batches had to "
+            "shrink: "
+            f"{len(static.steps)} steps instead of {expected}.",
+        )
+    return Text(
+        zh=f"步数之比的上限由长度决定，是 {bound:.2f}：每步都满员也要 {expected / bound:.0f} 步；差距来自预填"
+        "充另占的步，"
+        "和请求没到齐或快答完时坐不满的位置。",
+        en=f"The lengths bound the ratio of steps at {bound:.2f}, for a batch that is always full still "
+        "takes "
+        f"{expected / bound:.0f}; what is missing went into steps of prefill and into places not taken while "
+        "requests had not come yet, or no more came.",
+    )
 
 
 def gain_factors(static: Run, other: Run) -> tuple[float, float, float]:

@@ -38,8 +38,10 @@ EXPLAINED: dict[Strategy, Text] = {
         "step of its own (Orca, vLLM V0).",
     ),
     "chunked": Text(
-        zh="连续批处理，且每步 token 数有预算，长提示词切成块与解码同批，谁也不必停下等它（Sarathi-Serve、vLLM V1）。",
-        en="Continuous, and a step has a budget of tokens: long prompts are cut and computed beside the decodes, so none of "
+        zh="连续批处理，且每步 token 数有预算，长提示词切成块与解码同批，谁也不必停下等它（Sarathi-Serve、"
+        "vLLM V1）。",
+        en="Continuous, and a step has a budget of tokens: long prompts are cut and computed beside the "
+        "decodes, so none of "
         "them stops (Sarathi-Serve, vLLM V1).",
     ),
     "disaggregated": Text(

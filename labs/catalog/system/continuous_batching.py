@@ -321,7 +321,10 @@ def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
         title=STATIC_STEPS,
         value=float(static_steps(answers, places)),
         unit="",
-        formula=Text(zh="Σ 每批最长的回答", en="Σ over batches of the longest answer"),
+        formula=Text(
+            zh="Σ 每批最长的回答（KV 够用时）",
+            en="Σ over batches of the longest answer, if the KV cache suffices",
+        ),
     )
     if "continuous" in racing:
         yield Prediction(
@@ -482,9 +485,10 @@ LAB = Lab(
             id="tail",
             title=Text(zh="一条长的拖住一批", en="One long answer holds a batch"),
             story=Text(
-                zh="四分之一的回答很长。先猜静态批处理有几成是白算的，再看红色的条：它们都在等最长的那一条。",
+                zh="四分之一的回答很长。先猜静态批处理有几成是白算的，再看橙红色的条：它们都在等最长的那一"
+                "条。",
                 en="A quarter of the answers is long. Guess how much of static batching is for nothing, then "
-                "look at the red bars: all of them wait for the longest.",
+                "look at the orange-red bars: all of them wait for the longest.",
             ),
             values={"mix": "tail"},
         ),

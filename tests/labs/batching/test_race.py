@@ -174,3 +174,14 @@ def test_at_scale_static_wastes_and_who_prefills_elsewhere_does_not_stall() -> N
     assert tokens["static"] < tokens["continuous"]
     stalls = {name: run.report.itl.most for name, run in runs.items()}
     assert stalls["chunked"] < stalls["continuous"] and stalls["disaggregated"] < stalls["continuous"]
+
+
+def test_the_story_does_not_praise_what_was_not_won() -> None:
+    wanted = [Request(0, 16, 24)] * 8
+    runs = {one: rehearse(one, wanted, SETTING, StepCost()) for one in FIELDS["static_continuous"]}
+    told = story(runs, 4).body.en
+    assert "wasted nothing" in told and "wins little" in told
+    little = dataclasses.replace(SETTING, blocks=12)
+    uneven = requests("uniform")
+    runs = {one: rehearse(one, uneven, little, StepCost()) for one in FIELDS["static_continuous"]}
+    assert "had to shrink" in story(runs, 4).body.en
