@@ -1,0 +1,414 @@
+"""What offloading shows: bandwidths, a streamed pass with and without prefetch, and when it pays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from labs.formulas.offloading import (
+    break_even_tokens,
+    offloaded_bytes,
+    prefetched_seconds,
+    reload_speedup,
+    serial_seconds,
+    streamed_tokens_per_s,
+)
+from labs.memory.ledger import sequence_bytes, weight_bytes
+from labs.memory.precision import matrix_bytes
+from labs.results import (
+    Axis,
+    Bars,
+    BarSeries,
+    Column,
+    Lines,
+    Mark,
+    Markdown,
+    Metric,
+    Provenance,
+    Series,
+    Table,
+    Timeline,
+    array,
+)
+from labs.simulator.model_cost import prefill_flops
+from labs.text import Text, same
+
+if TYPE_CHECKING:
+    from labs.memory.bandwidths import Bandwidths
+    from labs.memory.kv_offload import KVTimes
+    from labs.memory.ledger import Setting
+    from labs.memory.streaming import Pass
+    from labs.simulator.hardware import Device
+
+_MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """The three passes over the same layers, with the input of ``tokens``."""
+
+    tokens: int
+    resident: Pass
+    serial: Pass
+    prefetched: Pass
+
+    @property
+    def equal(self) -> bool:
+        """Whether streaming changed nothing in the output."""
+        outputs = [one.output for one in (self.serial, self.prefetched)]
+        return all(bool((output == self.resident.output).all()) for output in outputs)
+
+
+def bandwidth_bars(found: Bandwidths) -> Bars:
+    rows = [
+        (Text(zh="内存到内存（复制）", en="memory to memory (copy)"), found.copy),
+        (Text(zh="文件，已在页缓存", en="file, in the page cache"), found.warm),
+        (Text(zh="文件，清掉页缓存后", en="file, page cache dropped"), found.cold or np.nan),
+    ]
+    missing = (
+        {2: Text(zh="这个系统不能清页缓存", en="this system cannot drop it")} if found.cold is None else {}
+    )
+    return Bars(
+        id="bandwidths",
+        title=Text(zh="这台机器搬字节的速度", en="How fast this machine moves bytes"),
+        provenance=_MEASURED,
+        unit="B/s",
+        categories=[title for title, _ in rows],
+        series=[BarSeries(name=Text(zh="带宽", en="bandwidth"), values=array([value for _, value in rows]))],
+        y=Axis(title=Text(zh="送达的字节", en="bytes delivered"), unit="B/s"),
+        missing=missing,
+        source=Text(
+            zh="posix_fadvise(DONTNEED) 只清本机的页缓存；虚拟机下面可能还有一层缓存",
+            en="posix_fadvise(DONTNEED) drops this system's pages; below a virtual machine there may be "
+            "another cache",
+        ),
+        wide=True,
+    )
+
+
+def pass_timeline(streamed: Streamed) -> Timeline:
+    """Loads and computes of both passes, in four lanes."""
+    lanes = [
+        Text(zh="不预取：加载", en="serial: load"),
+        Text(zh="不预取：计算", en="serial: compute"),
+        Text(zh="预取：加载", en="prefetch: load"),
+        Text(zh="预取：计算", en="prefetch: compute"),
+    ]
+    rows: list[tuple[int, float, float, int, int]] = []
+    for first, one in ((0, streamed.serial), (2, streamed.prefetched)):
+        rows += [(first, start, end, 0, layer) for layer, (start, end) in enumerate(one.loads)]
+        rows += [(first + 1, start, end, 1, layer) for layer, (start, end) in enumerate(one.computes)]
+    lane, start, end, category, layer = (array(column) for column in zip(*rows, strict=True))
+    return Timeline(
+        id="passes",
+        title=Text(
+            zh=f"逐层流式前向，{streamed.tokens} 个 token",
+            en=f"A pass streamed layer by layer, {streamed.tokens} tokens",
+        ),
+        provenance=_MEASURED,
+        unit="s",
+        x=Axis(title=Text(zh="时间", en="time"), unit="s"),
+        lanes=lanes,
+        lane=lane.astype(np.int64),
+        start=start,
+        end=end,
+        category=category.astype(np.int64),
+        categories=[
+            Text(zh="从文件加载一层", en="load a layer from the file"),
+            Text(zh="计算一层", en="compute a layer"),
+        ],
+        label=[same(f"{int(index)}") for index in layer],
+        value=end - start,
+        value_name=Text(zh="时长", en="duration"),
+        source=Text(
+            zh="真实读文件与真实计算；每遍之前清页缓存；给加载线程留一个核，三遍取中位",
+            en="real reads and real compute; pages dropped before each pass; one core left to loading, the "
+            "median of three passes",
+        ),
+        wide=True,
+    )
+
+
+def pass_metrics(streamed: Streamed) -> list[Metric]:
+    """Measured passes beside what their layers' times predict."""
+    loads, computes = streamed.serial.load_s, streamed.resident.compute_s
+    exposed = max(0.0, streamed.prefetched.seconds - sum(streamed.prefetched.compute_s))
+    hidden = 100 * (1 - exposed / sum(loads))
+    return [
+        Metric(
+            id="serial",
+            title=Text(zh="不预取", en="Without prefetch"),
+            provenance=_MEASURED,
+            unit="s",
+            value=streamed.serial.seconds,
+            predicted=serial_seconds(loads, computes),
+            formula=Text(
+                zh="Σ 加载 + Σ 计算（计算取常驻时的）", en="Σ load + Σ compute (compute as when resident)"
+            ),
+            better="lower",
+        ),
+        Metric(
+            id="prefetched",
+            title=Text(zh="预取下一层", en="With the next layer prefetched"),
+            provenance=_MEASURED,
+            unit="s",
+            value=streamed.prefetched.seconds,
+            predicted=prefetched_seconds(loads, computes),
+            formula=Text(
+                zh="首层加载 + Σ max(计算, 下一层加载)", en="first load + Σ max(compute, next load)"
+            ),
+            better="lower",
+        ),
+        Metric(
+            id="resident",
+            title=Text(zh="权重常驻", en="Weights resident"),
+            provenance=_MEASURED,
+            unit="s",
+            value=streamed.resident.seconds,
+            better="lower",
+        ),
+        Metric(
+            id="hidden",
+            title=Text(zh="预取藏住的加载", en="Loading hidden by prefetch"),
+            provenance=_MEASURED,
+            unit="%",
+            value=max(0.0, min(100.0, hidden)),
+            better="higher",
+            source=Text(
+                zh="1 − 计算等待的时间 ÷ 加载总时间", en="1 − time that compute waited / total load time"
+            ),
+        ),
+    ]
+
+
+def crossover_lines(streamed: Streamed, layer_bytes: int, file_bandwidth: float) -> Lines:
+    """Time a layer against the tokens of a pass: loading does not depend on them, computing does."""
+    per_token = float(np.median(streamed.resident.compute_s)) / streamed.tokens
+    load = layer_bytes / file_bandwidth
+    tokens = [2**power for power in range(13)]
+    computed = [per_token * count for count in tokens]
+    found = _MEASURED
+    return Lines(
+        id="crossover",
+        title=Text(zh="多少 token 才藏得住加载", en="How many tokens hide the loading"),
+        provenance=_ESTIMATED,
+        unit="s",
+        x=Axis(title=Text(zh="一遍前向的 token 数", en="tokens of a pass"), unit="token", log=True),
+        y=Axis(title=Text(zh="一层的时间", en="time of a layer"), unit="s", log=True),
+        series=[
+            Series(
+                name=Text(zh="加载（实测带宽）", en="load (measured bandwidth)"),
+                x=array(tokens),
+                y=array([load] * 13),
+            ),
+            Series(
+                name=Text(
+                    zh="计算（按实测每 token 时间外推）", en="compute (measured time a token, extended)"
+                ),
+                x=array(tokens),
+                y=array(computed),
+            ),
+            Series(
+                name=Text(zh="计算，本次实测", en="compute, measured now"),
+                x=array([streamed.tokens]),
+                y=array([float(np.median(streamed.resident.compute_s))]),
+                provenance=found,
+            ),
+        ],
+        marks=[Mark(x=load / per_token, name=Text(zh="持平", en="break-even"))],
+        source=Text(
+            zh="少量 token 时计算不随 token 线性下降，直线偏低",
+            en="with few tokens compute does not fall in proportion: the line is too low there",
+        ),
+        wide=True,
+    )
+
+
+def weight_table(setting: Setting, device: Device, room: float) -> Table:
+    """The chosen model on the chosen device, by how much of the weights lives in host memory."""
+    weights, link = weight_bytes(setting), device.host_bandwidth
+    forced = offloaded_bytes(weights, room) / weights
+    rows: list[list[Text | float | int | None]] = []
+    for share in sorted({0.0, 0.1, 0.25, 0.5, 1.0, round(forced, 3)}):
+        moved = share * weights
+        resident = weights - moved
+        rate = streamed_tokens_per_s(moved, resident, link, device.memory_bandwidth)
+        batch = break_even_tokens(matrix_bytes(setting.weights), device.peak("bf16"), link)
+        rows.append([100 * share, moved / 2**30, moved / link, rate, None if share == 0 else batch * share])
+    return Table(
+        id="weights",
+        title=Text(
+            zh=f"{setting.shape.name} 的权重放在主机内存",
+            en=f"Weights of {setting.shape.name} in host memory",
+        ),
+        provenance=_ESTIMATED,
+        columns=[
+            Column(title=Text(zh="卸载的权重", en="offloaded"), unit="%"),
+            Column(title=Text(zh="卸载", en="offloaded"), unit="GiB"),
+            Column(title=Text(zh="每步传输", en="transfer a step"), unit="s"),
+            Column(
+                title=Text(zh="解码上限，批大小 1", en="decode at best, batch 1"),
+                unit="token/s",
+                help=Text(
+                    zh="一步取传输与读显存中较慢者，二者完全重叠",
+                    en="a step is the slower of the transfer and of reading device memory, perfectly "
+                    "overlapped",
+                ),
+            ),
+            Column(
+                title=Text(zh="藏住传输要的 token", en="tokens that hide it"),
+                help=Text(
+                    zh="每步至少这么多 token，计算（按稠密 BF16 峰值）才与传输一样长",
+                    en="so many tokens a step compute (at the dense BF16 peak) as long as the transfer takes",
+                ),
+            ),
+        ],
+        rows=rows,
+        highlight=next(index for index, row in enumerate(rows) if row[0] == 100 * round(forced, 3)),
+        source=Text(
+            zh=f"{device.title}：{device.figure('host_bandwidth').source}；标出的一行是装得下所需的最少卸载",
+            en=f"{device.title}: {device.figure('host_bandwidth').source}; the marked row is the least "
+            "that must move",
+        ),
+        wide=True,
+    )
+
+
+def kv_table(found: KVTimes, setting: Setting, device: Device) -> Table:
+    """Bringing a prompt's KV back against computing it: here for real, and on the device by bounds."""
+    flops = prefill_flops(setting.shape, setting.context)
+    size = sequence_bytes(setting)
+    link = device.host_bandwidth
+    rows: list[list[Text | float | int | None]] = [
+        [
+            Text(zh=f"本机，{found.tokens} token：重算", en=f"here, {found.tokens} tokens: compute anew"),
+            found.nbytes / 2**20,
+            found.compute_s,
+            1.0,
+        ],
+        [
+            Text(zh="本机：从内存取回", en="here: back from memory"),
+            found.nbytes / 2**20,
+            found.memory_s,
+            found.compute_s / found.memory_s,
+        ],
+        [
+            Text(zh="本机：从文件取回", en="here: back from a file"),
+            found.nbytes / 2**20,
+            found.file_s,
+            found.compute_s / found.file_s,
+        ],
+        [
+            Text(
+                zh=f"{device.title}，{setting.context} token：重算（估算下界）",
+                en=f"{device.title}, {setting.context} tokens: compute anew (estimated bound)",
+            ),
+            size / 2**20,
+            flops / device.peak("bf16"),
+            1.0,
+        ],
+        [
+            Text(
+                zh="同上：从主机内存取回（估算下界）", en="the same: back from host memory (estimated bound)"
+            ),
+            size / 2**20,
+            size / link,
+            reload_speedup(flops, size, device.peak("bf16"), link),
+        ],
+    ]
+    return Table(
+        id="kv",
+        title=Text(zh="KV 取回还是重算", en="KV: bring it back, or compute it anew"),
+        provenance=_MEASURED,
+        columns=[
+            Column(title=Text(zh="做法", en="way")),
+            Column(title=Text(zh="KV 大小", en="KV size"), unit="MiB"),
+            Column(title=Text(zh="时间", en="time"), unit="s"),
+            Column(title=Text(zh="比重算快", en="faster than computing"), unit="×"),
+        ],
+        rows=rows,
+        source=Text(
+            zh="本机三行为实测；设备两行为估算：稠密 BF16 峰值与主机带宽",
+            en="the rows 'here' are measured; the device's are estimated from its dense BF16 peak and host "
+            "bandwidth",
+        ),
+        wide=True,
+    )
+
+
+def explanation(
+    streamed: Streamed | None,
+    kv: KVTimes | None,
+    setting: Setting,
+    device: Device,
+    layer_bytes: int,
+    file_rate: float,
+) -> Markdown:
+    """What was measured, and what it means for the device."""
+    zh, en = [], []
+    if streamed is not None:
+        load, compute = sum(streamed.serial.load_s), sum(streamed.resident.compute_s)
+        per_token = compute / len(streamed.resident.computes) / streamed.tokens
+        even = layer_bytes / file_rate / per_token
+        bound_zh, bound_en = ("加载", "loading") if load > compute else ("计算", "compute")
+        zh.append(
+            f"- {streamed.tokens} 个 token 时，加载共 {load:.3f} s，计算共 {compute:.3f} s，瓶颈"
+            f"是{bound_zh}。预取把 "
+            f"{streamed.serial.seconds:.3f} s 变成 {streamed.prefetched.seconds:.3f} s；它最多藏住两者中较"
+            "短的，"
+            f"不能让总时间低于较长的。输出与权重常驻时{'完全相同' if streamed.equal else '**不同**'}。"
+        )
+        zh.append(
+            f"- 按本次实测，约 **{even:.0f}** 个 token 时计算与加载持平。少于它，每步都在等磁盘；解码每步每"
+            "条序列只有一个 "
+            "token，所以卸载权重的解码要靠大批量。"
+        )
+        en.append(
+            f"- With {streamed.tokens} tokens loading takes {load:.3f} s and compute {compute:.3f} s: "
+            f"{bound_en} is the "
+            f"bound. Prefetching turns {streamed.serial.seconds:.3f} s into "
+            f"{streamed.prefetched.seconds:.3f} s; it hides "
+            "the shorter of the two at most. The output is "
+            f"{'identical to' if streamed.equal else '**not** that of'} "
+            "that of resident weights."
+        )
+        en.append(
+            f"- By these figures about **{even:.0f}** tokens compute as long as a load takes. Below that "
+            "every step waits "
+            "for the drive; decode has one token a sequence and step, so offloaded weights need large "
+            "batches."
+        )
+    if kv is not None:
+        zh.append(
+            f"- {kv.tokens} token 的 KV 有 {kv.nbytes / 2**20:.1f} MiB：从内存取回比重算快 "
+            f"**{kv.compute_s / kv.memory_s:.0f} 倍**，从文件快 {kv.compute_s / kv.file_s:.0f} 倍；取回后下"
+            "一个 token 的 "
+            f"logits {'逐位相同' if kv.equal else '**不同**'}。"
+        )
+        en.append(
+            f"- The KV of {kv.tokens} tokens is {kv.nbytes / 2**20:.1f} MiB: back from memory is "
+            f"**{kv.compute_s / kv.memory_s:.0f} "
+            f"times** as fast as computing it, from a file {kv.compute_s / kv.file_s:.0f} times; the next "
+            "token's logits "
+            f"are {'bit for bit the same' if kv.equal else '**different**'}."
+        )
+    tokens = break_even_tokens(matrix_bytes(setting.weights), device.peak("bf16"), device.host_bandwidth)
+    zh.append(
+        f"- {device.title}：每步至少 {tokens:.0f} 个 token，全部权重从主机内存流过才藏得住（估算，按峰值）。"
+        "卸载的是容量，不是速度：装不下、又不急，才值得。"
+    )
+    en.append(
+        f"- {device.title}: all weights streamed from host memory hide behind compute from {tokens:.0f} "
+        "tokens a step on "
+        "(estimated, at peak). Offloading buys capacity, not speed: it pays where the model does not fit "
+        "and nobody waits."
+    )
+    return Markdown(
+        id="explanation",
+        title=Text(zh="你看到了什么，为什么", en="What you see, and why"),
+        provenance=_MEASURED,
+        body=Text(zh="\n".join(zh), en="\n".join(en)),
+        wide=True,
+    )
