@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 
 from labs.engine.batch import flat_batch
+from labs.engine.fast_path import checked_library, fast_path
 from labs.engine.kv_store import KVStore
-from labs.engine.native_library import native_library
 from labs.engine.native_path import NativePath
 from labs.engine.torch_path import TorchPath
 from labs.spec import LabError
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from labs.engine.fast_path import Path
     from labs.engine.kv_store import HostBlocks
     from labs.engine.precision import KVType, Weights
     from labs.engine.work import Work
     from labs.models.llama import Llama
-
-Path = Literal["native", "torch"]
 
 
 class ModelRunner:
@@ -32,7 +31,7 @@ class ModelRunner:
 
     ``model`` is an fp32 model; in fp32 the runner shares its memory where it can. ``kv_bytes`` is what the
     store takes, ``weight_bytes`` what one decode step must read of the weights at least. ``path``: how steps
-    are computed, by default the fastest way that there is.
+    are computed, by default as ``labs.engine.fast_path`` finds.
     """
 
     def __init__(
@@ -52,14 +51,21 @@ class ModelRunner:
         self.kv = KVStore(model.config, blocks, block_size, kv, device)
         self.kv_bytes = self.kv.nbytes
         positions = min(model.config.context, blocks * block_size)
-        library = native_library()
-        self._native: NativePath | None = None
-        if device == "cpu" and path != "torch" and not isinstance(library, Text):
-            self._native = NativePath(library, model, weights, self.kv, positions)
-            self.weight_bytes = self._native.weight_bytes
+        if path is None:
+            found = fast_path(weights, device)
+            if found.path is None:
+                raise LabError(found.text)
+            path = found.path
+        self.path = path
+        self._compute: NativePath | TorchPath
+        if path == "native":
+            library = checked_library()
+            if isinstance(library, Text):
+                raise LabError(library)
+            self._compute = NativePath(library, model, weights, self.kv, positions)
         else:
-            self._torch = TorchPath(model, weights, device, positions)
-            self.weight_bytes = self._torch.weight_bytes
+            self._compute = TorchPath(model, weights, device, positions)
+        self.weight_bytes = self._compute.weight_bytes
 
     @torch.inference_mode()
     def step(self, works: Sequence[Work]) -> Tensor:
@@ -70,9 +76,9 @@ class ModelRunner:
         if not works:
             return torch.empty(0, self.config.vocab, device=self.device)
         self._check(works)
-        if self._native is not None:
-            return self._native.forward(works)
-        return self._torch.forward(flat_batch(works, self.block_size, self.device), self.kv)
+        if isinstance(self._compute, NativePath):
+            return self._compute.forward(works)
+        return self._compute.forward(flat_batch(works, self.block_size, self.device), self.kv)
 
     def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Copy-on-write: source block onto target block, in all layers."""
@@ -91,6 +97,9 @@ class ModelRunner:
             end = work.start + len(work.tokens)
             assert work.tokens and work.start >= 0, "a work without tokens"
             assert end <= len(work.blocks) * self.block_size, "a block table that does not cover its tokens"
+            # A native kernel would read whatever lies there.
+            assert 0 <= min(work.tokens) and max(work.tokens) < self.config.vocab, "a token of no vocabulary"
+            assert 0 <= min(work.blocks) and max(work.blocks) < self.kv.blocks, "a block that does not exist"
             if end > self.config.context:
                 zh = f"序列长 {end} 个 token，超过模型的上下文 {self.config.context}"
                 en = f"a sequence of {end} tokens exceeds the model's context of {self.config.context}"

@@ -11,19 +11,24 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labs.engine.fast_path import checked_library
 from labs.engine.model_runner import ModelRunner
 from labs.engine.work import Work
 from labs.spec import LabError
+from labs.text import Text
 from tests.labs.engine.small_models import CONTEXT, VARIANTS, VOCAB, poison, small_model
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
 
+    from labs.engine.fast_path import Path
     from labs.engine.precision import KVType
     from labs.models.llama import Llama
 
 model_of = functools.cache(small_model)
+# Where there is no compiler, torch's path alone can be tested.
+PATHS: list[Path] = ["torch"] if isinstance(checked_library(), Text) else ["native", "torch"]
 
 
 @dataclasses.dataclass
@@ -77,7 +82,8 @@ def same_as_module(row: torch.Tensor, right: torch.Tensor) -> None:
     assert row.argmax() == right.argmax()
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("path", PATHS)
+@settings(max_examples=40, deadline=None)
 @given(
     variant=st.sampled_from(sorted(VARIANTS)),
     lengths=st.lists(st.integers(1, 70), min_size=1, max_size=5),
@@ -85,11 +91,11 @@ def same_as_module(row: torch.Tensor, right: torch.Tensor) -> None:
     rng=st.randoms(use_true_random=False),
 )
 def test_any_split_and_any_placement_equal_the_module(
-    variant: str, lengths: list[int], block_size: int, rng: random.Random
+    path: Path, variant: str, lengths: list[int], block_size: int, rng: random.Random
 ) -> None:
     tables = blocks_for(lengths, block_size, rng)
     blocks = max(max(table) for table in tables) + 1
-    runner = ModelRunner(model_of(variant), blocks=blocks, block_size=block_size)
+    runner = ModelRunner(model_of(variant), blocks=blocks, block_size=block_size, path=path)
     poison(runner)
     sequences = [
         Sequence_([rng.randrange(VOCAB) for _ in range(length)], table)
@@ -98,18 +104,22 @@ def test_any_split_and_any_placement_equal_the_module(
     run_all(runner, sequences, rng)
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize("path", PATHS)
+@settings(max_examples=20, deadline=None)
 @given(
     kv=st.sampled_from(["fp32", "bf16", "int8"]),
     block_size=st.integers(1, 9),
     length=st.integers(2, 30),
     rng=st.randoms(use_true_random=False),
 )
-def test_moved_blocks_read_as_before(kv: KVType, block_size: int, length: int, rng: random.Random) -> None:
+def test_moved_blocks_read_as_before(
+    path: Path, kv: KVType, block_size: int, length: int, rng: random.Random
+) -> None:
     """After a copy to other blocks, and after a swap out and in elsewhere, the next token is the same."""
     model = model_of("llama")
     tables = blocks_for([length] * 3, block_size, rng)
-    runner = ModelRunner(model, blocks=max(map(max, tables)) + 1, block_size=block_size, kv=kv)
+    blocks = max(map(max, tables)) + 1
+    runner = ModelRunner(model, blocks=blocks, block_size=block_size, kv=kv, path=path)
     poison(runner)
     tokens = [rng.randrange(VOCAB) for _ in range(length)]
     original, copied, restored = tables
@@ -128,10 +138,11 @@ def test_moved_blocks_read_as_before(kv: KVType, block_size: int, length: int, r
         same_as_module(here, expected(model, tokens))
 
 
-def test_copy_on_write_leaves_the_shared_block_alone() -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_copy_on_write_leaves_the_shared_block_alone(path: Path) -> None:
     """Two sequences share a first block; each writes its own second one after the fork."""
     model = model_of("llama")
-    runner = ModelRunner(model, blocks=4, block_size=4)
+    runner = ModelRunner(model, blocks=4, block_size=4, path=path)
     poison(runner)
     prompt, left, right = list(range(6)), [10, 11, 12], [20, 21, 22]
     runner.step([Work(prompt, 0, [2, 0], False)])
@@ -147,10 +158,11 @@ def test_copy_on_write_leaves_the_shared_block_alone() -> None:
             same_as_module(row, expected(model, prompt + tokens[: step + 1]))
 
 
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(("kv", "most"), [("bf16", 0.02), ("int8", 0.05)])
-def test_smaller_kv_stays_near_and_takes_the_bytes_that_it_says(kv: KVType, most: float) -> None:
+def test_smaller_kv_stays_near_and_takes_the_bytes_that_it_says(path: Path, kv: KVType, most: float) -> None:
     model = model_of("llama")
-    runner = ModelRunner(model, blocks=3, block_size=16, kv=kv)
+    runner = ModelRunner(model, blocks=3, block_size=16, kv=kv, path=path)
     tokens = [(7 * i) % VOCAB for i in range(40)]
     logits = runner.step([Work(tokens, 0, [1, 2, 0], True)])[0]
     right = expected(model, tokens)
@@ -159,8 +171,9 @@ def test_smaller_kv_stays_near_and_takes_the_bytes_that_it_says(kv: KVType, most
     assert runner.kv_bytes == vectors * {"bf16": 2 * 8, "int8": 8 + 4}[kv]
 
 
-def test_nothing_to_do_and_nothing_to_sample() -> None:
-    runner = ModelRunner(model_of("llama"), blocks=2, block_size=4)
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_to_do_and_nothing_to_sample(path: Path) -> None:
+    runner = ModelRunner(model_of("llama"), blocks=2, block_size=4, path=path)
     assert runner.step([]).shape == (0, VOCAB)
     assert runner.step([Work([1, 2], 0, [1], False), Work([3], 0, [0], False)]).shape == (0, VOCAB)
 
