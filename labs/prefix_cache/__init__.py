@@ -1,0 +1,1 @@
+"""What a prefix cache spares: conversations on the real engine, request traces in the simulator."""
