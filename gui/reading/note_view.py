@@ -295,9 +295,9 @@ class NoteView(QWidget):
         self.contents_button.setVisible(some and not wide)
         size = self.contents_button.sizeHint()
         bar = self.browser.verticalScrollBar().sizeHint().width()
-        self.contents_button.setGeometry(
-            self.browser.width() - size.width() - bar - 4, 6, size.width(), size.height()
-        )
+        # With the button the page has the whole width, which it may not have been given yet.
+        left = self.width() - size.width() - bar - 4
+        self.contents_button.setGeometry(left, 6, size.width(), size.height())
 
     # --- chrome
 

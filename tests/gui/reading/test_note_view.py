@@ -295,6 +295,8 @@ def test_contents_stand_beside_a_wide_page_and_follow(view: NoteView) -> None:
     view.resize(700, 600)
     assert view.contents.isHidden()
     assert not view.contents_button.isHidden()
+    gap = view.width() - view.contents_button.geometry().right()
+    assert 0 < gap < 40, "at the right edge of the page as it is now, not as it was beside the contents"
 
 
 def test_the_place_survives_a_new_width(view: NoteView) -> None:
