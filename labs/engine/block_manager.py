@@ -70,8 +70,11 @@ class BlockManager:
             if wanted > self.available:
                 return False
             self._evict(wanted - len(self._free))
-        taken = self._free[: -wanted - 1 : -1]
-        del self._free[-wanted:]
+        if wanted == 1:  # as for nearly every step's new block
+            taken = [self._free.pop()]
+        else:
+            taken = self._free[: -wanted - 1 : -1]
+            del self._free[-wanted:]
         sequence.blocks += taken
         if self._log is not None:
             self._log.add(EventKind.ALLOCATE, sequence.id, taken)

@@ -20,10 +20,12 @@ class Policy:
     """First come, first served; the base of the others, which order by another ``key``.
 
     A key holds while a sequence waits, so a heap keeps them in order. ``steady``: who is next changes only
-    when a sequence comes or goes, not by what those running are served meanwhile.
+    when a sequence comes or goes, not by what those running are served meanwhile. ``preemptive``: it may take
+    the place of one that could go on for one that waits.
     """
 
     steady = True
+    preemptive = False
 
     def __init__(self) -> None:
         self._heap: list[tuple[Any, float, int, Sequence]] = []
@@ -114,6 +116,7 @@ class MultiLevelFeedback(Policy):
     """
 
     steady = False
+    preemptive = True
 
     def __init__(self, quantum: int = 32, levels: int = 4, boost_s: float = 10.0) -> None:
         super().__init__()

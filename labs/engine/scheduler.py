@@ -168,9 +168,11 @@ class Scheduler:
         batch = Batch()
         preempted = self.preemptions
         self._make_room(batch, now)
-        self._privatise(batch, now)
+        if self._forked:
+            self._privatise(batch, now)
         if self.preemptions == preempted:  # who was short of memory just now admits nobody
-            self._overtake(batch, now)
+            if self.policy.preemptive:
+                self._overtake(batch, now)
             self._fill(batch, now)
         else:
             self._continue_prefills(batch, self._budget())
@@ -185,9 +187,10 @@ class Scheduler:
         started = []
         for chunk in batch.chunks:
             sequence = chunk.sequence
-            sequence.computed += chunk.tokens
+            computed = sequence.computed + chunk.tokens
+            sequence.computed = computed
             self.manager.commit(sequence)
-            if sequence.computed == sequence.length:
+            if computed == sequence.length:
                 del self.prefilling[sequence]
                 sequence.length += 1
                 self.decoding.add(sequence)
@@ -225,7 +228,7 @@ class Scheduler:
     def _make_room(self, batch: Batch, now: float) -> None:
         """A block for each sequence whose newest token starts one; the policy's victims pay."""
         for sequence in self.decoding.due():
-            while sequence in self.decoding and not self.manager.grow(sequence, sequence.length):
+            while sequence.decoding is not None and not self.manager.grow(sequence, sequence.length):
                 self._preempt(self.policy.victim(self.iter_running()), batch, now)
 
     def _privatise(self, batch: Batch, now: float) -> None:

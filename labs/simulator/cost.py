@@ -88,9 +88,9 @@ class RooflineCost:
         self._expand = 2 * model.layers * kv_expansion(model) * self._flop  # a cached latent, in all layers
         decode_pair = pair_flops(model, absorbed=True) * attention_flop
         self._decode_token = max(self._read, decode_pair)  # of context, in one layer
-        self._groups = window_groups(model)
-        self._full = round(self._decode_token * sum(n for window, n in self._groups if window is None))
-        self._windows = [(w, round(self._decode_token * n)) for w, n in self._groups if w is not None]
+        self._windows = [(window, layers) for window, layers in window_groups(model) if window is not None]
+        self._full_layers = model.layers - sum(layers for _, layers in self._windows)
+        self._full = round(self._decode_token * self._full_layers)
 
     def linear(self, tokens: int, sequences: int) -> int:
         key = tokens, sequences
@@ -101,16 +101,19 @@ class RooflineCost:
 
     def prefill_attention(self, tokens: int, cached: int) -> int:
         ticks = cached * self._expand
-        for window, layers in self._groups:
-            pairs = causal_pairs(cached + tokens, cached, window)
-            read = cached + tokens if window is None else min(cached, window) + tokens
+        if self._full_layers:
+            pairs, read = tokens * cached + tokens * (tokens + 1) / 2, cached + tokens
+            ticks += self._full_layers * max(pairs * self._pair, read * self._read)
+        for window, layers in self._windows:
+            pairs, read = causal_pairs(cached + tokens, cached, window), min(cached, window) + tokens
             ticks += layers * max(pairs * self._pair, read * self._read)
         return int(ticks)
 
     def decode_attention(self, rows: int, context: int) -> Ramp:
         """In a layer with a window, as if all sequences were as long as their mean."""
         ticks, rise, steps = self._full * context, self._full * rows, NEVER
-        for window, token in self._windows:
+        for window, layers in self._windows:
+            token = round(self._decode_token * layers)
             within = rows * window - context
             if within > 0:
                 ticks += token * context

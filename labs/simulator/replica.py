@@ -56,7 +56,7 @@ class Replica:
         self._same = False  # nothing has come, gone or been computed but decodes since the last decision
         self._ends: list[tuple[int, int, Job]] = []  # by the decode set's clock
         self._last = 0  # when the decode set was last given tokens
-        self._joined: dict[Job, None] = {}  # the decode set since then
+        self._joined: dict[Job, None] = {}  # those of it whose last token came at another time
 
     def now_s(self) -> float:
         return self.now / PER_SECOND
@@ -104,8 +104,8 @@ class Replica:
     def _start(self, horizon: int) -> None:
         self.now = self.at
         scheduler = self.scheduler
-        decided = self._same or not scheduler.waiting
-        if self._fast and decided and len(scheduler.decoding) and self._repeat(horizon):
+        decided = not scheduler.prefilling and (self._same or not scheduler.waiting)
+        if decided and self._fast and len(scheduler.decoding) and self._repeat(horizon):
             return
         batch = scheduler.schedule(self.now / PER_SECOND)
         if batch.preempted:
@@ -184,21 +184,22 @@ class Replica:
     def _measure(self, batch: Batch) -> int:
         """What computing ``batch`` takes."""
         usage, cost, decoding = self.usage, self.cost, self.scheduler.decoding
-        tokens = sampled = ticks = 0
+        tokens = padding = sampled = ticks = 0
         for chunk in batch.chunks:
             sequence, new = chunk.sequence, chunk.tokens
             cached = sequence.computed
             ticks += cost.prefill_attention(new + chunk.padding, cached)
-            tokens += new + chunk.padding
+            tokens += new
+            padding += chunk.padding
             sampled += cached + new == sequence.length
-            usage.prefill_tokens += new
-            usage.padding_tokens += chunk.padding
+        usage.prefill_tokens += tokens
+        usage.padding_tokens += padding
         rows = 0
         if batch.decodes:
             rows = len(decoding)
             ticks += cost.decode_attention(rows, decoding.context).ticks
             self._count_decodes(rows, 1)
-        return ticks + cost.linear(tokens + rows, sampled + rows)
+        return ticks + cost.linear(tokens + padding + rows, sampled + rows)
 
     def _count_decodes(self, rows: int, steps: int) -> None:
         usage, idle = self.usage, self._idle
@@ -209,13 +210,13 @@ class Replica:
         """Memory and places are held for so long."""
         usage, scheduler = self.usage, self.scheduler
         manager, decoding = scheduler.manager, scheduler.decoding
-        owned = manager.owned
-        stored = decoding.context - len(decoding)
+        owned, rows = manager.blocks - manager.available, len(decoding)
+        stored = decoding.context - rows
         for sequence in scheduler.prefilling:
             stored += sequence.computed
         usage.steps += 1
         usage.busy += duration
-        usage.sequences_time += scheduler.running * duration
+        usage.sequences_time += (rows + len(scheduler.prefilling)) * duration
         usage.blocks_time += owned * duration
         usage.stored_time += stored * duration
         if manager.extra_owners:
@@ -261,7 +262,8 @@ class Replica:
     def _join(self, job: Job) -> None:
         """It decodes from the next step on, until it has all its tokens."""
         job.stepping = True
-        self._joined[job] = None
+        if job.last_token != self._last:
+            self._joined[job] = None
         heapq.heappush(self._ends, (self.scheduler.decoding.clock + job.remaining, job.id, job))
 
     # A step ends

@@ -53,8 +53,8 @@ class Served:
         self.requests += 1
         self.input_tokens += prompt
         self.output_tokens += generated
-        self.queueing.add(ticks(admitted_s - arrival_s))
         ttft_s = first_token_s - arrival_s
+        self.queueing.add(ticks(admitted_s - arrival_s))
         self.ttft.add(ticks(ttft_s))
         self.end_to_end.add(ticks(finished_s - arrival_s))
         kept = ttft_s <= self.objective.ttft_s

@@ -10,6 +10,7 @@ import heapq
 import math
 from typing import TYPE_CHECKING
 
+from labs.engine.static_scheduler import StaticScheduler
 from labs.simulator.job import Job, block_keys
 from labs.simulator.routing import LeastLoaded
 from labs.simulator.served import Objective, Served
@@ -44,8 +45,10 @@ class Simulator:
         self.served = Served(objective or Objective())
         self._predict, self._told = predict, ended
         self._deliveries: list[tuple[int, int, Job]] = []  # jobs that are on their way between replicas
+        self._arrival = _tick(source.next_arrival_s)
         # A replica may run ahead to the next arrival, unless what others do can make one earlier.
         self._independent = isinstance(source, OpenLoop)
+        self._waits = any(isinstance(one.scheduler, StaticScheduler) for one in replicas)
         self._ids = 0
 
     def run(self, check: Callable[[], None] | None = None) -> Served:
@@ -60,8 +63,8 @@ class Simulator:
     def _move(self) -> bool:
         """What happens next; False, if nothing will. At one time steps end first, then requests arrive, then
         steps start."""
-        replica = self._first()
-        arrival = self._next_arrival()
+        replica = self.replicas[0] if len(self.replicas) == 1 else self._first()
+        arrival = self._next_arrival() if self._deliveries else self._arrival
         if arrival < replica.at or (arrival == replica.at and not replica.busy):
             if arrival == NEVER:
                 return False
@@ -72,13 +75,10 @@ class Simulator:
         return True
 
     def _first(self) -> Replica:
-        if len(self.replicas) == 1:
-            return self.replicas[0]
         return min(self.replicas, key=lambda one: (one.at, not one.busy))
 
     def _next_arrival(self) -> int:
-        arrival = _tick(self.source.next_arrival_s)
-        return min(arrival, self._deliveries[0][0]) if self._deliveries else arrival
+        return min(self._arrival, self._deliveries[0][0]) if self._deliveries else self._arrival
 
     def _horizon(self, replica: Replica, arrival: int) -> int:
         if self._independent or len(self.replicas) == 1:
@@ -91,6 +91,7 @@ class Simulator:
             self._deliver(heapq.heappop(self._deliveries)[-1], now)
         else:
             job = self._job(self.source.take())
+            self._arrival = _tick(self.source.next_arrival_s)
             self.served.arrive(now)
             self._route(job, now)
         self._foresee(now)
@@ -112,10 +113,13 @@ class Simulator:
         if self._told is not None:
             self._told(job)
         self.source.completed(job.request, job.finished_s)
+        self._arrival = _tick(self.source.next_arrival_s)
         self._foresee(replica.now)
 
     def _foresee(self, now: int) -> None:
         """Static batches need not wait where no arrival is in sight."""
+        if not self._waits:
+            return
         if self._next_arrival() == NEVER:
             for replica in self.replicas:
                 replica.expect_no_more(now)
