@@ -201,7 +201,7 @@ class Scheduler:
         """After a batch of decodes alone, for which nobody was preempted: how many such steps, at most
         ``most``, can follow with nothing to decide before any of them, if nothing comes or goes. They have
         their blocks then: what ``schedule`` would do, at a fraction of its cost. Where generated tokens have
-        keys, ask for one step at a time, for the prefix cache is to know a block before it forgets another."""
+        keys, ask for one step at a time: the prefix cache must know a block before it forgets another."""
         if self.prefilling or self._forked:
             return 0
         if len(self.policy) and not (self.policy.steady and not self.manager.prefix_cache):
