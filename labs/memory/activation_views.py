@@ -33,9 +33,10 @@ _MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
 CLOCK = "lives"
 _CELLS = 384  # of the arena's picture, at most
 _LEAST_CELL = 1024
+_NAMES = {"_scaled_dot_product_flash_attention_for_cpu": "attention", "rms_norm": "norm"}
 _CATEGORIES = {
     "linear": Text(zh="矩阵乘", en="matrix products"),
-    "rms_norm": Text(zh="归一化", en="norms"),
+    "norm": Text(zh="归一化", en="norms"),
     "attention": Text(zh="注意力", en="attention"),
     "rotate": Text(zh="旋转位置", en="rotation"),
     "other": Text(zh="逐元素与残差", en="elementwise and residual"),
@@ -63,7 +64,7 @@ def traced(record: LiveStorages) -> Traced:
     last = len(record.operations) - 1
     lifetimes = [
         Lifetime(
-            f"{index + 1:02d} {one.operation.strip('_')} {'×'.join(map(str, one.shape))}",
+            f"{index + 1:02d} {_NAMES.get(one.operation, one.operation)} {'×'.join(map(str, one.shape[1:]))}",
             one.birth,
             last if one.death is None else max(one.death, one.birth),
             one.nbytes,
@@ -197,7 +198,7 @@ def ways_bars(plain: Traced, saving: Traced, kept: int, checkpointed: int) -> Ba
     )
 
 
-def metrics(plain: Traced, saving: Traced, predicted_peak: float, allocator: int | None) -> list[Metric]:
+def metrics(plain: Traced, saving: Traced, allocator: int | None) -> list[Metric]:
     """The figures that the notes speak of."""
     arena = arena_bytes(plain.lifetimes, greedy_offsets(plain.lifetimes))
     return [
@@ -207,7 +208,6 @@ def metrics(plain: Traced, saving: Traced, predicted_peak: float, allocator: int
             provenance=_MEASURED,
             unit="B",
             value=plain.peak,
-            predicted=predicted_peak,
             formula=Text(
                 zh="T × (2C + 3F) × 4 B：残差、归一化各 C；silu 后的 gate、up、二者之积各 F",
                 en="T × (2C + 3F) × 4 B: residual and norm, C each; gate after silu, up, their product, F "
@@ -307,11 +307,12 @@ def _events(one: Traced) -> list[tuple[int, bool, int]]:
 
 def _kind(name: str) -> str:
     operation = name.split()[1]
-    if operation in ("linear", "rms_norm"):
+    if operation in _CATEGORIES:
         return operation
+    # Attention may have another kernel, and name, on another device; rotation works on heads.
     if "attention" in operation:
         return "attention"
-    return "rotate" if name.split()[2].count("×") == 3 else "other"
+    return "rotate" if name.split()[2].count("×") == 2 else "other"
 
 
 def _mib(size: float | None) -> str:

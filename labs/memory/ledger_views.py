@@ -48,31 +48,14 @@ PART_TITLES: dict[Part, Text] = {
 _FREE = Text(zh="空闲", en="free")
 _RESERVED = Text(zh="不给引擎用", en="not the engine's")
 _FORMULAS: dict[Part, Text] = {
-    "embeddings": Text(
-        zh="参数量 × 2 B（FP32 为 4 B），含归一化与偏置；共享的嵌入只算一次",
-        en="parameters × 2 B (4 in FP32), norms and biases included; a tied table counts once",
-    ),
-    "attention": Text(zh="层数 ×（Q、K、V、O）× 每权重字节", en="layers × (Q, K, V, O) × bytes a weight"),
-    "ffn": Text(
-        zh="层数 × 3 × 宽度 × FFN 宽度；MoE 要装下全部专家",
-        en="layers × 3 × width × FFN width; all experts must be there",
-    ),
-    "kv": Text(
-        zh="批大小 × 上下文 × 每 token 字节；滑动窗口层只留窗口",
-        en="batch × context × bytes a token; a windowed layer keeps its window",
-    ),
-    "fragmentation": Text(
-        zh="每条序列平均空 (块大小 − 1)/2 个槽", en="(block size − 1)/2 empty slots a sequence on average"
-    ),
-    "workspace": Text(
-        zh="一步的 token 数 × 一层的存活峰值；各层轮流用同一块",
-        en="tokens of a step × one layer's live peak; layers take turns in it",
-    ),
-    "logits": Text(
-        zh="批大小 × 词表 × (4 + 2) B，与工作区不同时需要，只算多出来的",
-        en="batch × vocabulary × (4 + 2) B; not needed together with the workspace, so only what exceeds it",
-    ),
-    "runtime": Text(zh="参数：驱动上下文与内核", en="a parameter: the driver's context and kernels"),
+    "embeddings": Text(zh="其余参数 × 2 B，含归一化", en="other parameters × 2 B"),
+    "attention": Text(zh="层数 ×（Q、K、V、O）", en="layers × (Q, K, V, O)"),
+    "ffn": Text(zh="层数 × 3 × 宽 × FFN 宽", en="layers × 3 × width × FFN"),
+    "kv": Text(zh="批 × 上下文 × 每 token", en="batch × context × a token's"),
+    "fragmentation": Text(zh="批 × (块 − 1)/2 个空槽", en="batch × (block − 1)/2 slots"),
+    "workspace": Text(zh="每步 token × 一层峰值", en="tokens × one layer's peak"),
+    "logits": Text(zh="批 × 词表 × 6 B，超出的", en="batch × vocabulary × 6 B"),
+    "runtime": Text(zh="参数：上下文与内核", en="a parameter"),
 }
 
 
@@ -141,7 +124,21 @@ def parts_table(setting: Setting, room: float) -> Table:
             Column(title=Text(zh="去向", en="part")),
             Column(title=Text(zh="大小", en="size"), unit="GiB"),
             Column(title=Text(zh="占比", en="share"), unit="%"),
-            Column(title=Text(zh="怎么算", en="how it is counted")),
+            Column(
+                title=Text(zh="怎么算", en="counted as"),
+                help=Text(
+                    zh="嵌入、输出头、归一化与偏置保持 16 位（FP32 权重时 32 位），共享的嵌入只算一次；MoE "
+                    "要装下全部"
+                    "专家；滑动窗口层只留窗口；工作区由各层轮流使用，logits 与它不同时需要，只算多出来的部"
+                    "分。",
+                    en="Embedding, head, norms and biases keep 16 bits (32 with FP32 weights), a tied "
+                    "table counts "
+                    "once; all experts must be there; a windowed layer keeps its window; the layers take "
+                    "turns in "
+                    "the workspace, and logits, not needed together with it, count only where they exceed "
+                    "it.",
+                ),
+            ),
         ],
         rows=rows,
         highlight=len(rows) - 1,
@@ -199,7 +196,7 @@ def fit_metrics(setting: Setting, room: float) -> list[Metric]:
 
 
 def check_metrics(checked: Checked) -> list[Metric]:
-    """Measured bytes of the engine; the lab's predictions stand beside them."""
+    """Bytes of the engine, predicted and measured."""
     rows: list[tuple[str, Text, tuple[float, float], Text]] = [
         (
             "engine_weights",
@@ -230,9 +227,13 @@ def check_metrics(checked: Checked) -> list[Metric]:
             provenance=_MEASURED,
             unit="B",
             value=measured,
+            predicted=predicted,
+            formula=Text(
+                zh="同一本账，形状取已加载的模型", en="the same ledger, for the loaded model's shape"
+            ),
             source=source,
         )
-        for name, title, (_, measured), source in rows
+        for name, title, (predicted, measured), source in rows
     ]
 
 

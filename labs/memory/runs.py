@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # A device's own figures are asked for by these names.
 _COPY_NAMES = ("host_bandwidth", "memory_bandwidth", "peak.bf16")
+_LEAST_KV = 64  # tokens: the KV of fewer is too small to time
 _LAYER_SHARE = 3  # the traced block stands a third into the model
 
 
@@ -97,15 +98,15 @@ def measure_offload(
         yield from views.pass_metrics(streamed)
         yield views.crossover_lines(streamed, layer_bytes, rate)
         ctx.progress(0.8, Text(zh="取回 KV 与重算", en="Bringing KV back, and computing it"))
-        kv = measure_kv(ctx, ids[0, : max(2, tokens)].tolist() if tokens > 1 else [1, 2])
+        kv = measure_kv(ctx, prompt_ids(ctx, max(_LEAST_KV, tokens))[0].tolist())
+        yield views.kv_table(kv)
     try:
         device = device or this_machine(ctx)
         room = share * device.memory_bytes
         for name in _COPY_NAMES:
             device.figure(name)  # LabError: no source gives it
         yield views.weight_table(setting, device, room)
-        if kv is not None:
-            yield views.kv_table(kv, setting, device)
+        yield views.device_kv_table(setting, device)
         yield views.explanation(streamed, kv, setting, device, layer_bytes, rate)
     except LabError as error:
         yield notice("no_figure", error.text)
@@ -137,8 +138,7 @@ def trace_activations(ctx: Context, tokens: int) -> Iterator[Result]:
     yield views.trace(plain)
     yield views.lifetimes_view(plain)
     yield views.arena_view(plain)
-    predicted = 4.0 * tokens * (2 * config.hidden + 3 * config.intermediate)
-    yield from views.metrics(plain, saving, predicted, allocator)
+    yield from views.metrics(plain, saving, allocator)
     ctx.check()
     kept, checkpointed = kept_for_backward(given), kept_for_backward(given, checkpointing=True)
     yield views.ways_bars(plain, saving, kept, checkpointed)

@@ -225,8 +225,8 @@ class Params(LabParams, frozen=True):
         Field(
             zh="引擎可用的比例",
             en="The engine's share",
-            zh_help="显存中引擎敢用的部分，相当于 vLLM 的 gpu_memory_utilization（默认 0.9）。",
-            en_help="Of the memory, like vLLM's gpu_memory_utilization (0.9 by default).",
+            zh_help="显存中引擎敢用的部分，相当于 vLLM 的 gpu_memory_utilization（曾默认 0.9，现为 0.92）。",
+            en_help="Of the memory, like vLLM's gpu_memory_utilization (0.92 by default, once 0.9).",
             ge=0.1,
             le=1.0,
             step=0.01,
@@ -295,34 +295,19 @@ class Params(LabParams, frozen=True):
 
 
 def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
-    if params.mode != "ledger" or not params.check or ctx.preview or _missing(ctx):
+    """Of the traced block; the ledger's own prediction stands beside each figure that the engine measures."""
+    if params.mode != "activations" or ctx.preview or _missing(ctx):
         return
-    from labs.memory.engine_ledger import engine_weight_bytes, kv_store_bytes, shape_of, workspace_bytes
-
     config = ctx.model_config()
-    shape = shape_of(config, "loaded")
-    slots = _CHECK_SEQUENCES * min(_CHECK_CONTEXT, config.context)
-    formula = Text(zh="同一本账，形状取已加载的模型", en="the same ledger, for the loaded model's shape")
     yield Prediction(
-        id="engine_weights",
-        title=Text(zh="引擎的权重", en="The engine's weights"),
-        value=engine_weight_bytes(shape, "fp32"),
+        id="peak",
+        title=Text(zh="用完即放的峰值", en="Peak when freed after use"),
+        value=4.0 * params.tokens * (2 * config.hidden + 3 * config.intermediate),
         unit="B",
-        formula=formula,
-    )
-    yield Prediction(
-        id="engine_kv",
-        title=Text(zh="引擎的 KV 存储", en="The engine's KV store"),
-        value=kv_store_bytes(config, slots, "fp32"),
-        unit="B",
-        formula=formula,
-    )
-    yield Prediction(
-        id="engine_workspace",
-        title=Text(zh="一步的激活峰值", en="Peak of a step's activations"),
-        value=workspace_bytes(shape, "fp32", _CHECK_CHUNK, _CHECK_CHUNK, "cpu"),
-        unit="B",
-        formula=formula,
+        formula=Text(
+            zh="T × (2C + 3F) × 4 B：残差、归一化各 C；silu 后的 gate、up、二者之积各 F",
+            en="T × (2C + 3F) × 4 B: residual and norm, C each; gate after silu, up, their product, F each",
+        ),
     )
 
 
