@@ -23,16 +23,12 @@ _ON, _OFF = Text(zh="有前缀缓存", en="with the prefix cache"), Text(zh="没
 
 def chat_results(off: ChatRun, on: ChatRun, config: ModelConfig) -> Iterator[Result]:
     """Everything but the replay, as far as both runs have come."""
-    if on.turns:
-        yield _hit_ratio(on)
-    both = min(len(off.turns), len(on.turns))
-    if both:
-        yield _saved(off.turns[:both], on.turns[:both], config)
+    yield _hit_ratio(on)
+    yield _saved(off.turns, on.turns, config)
     if lost := [turn.shared - turn.spared for turn in on.turns if turn.spared]:
         yield _lost(lost)
     yield _first_tokens(off, on)
-    if on.turns:
-        yield _prompts(on.turns)
+    yield _prompts(on.turns)
 
 
 def _hit_ratio(on: ChatRun) -> Metric:
@@ -109,15 +105,14 @@ def _first_tokens(off: ChatRun, on: ChatRun) -> Lines:
         unit="ms",
         x=Axis(title=Text(zh="提示词长度（全部历史）", en="prompt, the whole history"), unit="token"),
         y=Axis(title=same("TTFT"), unit="ms"),
-        series=[_curve(name, run.turns) for name, run in ((_OFF, off), (_ON, on)) if run.turns],
+        series=[_curve(_OFF, off.turns), _curve(_ON, on.turns)],
     )
 
 
 def _curve(name: Text, turns: list[Turn]) -> Series:
     ordered = sorted(turns, key=lambda turn: turn.prompt)
-    labels = [_turn_name(turn) for turn in ordered]
     x, y = [float(turn.prompt) for turn in ordered], [1e3 * turn.ttft_s for turn in ordered]
-    return Series(name=name, x=array(x), y=array(y), labels=labels)
+    return Series(name=name, x=array(x), y=array(y))
 
 
 def _prompts(turns: list[Turn]) -> Bars:
@@ -148,16 +143,27 @@ def explanation(off: ChatRun, on: ChatRun) -> Markdown:
     missed = on.ideal_tokens - on.spared_tokens
     zh = [
         f"**省下了什么。** {len(on.turns)} 轮提示词共 {on.prompt_tokens} 个 token，其中 {on.spared_tokens} 个"
-        f"（{on.hit_ratio:.0%}）的 KV 直接取自缓存。平均首 token 时间从 {1e3 * before:.0f} ms 降到 "
-        f"{1e3 * after:.0f} ms。多轮对话每一轮都把全部历史再发一遍，历史越长，缓存省得越多。",
+        f"（{on.hit_ratio:.0%}）的 KV 直接取自缓存。平均首 token 时间：没有缓存 {1e3 * before:.0f} ms，"
+        f"有缓存 {1e3 * after:.0f} ms。多轮对话每一轮都把全部历史再发一遍，历史越长，缓存省得越多。"
+        + (
+            ""
+            if after < before
+            else "这一次没有变快：提示词太短，一步的固定开销盖过了省下的计算，或者机器正忙。"
+        ),
         "**为什么不是 100%。** 只有写满的块才有名字可查，所以前缀按整块取；新问题没有人算过；最后一个 token "
         "总要算，因为要它的 logits。",
     ]
     en = [
         f"**What was spared.** The prompts of {len(on.turns)} turns have {on.prompt_tokens} tokens, and the "
-        f"KV of {on.spared_tokens} ({on.hit_ratio:.0%}) came from the cache. The mean time to first token "
-        f"went from {1e3 * before:.0f} ms to {1e3 * after:.0f} ms. Each turn sends the whole history again: "
-        "the longer it is, the more is spared.",
+        f"KV of {on.spared_tokens} ({on.hit_ratio:.0%}) came from the cache. The mean time to first token is "
+        f"{1e3 * before:.0f} ms without the cache and {1e3 * after:.0f} ms with it. Each turn sends the "
+        "whole history again: the longer it is, the more is spared."
+        + (
+            ""
+            if after < before
+            else " This time it gained nothing: prompts so short cost little beside what "
+            "a step costs at least, or the machine was busy."
+        ),
         "**Why not 100%.** Only full blocks have a name to be found by, so a prefix counts in whole blocks; "
         "nobody has computed the new question; and the last token is always computed, for its logits.",
     ]

@@ -34,22 +34,19 @@ def run_chats(
     blocks: int,
     weights: Weights,
 ) -> Iterator[Result]:
-    """First without the cache, then with it: the same questions, on the real model."""
+    """The same questions to an engine without the cache and to one with it, on the real model."""
     from labs.prefix_cache.chat_views import chat_results, explanation
     from labs.prefix_cache.chats import SYSTEM, Chats, converse
 
     chats = Chats(users, turns, answer_tokens, SYSTEM if system else "", block_size, blocks, weights)
     config = ctx.model().config
-    latest: dict[bool, ChatRun] = {}
-    for done, run in enumerate(
-        itertools.chain(converse(ctx, chats, cached=False), converse(ctx, chats, cached=True))
-    ):
-        latest[run.cached] = run
-        ctx.progress((done + 1) / (2 * users * turns), _phase(run.cached))
-        if True in latest:
-            yield from chat_results(latest[False], latest[True], config)
-    yield from _replay(latest[True], blocks)
-    yield explanation(latest[False], latest[True])
+    # Turn by turn on both, so that a busy moment of the machine meets both.
+    both = zip(converse(ctx, chats, cached=False), converse(ctx, chats, cached=True), strict=True)
+    for done, (off, on) in enumerate(both, start=1):
+        ctx.progress(done / (users * turns), Text(zh="轮流提问，两边各答一次", en="asking both, in turn"))
+        yield from chat_results(off, on, config)
+    yield from _replay(on, blocks)
+    yield explanation(off, on)
 
 
 def run_trace(ctx: Context, path: str, most: int, rate_per_s: float) -> Iterator[Result]:
@@ -76,12 +73,6 @@ def run_trace(ctx: Context, path: str, most: int, rate_per_s: float) -> Iterator
         runs.append(serve_with(requests, cost, blocks, True, ctx.check))
         yield from trace_results(runs, off, ideal)
     yield explanation(runs, off, ideal)
-
-
-def _phase(cached: bool) -> Text:
-    if cached:
-        return Text(zh="开着前缀缓存", en="with the prefix cache")
-    return Text(zh="不用前缀缓存", en="without the prefix cache")
 
 
 def _replay(run: ChatRun, blocks: int) -> Iterator[Result]:

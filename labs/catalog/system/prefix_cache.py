@@ -43,7 +43,7 @@ class Params(LabParams, frozen=True):
             when=_CHATS,
             preview=False,
         ),
-    ] = 3
+    ] = 2
     turns: Annotated[
         int,
         Field(
@@ -72,7 +72,7 @@ class Params(LabParams, frozen=True):
             when=_CHATS,
             preview=False,
         ),
-    ] = 16
+    ] = 12
     system: Annotated[
         bool,
         Field(
@@ -127,7 +127,7 @@ class Params(LabParams, frozen=True):
             when=_CHATS,
             preview=False,
         ),
-    ] = "fp32"
+    ] = "int8"
     trace: Annotated[
         str,
         Field(
