@@ -38,8 +38,8 @@ def _memory(run: MeasuredRun) -> Iterator[Text]:
         f"{setting.blocks} 块。",
         en=f"**Bytes.** A token's KV is 2 × {config.layers} layers × {config.kv_heads} KV heads × "
         f"{config.head_dim} numbers × bytes a number = {run.token_bytes:,.0f} B, so a block of {size} tokens "
-        f"takes {run.block_bytes / 2**20:.2f} MiB. At the peak {len(peak.live)} sequences owned {peak.owned} "
-        f"of the pool's {setting.blocks} blocks.",
+        f"takes {run.block_bytes / 2**20:.2f} MiB. At the peak {peak.owned} of the pool's {setting.blocks} "
+        f"blocks were owned, by {len(peak.live)} sequence{'' if len(peak.live) == 1 else 's'}.",
     )
     empty = usage.empty_slots(size)
     if setting.reserved:
