@@ -62,7 +62,7 @@ def _saved(off: list[Turn], on: list[Turn], config: ModelConfig) -> Metric:
     ]
     return Metric(
         id="ttft_gain",
-        title=Text(zh="首 token 时间：无缓存 ÷ 有缓存", en="TTFT, without over with the cache"),
+        title=Text(zh="TTFT：无缓存 ÷ 有缓存", en="TTFT: without ÷ with"),
         provenance=_MEASURED,
         unit="×",
         value=before / after,

@@ -115,7 +115,7 @@ class Params(LabParams, frozen=True):
             when=_CHATS,
             preview=False,
         ),
-    ] = 128
+    ] = 64
     weights: Annotated[
         Literal["fp32", "bf16", "int8", "int4"],
         Field(
