@@ -265,6 +265,7 @@ def metrics(run: Replay, name: Name) -> list[Metric]:
 
 def table(runs: dict[Name, tuple[Replay, float]], shown: Name) -> Table:
     """All allocators under the same requests; with each replay the seconds a call."""
+    copied = any(run.store.copied for run, _ in runs.values())
     rows: list[list[Text | float | int | None]] = [
         [
             TITLES[name],
@@ -272,9 +273,8 @@ def table(runs: dict[Name, tuple[Replay, float]], shown: Name) -> Table:
             100 * run.internal,
             100 * run.external,
             run.most_held / MIB,
-            run.store.copied / MIB,
-            len(run.store.calls),
             1e9 * seconds,
+            *([run.store.copied / MIB] if copied else []),
         ]
         for name, (run, seconds) in runs.items()
     ]
@@ -292,15 +292,6 @@ def table(runs: dict[Name, tuple[Replay, float]], shown: Name) -> Table:
             Column(title=Text(zh="外部碎片", en="external"), unit="%"),
             Column(title=Text(zh="最多时握着", en="held at peak"), unit="MiB"),
             Column(
-                title=Text(zh="复制", en="copied"),
-                unit="MiB",
-                help=Text(zh="搬家时复制的字节。", en="Bytes moved to larger pieces."),
-            ),
-            Column(
-                title=Text(zh="调用", en="calls"),
-                help=Text(zh="分配与释放的次数。", en="Allocations and frees."),
-            ),
-            Column(
                 title=Text(zh="每次调用", en="a call"),
                 unit="ns",
                 provenance=Provenance.MEASURED,
@@ -310,11 +301,19 @@ def table(runs: dict[Name, tuple[Replay, float]], shown: Name) -> Table:
                     "compare only with one another.",
                 ),
             ),
+            *([_COPIED] if copied else []),
         ],
         rows=rows,
         highlight=list(runs).index(shown) if shown in runs else None,
         wide=True,
     )
+
+
+_COPIED = Column(
+    title=Text(zh="复制", en="copied"),
+    unit="MiB",
+    help=Text(zh="搬家时复制的字节。", en="Bytes moved to larger pieces."),
+)
 
 
 def _times(run: Replay) -> Array:
