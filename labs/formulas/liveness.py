@@ -80,3 +80,13 @@ def _best_gap(taken: Sequence[tuple[float, float]], size: float) -> float:
             best, smallest = end, offset - end
         end = max(end, offset + length)
     return end if best is None else best
+
+
+def step_workspace_bytes(tokens: int, hidden: int, ffn: int, bytes_per_element: float) -> float:
+    """Least workspace of a step through dense SwiGLU layers with fused kernels: their live peak.
+
+    When gate and up (``2 ffn``) become their product (``ffn``), the residual stream (``hidden``) is alive
+    beside them; attention needs less, as its score matrix is never written. Layers take turns in the
+    workspace, so their number does not matter.
+    """
+    return tokens * (hidden + 3 * ffn) * bytes_per_element

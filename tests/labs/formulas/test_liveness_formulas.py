@@ -12,6 +12,7 @@ from labs.formulas.liveness import (
     live_bytes,
     naive_bytes,
     peak_bytes,
+    step_workspace_bytes,
 )
 
 CHAIN = [Lifetime("a", 0, 1, 4), Lifetime("b", 1, 2, 6), Lifetime("c", 2, 3, 4)]
@@ -56,3 +57,17 @@ def test_no_two_live_tensors_share_a_byte_and_the_arena_keeps_its_bounds(
                 apart = offsets[i] + one.size <= offsets[j] or offsets[j] + found[j].size <= offsets[i]
                 assert apart
     assert peak_bytes(found) <= arena_bytes(found, offsets) <= naive_bytes(found)
+
+
+def test_the_workspace_of_a_step_is_the_peak_of_its_mlp() -> None:
+    hidden, ffn = 8, 20
+    lives = [
+        Lifetime("residual", 0, 2, hidden),
+        Lifetime("norm", 0, 0, hidden),
+        Lifetime("gate_up", 0, 1, 2 * ffn),
+        Lifetime("product", 1, 2, ffn),
+        Lifetime("down", 2, 2, hidden),
+    ]
+    assert step_workspace_bytes(tokens=5, hidden=hidden, ffn=ffn, bytes_per_element=2) == 10 * peak_bytes(
+        lives
+    )
