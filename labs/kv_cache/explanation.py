@@ -146,19 +146,16 @@ def _without_cache(run: MeasuredRun, times: list[TokenTime]) -> Iterator[Text]:
         if same
         else Text(zh="两种算法的 token 不尽相同（舍入）", en="not all tokens agree (rounding)")
     )
+    slow, fast = 1e3 * last.recomputed_s, 1e3 * last.cached_s
+    grown = last.recomputed_s / first.recomputed_s, last.cached_s / first.cached_s
     yield Text(
-        zh=f"**没有缓存会怎样。** 文本长 {last.length} 时，不用缓存算一个 token 要 "
-        f"{1e3 * last.recomputed_s:.0f} "
-        f"ms，用缓存 {1e3 * last.cached_s:.0f} ms：{ratio:.0f} 倍；从长 {first.length} 到 {last.length}，"
-        f"前者涨了 "
-        f"{last.recomputed_s / first.recomputed_s:.1f} 倍，后者 {last.cached_s / first.cached_s:.1f} 倍。"
-        f"计算量差 "
-        f"{flops:.0f} 倍，时间差得没那么多，因为只算一个 token 也要把全部权重读一遍。{verdict.zh}。",
-        en=f"**Without a cache.** With {last.length} tokens of text one token takes "
-        f"{1e3 * last.recomputed_s:.0f} ms without the cache and {1e3 * last.cached_s:.0f} ms with it: "
-        f"{ratio:.0f} times. From {first.length} to {last.length} tokens the former grew "
-        f"{last.recomputed_s / first.recomputed_s:.1f} times, the latter "
-        f"{last.cached_s / first.cached_s:.1f} "
-        f"times. FLOPs differ {flops:.0f} times and time by less, for one token too needs all weights read "
-        f"once; {verdict.en}.",
+        zh=f"**没有缓存会怎样。** 文本长 {last.length} 时，算一个 token 不用缓存要 {slow:.0f} ms，用缓存要 "
+        f"{fast:.0f} ms，差 {ratio:.0f} 倍。从长 {first.length} 到 {last.length}，前者的时间变成 "
+        f"{grown[0]:.1f} 倍，后者 {grown[1]:.1f} 倍。两者的计算量差 {flops:.0f} 倍，与时间之比不同：只算一个 "
+        f"token 也要把全部权重读一遍。{verdict.zh}。",
+        en=f"**Without a cache.** With {last.length} tokens of text one token takes {slow:.0f} ms without "
+        f"the cache and {fast:.0f} ms with it: {ratio:.0f} times. From {first.length} to {last.length} tokens "
+        f"the time became {grown[0]:.1f} times as long without it, {grown[1]:.1f} times with it. FLOPs "
+        f"differ {flops:.0f} times, not as time does: one token, too, needs all weights read once. "
+        f"{verdict.en[0].upper()}{verdict.en[1:]}.",
     )

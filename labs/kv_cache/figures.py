@@ -142,25 +142,30 @@ def sharing_figures(run: MeasuredRun) -> Iterator[Metric]:
 
 
 def _prefix_figure(run: MeasuredRun) -> Metric:
-    prompts = run.scenario.prompts
-    shared = sum(_reusable(prompts[:i], prompts[i], run.setting.block_size) for i in range(len(prompts)))
+    prompts, size = run.scenario.prompts, run.setting.block_size
+    shared = sum(_reusable(prompts[:i], prompts[i], size) for i in range(len(prompts)))
+    # Of those that come together, which ones find a prefix computed is up to the scheduler.
+    apart = run.scenario.arrive_every > 0
     return Metric(
         id="prefix_tokens",
         title=Text(zh="前缀缓存省下的预填充", en="Prefill spared by the prefix cache"),
         provenance=_MEASURED,
         unit="token",
         value=float(run.usage.spared),
-        predicted=float(shared),
-        formula=Text(
-            zh="每条提示词与先到者的最长公共前缀，取整块",
-            en="of each prompt, the longest prefix that an earlier one has too, in whole blocks",
-        ),
+        predicted=float(shared) if apart else None,
+        formula=_COMMON_PREFIXES if apart else None,
         better="higher",
         help=Text(
             zh="共同前缀必须已经算完才能复用：同时到达的请求各算各的。",
             en="A prefix can be used once it has been computed: requests that come together compute it each.",
         ),
     )
+
+
+_COMMON_PREFIXES = Text(
+    zh="每条提示词与先到者的最长公共前缀，取整块",
+    en="of each prompt, the longest prefix that an earlier one has too, in whole blocks",
+)
 
 
 def _reusable(earlier: list[list[int]], prompt: list[int], block_size: int) -> int:

@@ -375,10 +375,10 @@ LAB = Lab(
             id="no_cache",
             title=Text(zh="没有缓存会怎样", en="No cache at all"),
             story=Text(
-                zh="每个 token 都重算全文。先猜：长 512 时慢几倍？计算量差 500 倍，时间差多少？",
+                zh="每个 token 都重算全文。先猜：长 512 时慢几倍？计算量差近 400 倍，时间差多少？",
                 en="Every token computes the whole text again. Guess first: how much slower at 512 tokens? "
                 "FLOPs "
-                "differ some 500 times; does time?",
+                "differ nearly 400 times; does time?",
             ),
             values={"prompts": "What is a cache?", "new_tokens": 8, "compare_to": 512},
         ),
