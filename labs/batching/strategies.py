@@ -9,10 +9,11 @@ from labs.text import Text
 if TYPE_CHECKING:
     from labs.engine.serving import Batching
 
-Strategy = Literal["static", "dynamic", "continuous", "chunked", "disaggregated"]
+Strategy = Literal["static", "bucketed", "dynamic", "continuous", "chunked", "disaggregated"]
 
 TITLES: dict[Strategy, Text] = {
     "static": Text(zh="静态", en="static"),
+    "bucketed": Text(zh="静态分桶", en="static, in buckets"),
     "dynamic": Text(zh="动态", en="dynamic"),
     "continuous": Text(zh="连续", en="continuous"),
     "chunked": Text(zh="分块预填充", en="chunked prefill"),
@@ -25,6 +26,11 @@ EXPLAINED: dict[Strategy, Text] = {
         en="A batch starts when it is full. Prompts are padded to the longest, and who has ended keeps a "
         "place "
         "until the longest answer ends.",
+    ),
+    "bucketed": Text(
+        zh="与静态相同，但一批只收长度落在同一个 2 的幂区间里的提示词，补齐就少。",
+        en="As static, but a batch takes only prompts whose lengths fall between the same powers of two, so "
+        "that less is padding.",
     ),
     "dynamic": Text(
         zh="与静态相同，但最早到的等够时限就带着已到的开始（Triton 的 dynamic batcher）。",
@@ -53,6 +59,7 @@ EXPLAINED: dict[Strategy, Text] = {
 # How the schedulers are called that the engine and the simulator share.
 BATCHING: dict[Strategy, Batching] = {
     "static": "static",
+    "bucketed": "bucketed",
     "dynamic": "dynamic",
     "continuous": "continuous",
     "chunked": "chunked",
