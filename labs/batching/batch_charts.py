@@ -180,7 +180,8 @@ def explanation(steps: Sequence[BatchStep], roofline: Roofline) -> Markdown:
     zh = (
         f"**为什么批处理有用。** 批 1 的一步要读 {bytes_first / 2**20:.0f} MiB，其中 {share:.0f}% 是权重；批 "
         f"{last.batch} 读的权重一样多，却给出 {last.batch} 个 token。实测吞吐从 "
-        f"{first.tokens_per_s:.0f} 变成 {last.tokens_per_s:.0f} token/s，一步从 {1e3 * first.timing.median_s:.1f} ms 变成 "
+        f"{first.tokens_per_s:.0f} 变成 {last.tokens_per_s:.0f} token/s，一步从 "
+        f"{1e3 * first.timing.median_s:.1f} ms 变成 "
         f"{1e3 * last.timing.median_s:.1f} ms。\n\n"
         f"**拐点。** Roofline 说批 {roofline.doubled_at():.0f} 时一步的时间翻倍，{zh_knee}。拐点之前是“白捡”"
         "的吞吐，之后是拿每个用户的延迟换总吞吐。上下文越长，各自的 KV 越大，权重的分摊就越不管用。"

@@ -156,8 +156,8 @@ def explanation(runs: Sequence[Run], places: int) -> Markdown:
         "nobody knows how long an answer will be, and decode still wastes "
         f"{bucketed.decode_waste:.0%}. Finer buckets pad less and take longer to fill a batch.\n\n"
         "**No padding.** Tokens of all sequences are laid end to end (packed, varlen) and the batch is "
-        f"formed anew each step: {packed.wasted_share:.0%} for nothing, {packed.makespan_s:.1f} s in all against "
-        f"{static.makespan_s:.1f} s."
+        f"formed anew each step: {packed.wasted_share:.0%} for nothing, {packed.makespan_s:.1f} s in all "
+        f"against {static.makespan_s:.1f} s."
     )
     return Markdown(
         id="explanation",
