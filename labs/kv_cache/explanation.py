@@ -154,8 +154,8 @@ def _without_cache(run: MeasuredRun, times: list[TokenTime]) -> Iterator[Text]:
         f"{grown[0]:.1f} 倍，后者 {grown[1]:.1f} 倍。两者的计算量差 {flops:.0f} 倍，与时间之比不同：只算一个 "
         f"token 也要把全部权重读一遍。{verdict.zh}。",
         en=f"**Without a cache.** With {last.length} tokens of text one token takes {slow:.0f} ms without "
-        f"the cache and {fast:.0f} ms with it: {ratio:.0f} times. From {first.length} to {last.length} tokens "
-        f"the time became {grown[0]:.1f} times as long without it, {grown[1]:.1f} times with it. FLOPs "
+        f"the cache and {fast:.0f} ms with it: {ratio:.0f} times. From {first.length} to {last.length} "
+        f"tokens the time became {grown[0]:.1f} times as long without it, {grown[1]:.1f} times with it. FLOPs "
         f"differ {flops:.0f} times, not as time does: one token, too, needs all weights read once. "
         f"{verdict.en[0].upper()}{verdict.en[1:]}.",
     )

@@ -116,7 +116,7 @@ def allocations(run: MeasuredRun) -> Table:
     else:
         name = Text(zh="连续预留到生成上限", en="contiguous, to the limit")
         rows.append(_row(run, name, sum(limits), peak, pool, peak.logical))
-    name = Text(zh="连续预留到模型最大长度", en="contiguous, to the model's context")
+    name = Text(zh="连续预留到最大长度", en="contiguous, whole context")
     rows.append(_row(run, name, len(peak.live) * run.config.context, peak, pool, peak.logical))
     return Table(
         id="allocations",
@@ -126,12 +126,11 @@ def allocations(run: MeasuredRun) -> Table:
         provenance=_ESTIMATED,
         columns=[
             Column(title=Text(zh="分配方式", en="allocation")),
-            Column(title=Text(zh="占用的槽", en="slots held"), unit="token"),
+            Column(title=Text(zh="槽", en="slots"), unit="token"),
             Column(title=Text(zh="内存", en="memory"), unit="MiB"),
             Column(title=Text(zh="空着", en="empty"), unit="%"),
             Column(
-                title=Text(zh="池里放得下", en="fit the pool"),
-                unit="",
+                title=Text(zh="放得下", en="fit"),
                 help=Text(
                     zh="整个池能同时容纳几条这样的序列：并发的上限。",
                     en="How many such sequences the whole pool holds at once: the bound on concurrency.",
