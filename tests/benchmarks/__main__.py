@@ -33,6 +33,8 @@ BENCHMARKS = {
     "frames": "1 MiB results from the worker to the window",
     "views": "replayed records: ten thousand blocks, ten thousand bars, the cursor of 100,000 events",
     "sweep": "the perplexity sweep beside the forward passes that it contains",
+    "engine_model": "decode and prefill of the engine's model runner beside transformers and llama.cpp",
+    "simulator": "10,000 requests through the fleet simulator: processor time and memory",
 }
 TIMEOUT_S = 300
 
@@ -41,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     """Run what was asked for, all by default; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
-        description="\n".join(f"{name:8}{what}" for name, what in BENCHMARKS.items()),
+        description="\n".join(f"{name:10}{what}" for name, what in BENCHMARKS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
