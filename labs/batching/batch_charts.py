@@ -150,9 +150,10 @@ def _table(steps: Sequence[BatchStep]) -> Table:
                 title=Text(zh="达到的份额", en="share reached"),
                 unit="%",
                 help=Text(
-                    zh="Roofline 时间 ÷ 实测时间。离 100% 的差是每个算子的固定开销、注意力和调度。",
+                    zh="Roofline 时间 ÷ 实测时间。离 100% 的差是每个算子的固定开销、注意力和调度；超过 100% "
+                    "说明测带宽和峰值时机器正忙。",
                     en="Roofline time over measured time. What is missing to 100% is overhead an operator, "
-                    "attention and the host.",
+                    "attention and the host; above 100% the machine was busy when the roofs were measured.",
                 ),
             ),
         ],

@@ -24,7 +24,7 @@ def padding_results(runs: Sequence[Run], requests: Sequence[Request], places: in
     static = runs[0]
     yield Metric(
         id="prompt_padding",
-        title=Text(zh="静态批：预填充里白算的", en="Static: prefill computed for nothing"),
+        title=Text(zh="静态：预填充里的补齐", en="Static: prefill wasted"),
         provenance=_MEASURED,
         unit="%",
         value=100 * prompt_waste(static),
@@ -40,7 +40,7 @@ def padding_results(runs: Sequence[Run], requests: Sequence[Request], places: in
     )
     yield Metric(
         id="decode_padding",
-        title=Text(zh="静态批：解码里白算的", en="Static: decode computed for nothing"),
+        title=Text(zh="静态：解码里白算的", en="Static: decode wasted"),
         provenance=_MEASURED,
         unit="%",
         value=100 * static.decode_waste,
@@ -73,7 +73,7 @@ def _gain(static: Run, packed: Run) -> Metric:
     """Beside the bound that was predicted under the same id."""
     return Metric(
         id="speedup_bound",
-        title=Text(zh="连续批处理快几倍", en="Continuous batching is faster by"),
+        title=Text(zh="连续批处理快几倍", en="Continuous: faster by"),
         provenance=_MEASURED,
         unit="×",
         value=static.makespan_s / packed.makespan_s,

@@ -143,7 +143,7 @@ def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
     answers = [one.output_tokens for one in _requests(params, ctx.seed)]
     yield Prediction(
         id="speedup_bound",
-        title=Text(zh="连续批处理快几倍", en="Continuous batching is faster by"),
+        title=Text(zh="连续批处理快几倍", en="Continuous: faster by"),
         value=continuous_speedup_bound(answers, params.batch),
         unit="×",
         formula=Text(
