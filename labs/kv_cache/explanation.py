@@ -155,7 +155,7 @@ def _without_cache(run: MeasuredRun, times: list[TokenTime]) -> Iterator[Text]:
         f"token 也要把全部权重读一遍。{verdict.zh}。",
         en=f"**Without a cache.** With {last.length} tokens of text one token takes {slow:.0f} ms without "
         f"the cache and {fast:.0f} ms with it: {ratio:.0f} times. From {first.length} to {last.length} "
-        f"tokens the time became {grown[0]:.1f} times as long without it, {grown[1]:.1f} times with it. FLOPs "
-        f"differ {flops:.0f} times, not as time does: one token, too, needs all weights read once. "
+        f"tokens the time became {grown[0]:.1f} times as long without it, {grown[1]:.1f} times with it. "
+        f"FLOPs differ {flops:.0f} times, not as time does: one token, too, needs all weights read once. "
         f"{verdict.en[0].upper()}{verdict.en[1:]}.",
     )
