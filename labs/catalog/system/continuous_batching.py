@@ -311,9 +311,9 @@ def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
         value=100 * padding_waste([answer - 1 for answer in answers], places),
         unit="%",
         formula=Text(
-            zh="1 − Σ(回答 − 1) ÷ Σ 每批 (最长 − 1) × 条数：首个 token 来自预填充",
+            zh="1 − Σ(回答 − 1) ÷ Σ 每批 (最长 − 1) × 条数：首个 token 来自预填充；KV 够用时",
             en="1 − Σ(answer − 1) / Σ over batches (longest − 1) × members: the first token comes from "
-            "prefill",
+            "prefill; if the KV cache suffices",
         ),
     )
     yield Prediction(
