@@ -447,29 +447,43 @@ def device_table(setting: Setting, share: float) -> Table:
 
 def fit_explanation(setting: Setting, room: float) -> Markdown:
     """Why the frontier is a hyperbola, and what moves it."""
+    free = room - weight_bytes(setting) - setting.runtime_bytes
+    if free <= 0:
+        return _too_large(setting, room)
     doubled = msgspec.structs.replace(setting, kv="fp8" if setting.kv == "bf16" else "bf16")
     most, more = largest_batch(setting, room), largest_batch(doubled, room)
-    longest = longest_context(setting, room)
-    limit = setting.shape.context
-    free = room - weight_bytes(setting) - setting.runtime_bytes
+    longest, limit = longest_context(setting, room), setting.shape.context
+    token = token_bytes(setting) / 1024
     zh = (
         f"- 固定成本（权重、运行时）之后剩 {free / GIB:.1f} GiB 给 KV 与激活。批大小 × 上下文 ≤ 剩余 ÷ "
-        f"{token_bytes(setting) / 1024:.1f} KiB，对数坐标里是斜率 −1 的直线：上下文翻倍，批减半。"
+        f"{token:.1f} KiB，对数坐标里是斜率 −1 的直线：上下文翻倍，批减半。"
         "带滑动窗口的层超过窗口后不再增长，线会变平。\n"
         f"- KV 换成 {KV_TITLES[doubled.kv].zh}：最大批从 {most} 到 {more}。\n"
         f"- 批大小 {setting.batch} 时最长 {longest} token；模型自己支持 {limit}。"
     )
     en = (
         f"- After the fixed costs (weights, runtime) {free / GIB:.1f} GiB are left for KV and activations. "
-        "Batch × "
-        f"context is at most that over {token_bytes(setting) / 1024:.1f} KiB: on log axes a line of slope "
-        "−1, where "
-        "twice the context means half the batch. A layer with a sliding window stops growing at its "
-        "window, and "
-        "the line flattens.\n"
+        f"Batch × context is at most that over {token:.1f} KiB: on log axes a line of slope −1, where twice "
+        "the context means half the batch. A layer with a sliding window stops growing at its window, and "
+        "the "
+        "line flattens.\n"
         f"- KV in {KV_TITLES[doubled.kv].en}: the largest batch goes from {most} to {more}.\n"
         f"- At batch {setting.batch} at most {longest} tokens; the model itself supports {limit}."
     )
+    return _markdown("explanation", zh, en, _ESTIMATED)
+
+
+def _too_large(setting: Setting, room: float) -> Markdown:
+    """Where the fixed cost alone does not fit."""
+    weights, needed = weight_bytes(setting) / GIB, fewest_devices(setting, room)
+    zh = f"每台的权重 {weights:.1f} GiB 就超过了可用的 {room / GIB:.1f} GiB，一条也装不下，边界图里没有线。"
+    en = (
+        f"The weights alone, {weights:.1f} GiB a device, exceed the room of {room / GIB:.1f} GiB: not one "
+        "sequence fits, and the frontier has no line."
+    )
+    if needed is not None:
+        zh += f"张量并行到 **{needed}** 台才装得下；把“张量并行”调上去再看。"
+        en += f" **{needed}** devices hold it: raise tensor parallel and look again."
     return _markdown("explanation", zh, en, _ESTIMATED)
 
 
