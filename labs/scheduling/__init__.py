@@ -1,0 +1,1 @@
+"""One workload, served in one order after another: who waits, who keeps its objective, who pays."""
