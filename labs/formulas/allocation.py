@@ -67,8 +67,9 @@ def external_fragmentation(largest: float, free: float) -> float:
 def robson_arena(live: float, largest: float) -> float:
     """Bytes that *any* allocator which never moves anything needs in the worst case, to a lower bound.
 
-    ``live (log2 largest / 2 + 1) - largest + 1`` with sizes from 1 to ``largest``, ``live`` in use at most
-    (J. M. Robson, An Estimate of the Store Size Necessary for Dynamic Storage Allocation, JACM 18(3), 1971).
+    ``live (log2 largest / 2 + 1) - largest + 1``, where ``live`` bytes are in use at most and the sizes are
+    powers of two up to ``largest`` (J. M. Robson, An Estimate of the Store Size Necessary for
+    Dynamic Storage Allocation, JACM 18(3), 1971).
     """
     return live * (math.log2(largest) / 2 + 1) - largest + 1
 

@@ -97,10 +97,10 @@ class Replay:
 
     def worst(self) -> Moment:
         """Where most free bytes could not be had at once, among the moments at which something failed if
-        there are such."""
+        there are such; of equals, where most was stored."""
         failures = {one.time_s for one in self.happenings if one.kind == "fail"}
         among = [one for one in self.moments if one.time_s in failures] or self.moments
-        return max(among, key=lambda one: one.free - one.largest)
+        return max(among, key=lambda one: (one.free - one.largest, one.stored))
 
 
 def replay(
