@@ -1,0 +1,1 @@
+"""Operators: each kernel with its naive reference and a check beside it."""
