@@ -15,6 +15,7 @@ from labs.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+    from collections.abc import Sequence as Sequence_
 
     from labs.engine.events import EventLog
     from labs.engine.sequence import Sequence
@@ -70,14 +71,23 @@ class BlockManager:
             if wanted > self.available:
                 return False
             self._evict(wanted - len(self._free))
-        if wanted == 1:  # as for nearly every step's new block
-            taken = [self._free.pop()]
-        else:
-            taken = self._free[: -wanted - 1 : -1]
-            del self._free[-wanted:]
+        taken = self._free[: -wanted - 1 : -1]
+        del self._free[-wanted:]
         sequence.blocks += taken
         if self._log is not None:
             self._log.add(EventKind.ALLOCATE, sequence.id, taken)
+        return True
+
+    def grow_by_one(self, sequences: Sequence_[Sequence], ahead: int = 0) -> bool:
+        """``grow`` for each of ``sequences``, which stand at the start of a block or will when ``ahead`` more
+        tokens have come; False, and nothing done, if that needs a cached block."""
+        free, size = self._free, self.block_size
+        if len(sequences) > len(free) or self._log is not None:
+            return False
+        for sequence in sequences:
+            blocks = sequence.blocks
+            if len(blocks) * size < sequence.length + ahead:
+                blocks.append(free.pop())
         return True
 
     def _evict(self, count: int) -> None:

@@ -208,6 +208,8 @@ class Scheduler:
             return 0
         for ahead in range(most):
             due = self.decoding.due(ahead)
+            if self.manager.grow_by_one(due, ahead):
+                continue
             if len(due) > self.manager.available:
                 return ahead
             for sequence in due:
@@ -227,8 +229,11 @@ class Scheduler:
 
     def _make_room(self, batch: Batch, now: float) -> None:
         """A block for each sequence whose newest token starts one; the policy's victims pay."""
-        for sequence in self.decoding.due():
-            while sequence.decoding is not None and not self.manager.grow(sequence, sequence.length):
+        due = self.decoding.due()
+        if self.manager.grow_by_one(due):
+            return
+        for sequence in due:
+            while sequence in self.decoding and not self.manager.grow(sequence, sequence.length):
                 self._preempt(self.policy.victim(self.iter_running()), batch, now)
 
     def _privatise(self, batch: Batch, now: float) -> None:

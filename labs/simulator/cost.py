@@ -80,7 +80,9 @@ class RooflineCost:
         self._linear_flops = linear_flops_per_token(model)
         self._head_flops = head_flops(model)
         self._exchange = _exchange(deployment, constants)
-        self._linear: dict[tuple[int, int], int] = {}
+        self._reading: dict[int, float] = {}
+        self._fixed = constants.step_s * PER_SECOND + self._exchange[0]
+        self._sequence = constants.sequence_s * PER_SECOND
         kv_token = deployment.kv_token_bytes / model.layers
         attention_flop = PER_SECOND / (deployment.attention_peak * constants.attention)
         self._read = kv_token * kv_byte  # a token of KV in one layer
@@ -93,11 +95,12 @@ class RooflineCost:
         self._full = round(self._decode_token * self._full_layers)
 
     def linear(self, tokens: int, sequences: int) -> int:
-        key = tokens, sequences
-        known = self._linear.get(key)
-        if known is None:
-            known = self._linear[key] = self._linear_ticks(tokens, sequences)
-        return known
+        reading = self._reading.get(tokens)
+        if reading is None:
+            reading = self._reading[tokens] = self.deployment.streamed_bytes(tokens) * self._byte
+        computing = (tokens * self._linear_flops + sequences * self._head_flops) * self._flop
+        slower = reading if reading > computing else computing
+        return int(slower + self._fixed + sequences * self._sequence + tokens * self._exchange[1])
 
     def prefill_attention(self, tokens: int, cached: int) -> int:
         ticks = cached * self._expand
@@ -126,13 +129,6 @@ class RooflineCost:
     def swap(self, tokens: int) -> int:
         host = self.deployment.device.host_bandwidth * self.deployment.tensor_parallel
         return int(tokens * self.deployment.kv_token_bytes / host * PER_SECOND)
-
-    def _linear_ticks(self, tokens: int, sequences: int) -> int:
-        flops = tokens * self._linear_flops + sequences * self._head_flops
-        reading = self.deployment.streamed_bytes(tokens) * self._byte
-        overhead = (self.constants.step_s + sequences * self.constants.sequence_s) * PER_SECOND
-        latency, token = self._exchange
-        return int(max(reading, flops * self._flop) + overhead + latency + token * tokens)
 
 
 def _exchange(deployment: Deployment, constants: Constants) -> tuple[float, float]:

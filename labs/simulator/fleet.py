@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 import sys
 import time
@@ -35,7 +36,6 @@ from labs.simulator.workloads import (
     OpenLoop,
     fixed_lengths,
     gamma_arrivals,
-    lengths_of,
     lognormal_lengths,
     open_workload,
     poisson_arrivals,
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from labs.engine.policies import Policy
     from labs.simulator.cost import CostModel
     from labs.simulator.routing import Router
+    from labs.simulator.traces import Request
     from labs.simulator.workloads import Lengths, Source
 
 Batching = Literal["chunked", "continuous", "static", "dynamic"]
@@ -71,6 +72,10 @@ _ROUTERS: dict[RouterName, Callable[[], Router]] = {
 }
 
 
+# Requests that tell the mean of their lengths.
+_LOOKED_AT = 2000
+
+
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """``requests`` at most. ``path`` is a file of lengths, or a whole trace. ``variation`` is the coefficient
     of variation of the gaps of bursty arrivals, ``length_variation`` that of log-normal lengths."""
@@ -92,8 +97,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     def source(self) -> Source:
         """LabError where the file cannot be read."""
         if self.arrivals == "trace":
-            requests = read_trace(Path(self.path).expanduser())
-            return OpenLoop(request for request, _ in zip(requests, range(self.requests), strict=False))
+            return OpenLoop(itertools.islice(self._trace(), self.requests))
         if self.arrivals == "closed":
             return ClosedLoop(self.users, self.think_s, self._lengths(), self.requests, self.seed)
         arrivals = poisson_arrivals(self.rate_per_s, self.seed)
@@ -103,20 +107,22 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     def _lengths(self) -> Iterator[Lengths]:
         if self.lengths == "file":
-            return lengths_of(read_trace(Path(self.path).expanduser()))
+            return itertools.cycle(self._pairs(self.requests))
         if self.lengths == "fixed":
             return fixed_lengths(self.prompt, self.answer)
         return lognormal_lengths(self.prompt, self.answer, self.length_variation, self.most, self.seed)
 
+    def _trace(self) -> Iterator[Request]:
+        return read_trace(Path(self.path).expanduser())
+
+    def _pairs(self, most: int) -> list[Lengths]:
+        """Of the file's first requests. They are read before the simulation begins, whose time is taken."""
+        return [(one.input_tokens, one.output_tokens) for one in itertools.islice(self._trace(), most)]
+
     def mean_lengths(self) -> tuple[float, float]:
         """Of the first requests: what an estimate goes by."""
-        if self.arrivals == "trace":
-            requests = read_trace(Path(self.path).expanduser())
-            pairs = [
-                (one.input_tokens, one.output_tokens) for one, _ in zip(requests, range(2000), strict=False)
-            ]
-        else:
-            pairs = [pair for pair, _ in zip(self._lengths(), range(2000), strict=False)]
+        known = self.arrivals == "trace" or self.lengths == "file"
+        pairs = self._pairs(_LOOKED_AT) if known else list(itertools.islice(self._lengths(), _LOOKED_AT))
         return sum(prompt for prompt, _ in pairs) / len(pairs), sum(n for _, n in pairs) / len(pairs)
 
 

@@ -115,17 +115,18 @@ class Replica:
             return
         self._same = not batch.chunks and not batch.preempted
         moving = self._move(batch) if batch.moves else 0
-        self._begin(batch, moving + self._measure(batch))
-        self._occupy(self.at - self.now)
+        rows, context = len(scheduler.decoding), scheduler.decoding.context
+        self._begin(batch, moving + self._measure(batch, rows, context))
+        self._occupy(self.at - self.now, rows, context)
         if batch.decodes:
-            self._give_tokens()
+            self._give_tokens(rows)
 
     def _repeat(self, horizon: int) -> bool:
         """Nothing is to be decided: the decode set steps as often as can be foreseen. The last of these steps
         is then under way. False: there is something to decide."""
         scheduler, decoding = self.scheduler, self.scheduler.decoding
-        rows = len(decoding)
-        attention, rise, straight = self.cost.decode_attention(rows, decoding.context)
+        rows, context = len(decoding), decoding.context
+        attention, rise, straight = self.cost.decode_attention(rows, context)
         first = self.cost.linear(rows, rows) + attention
         most = 1
         if self._log is None:
@@ -136,12 +137,11 @@ class Replica:
         if not steps:
             return False
         self._begin(_DECODES, first)
-        self._give_tokens()
-        self._count_decodes(rows, steps)
+        self._give_tokens(rows)
         if steps > 1:
             self._skip(first, rise, steps, owned)
         else:
-            self._occupy(first)
+            self._occupy(first, rows, context)
         return True
 
     def _skip(self, first: int, rise: int, steps: int, owned: int) -> None:
@@ -149,8 +149,10 @@ class Replica:
         ``owned`` blocks were so before these steps took theirs."""
         decoding, usage, manager = self.scheduler.decoding, self.usage, self.scheduler.manager
         total = first * steps + rise * (steps * (steps - 1) // 2)
-        rows = len(decoding)
-        usage.gaps.add_ramp(first + rise, rise, steps - 1, rows - self._idle)
+        rows, idle = len(decoding), self._idle
+        usage.gaps.add_ramp(first + rise, rise, steps - 1, rows - idle)
+        usage.decode_tokens += (rows - idle) * (steps - 1)
+        usage.padding_tokens += idle * (steps - 1)
         usage.steps += steps
         usage.busy += total
         usage.sequences_time += rows * total
@@ -181,9 +183,9 @@ class Replica:
         """Of the decode set, those that have ended and are computed for nothing."""
         return len(self._static.ended) if self._static else 0
 
-    def _measure(self, batch: Batch) -> int:
-        """What computing ``batch`` takes."""
-        usage, cost, decoding = self.usage, self.cost, self.scheduler.decoding
+    def _measure(self, batch: Batch, rows: int, context: int) -> int:
+        """What computing ``batch`` takes, if of it ``rows`` decode that attend to ``context`` tokens."""
+        usage, cost = self.usage, self.cost
         tokens = padding = sampled = ticks = 0
         for chunk in batch.chunks:
             sequence, new = chunk.sequence, chunk.tokens
@@ -194,24 +196,16 @@ class Replica:
             sampled += cached + new == sequence.length
         usage.prefill_tokens += tokens
         usage.padding_tokens += padding
-        rows = 0
-        if batch.decodes:
-            rows = len(decoding)
-            ticks += cost.decode_attention(rows, decoding.context).ticks
-            self._count_decodes(rows, 1)
+        if not batch.decodes:
+            return ticks + cost.linear(tokens + padding, sampled)
+        ticks += cost.decode_attention(rows, context).ticks
         return ticks + cost.linear(tokens + padding + rows, sampled + rows)
 
-    def _count_decodes(self, rows: int, steps: int) -> None:
-        usage, idle = self.usage, self._idle
-        usage.decode_tokens += (rows - idle) * steps
-        usage.padding_tokens += idle * steps
-
-    def _occupy(self, duration: int) -> None:
+    def _occupy(self, duration: int, rows: int, context: int) -> None:
         """Memory and places are held for so long."""
         usage, scheduler = self.usage, self.scheduler
-        manager, decoding = scheduler.manager, scheduler.decoding
-        owned, rows = manager.blocks - manager.available, len(decoding)
-        stored = decoding.context - rows
+        manager = scheduler.manager
+        owned, stored = manager.blocks - manager.available, context - rows
         for sequence in scheduler.prefilling:
             stored += sequence.computed
         usage.steps += 1
@@ -224,15 +218,18 @@ class Replica:
         if owned > usage.most_blocks:
             usage.most_blocks = owned
 
-    def _give_tokens(self) -> None:
+    def _give_tokens(self, rows: int) -> None:
         """At ``at`` the decode set has its next tokens: the gaps since those before."""
-        gaps, joined = self.usage.gaps, self._joined
-        others = len(self.scheduler.decoding) - self._idle - len(joined)
+        usage, joined, idle = self.usage, self._joined, self._idle
+        usage.decode_tokens += rows - idle
+        usage.padding_tokens += idle
+        others = rows - idle - len(joined)
         if others:
-            gaps.add(self.at - self._last, others)
-        for job in joined:
-            gaps.add(self.at - job.last_token)
-        joined.clear()
+            usage.gaps.add(self.at - self._last, others)
+        if joined:
+            for job in joined:
+                usage.gaps.add(self.at - job.last_token)
+            joined.clear()
         self._last = self.at
 
     # Those who go and come back
