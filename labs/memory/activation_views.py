@@ -33,7 +33,6 @@ _MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
 CLOCK = "lives"
 _CELLS = 384  # of the arena's picture, at most
 _LEAST_CELL = 1024
-_NAMES = {"_scaled_dot_product_flash_attention_for_cpu": "attention", "rms_norm": "norm"}
 _CATEGORIES = {
     "linear": Text(zh="矩阵乘", en="matrix products"),
     "norm": Text(zh="归一化", en="norms"),
@@ -64,7 +63,7 @@ def traced(record: LiveStorages) -> Traced:
     last = len(record.operations) - 1
     lifetimes = [
         Lifetime(
-            f"{index + 1:02d} {_NAMES.get(one.operation, one.operation)} {'×'.join(map(str, one.shape[1:]))}",
+            f"{index + 1:02d} {_operation(one.operation)} {'×'.join(map(str, one.shape[1:]))}",
             one.birth,
             last if one.death is None else max(one.death, one.birth),
             one.nbytes,
@@ -305,13 +304,16 @@ def _events(one: Traced) -> list[tuple[int, bool, int]]:
     return [(step, order == 0, index) for step, order, index in sorted(births + deaths)]
 
 
+def _operation(name: str) -> str:
+    """A short name; attention has another kernel, and name, on another device."""
+    return "attention" if "attention" in name else {"rms_norm": "norm"}.get(name, name)
+
+
 def _kind(name: str) -> str:
     operation = name.split()[1]
     if operation in _CATEGORIES:
         return operation
-    # Attention may have another kernel, and name, on another device; rotation works on heads.
-    if "attention" in operation:
-        return "attention"
+    # Of the rest only rotation works on heads.
     return "rotate" if name.split()[2].count("×") == 2 else "other"
 
 

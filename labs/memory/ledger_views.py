@@ -71,13 +71,12 @@ def stacked(setting: Setting, capacity: float, room: float, title: Text) -> Time
         at = 0.0
         parts = ledger(msgspec.structs.replace(setting, batch=batch))
         sizes = [parts[part] for part in PARTS]
-        sizes += [max(0.0, room - sum(sizes)), capacity - room]
+        if sum(sizes) <= room:  # a batch that is too large just reaches beyond
+            sizes += [room - sum(sizes), capacity - room]
         for index, size in enumerate(sizes):
-            # What is not the engine's stands behind the room, wherever a batch that is too large ends.
-            start = at if index < len(sizes) - 1 else max(at, room)
             if size > 0:
-                rows.append((len(lanes) - 1, start, start + size, index, size))
-            at = start + size
+                rows.append((len(lanes) - 1, at, at + size, index, size))
+            at += size
     lane, first, last, category, value = (array(column) for column in zip(*rows, strict=True))
     return Timeline(
         id="bytes",
@@ -413,7 +412,7 @@ def device_table(setting: Setting, share: float) -> Table:
         wide = setting if needed is None else msgspec.structs.replace(setting, tensor_parallel=needed)
         rows.append(
             [
-                same(one.title),
+                same(_short(one.title)),
                 one.memory_bytes / GIB,
                 needed,
                 None if needed is None else total_bytes(wide) / GIB,
@@ -434,8 +433,8 @@ def device_table(setting: Setting, share: float) -> Table:
                     en="powers of two, tensor parallel; empty: not with 64, or the heads cannot be divided",
                 ),
             ),
-            Column(title=Text(zh="此时每台", en="then each has"), unit="GiB"),
-            Column(title=Text(zh="此时最大批", en="largest batch then")),
+            Column(title=Text(zh="此时每台", en="each has"), unit="GiB"),
+            Column(title=Text(zh="最大批", en="largest batch")),
         ],
         rows=rows,
         source=Text(
@@ -443,6 +442,11 @@ def device_table(setting: Setting, share: float) -> Table:
         ),
         wide=True,
     )
+
+
+def _short(title: str) -> str:
+    """A device's title without its maker and without what stands in brackets, for a narrow column."""
+    return title.partition(" ")[2].partition(" (")[0]
 
 
 def fit_explanation(setting: Setting, room: float) -> Markdown:

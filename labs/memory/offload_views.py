@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -361,6 +362,18 @@ def explanation(
             "短的，"
             f"不能让总时间低于较长的。输出与权重常驻时{'完全相同' if streamed.equal else '**不同**'}。"
         )
+        if streamed.prefetched.seconds > streamed.serial.seconds:
+            load_average = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+            zh.append(
+                f"- **这次预取反而更慢**：读文件也要处理器和内存带宽，把计算从 {compute:.3f} s 拖到 "
+                f"{sum(streamed.prefetched.compute_s):.3f} s（平均负载 {load_average:.1f}）。GPU 有独立的"
+                "拷贝引擎，不会这样。"
+            )
+            en.append(
+                "- **This time prefetching was slower**: reading a file takes processor and memory too, and "
+                f"held compute up from {compute:.3f} s to {sum(streamed.prefetched.compute_s):.3f} s (load "
+                f"average {load_average:.1f}). A GPU has a copy engine of its own."
+            )
         zh.append(
             f"- 按本次实测，约 **{even:.0f}** 个 token 时计算与加载持平。少于它，每步都在等磁盘；解码每步每"
             "条序列只有一个 "

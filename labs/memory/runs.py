@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from labs.context import Context
+    from labs.engine.precision import KVType, Weights
     from labs.memory.ledger import Setting
     from labs.results import Result
     from labs.simulator.hardware import Device
@@ -38,14 +39,16 @@ def show_ledger(setting: Setting, capacity: float, room: float, where: Text) -> 
     yield views.ledger_explanation(setting, capacity, room, where)
 
 
-def check_engine(ctx: Context, sequences: int, context: int, chunk: int) -> Iterator[Result]:
+def check_engine(
+    ctx: Context, weights: Weights, kv: KVType, sequences: int, context: int, chunk: int
+) -> Iterator[Result]:
     """The same ledger on the loaded model, against the engine's real allocations."""
     from labs.memory import ledger_views as views
     from labs.memory.engine_check import check
 
     ctx.progress(None, Text(zh="在真实引擎上核对", en="Checking on the engine"))
     loaded = ctx.model()
-    checked = check(ctx, "fp32", "fp32", sequences, min(context, loaded.config.context), chunk, 16)
+    checked = check(ctx, weights, kv, sequences, min(context, loaded.config.context), chunk, 16)
     yield from views.check_metrics(checked)
     yield views.check_table(checked)
     yield views.check_explanation(checked, loaded.name)

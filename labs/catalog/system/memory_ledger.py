@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labs.context import Context
+    from labs.engine.precision import KVType, Weights
     from labs.memory.ledger import Setting
     from labs.results import Result
     from labs.simulator.hardware import Device
@@ -255,10 +256,12 @@ class Params(LabParams, frozen=True):
         Field(
             zh="与真实引擎核对",
             en="Check on the engine",
-            zh_help="在已加载的模型上真正建好权重与 KV 存储、跑一步预填充，量它们的字节，与同一本账比较。",
+            zh_help="在已加载的模型上真正建好权重与 KV 存储、跑一步预填充，量它们的字节，与同一本账比较。"
+            "模型选“loaded”时用所选的类型，否则用 FP32。",
             en_help="Build weights and KV store of the loaded model, run a prefill step, measure their "
             "bytes and "
-            "compare them with the same ledger.",
+            "compare them with the same ledger. In the chosen types where the model is the loaded one, "
+            "else FP32.",
             when={"mode": ["ledger"]},
             preview=False,
         ),
@@ -339,7 +342,16 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
     if missing is not None:
         yield missing
         return
-    yield from runs.check_engine(ctx, _CHECK_SEQUENCES, _CHECK_CONTEXT, _CHECK_CHUNK)
+    weights, kv = _engine_types(params)
+    yield from runs.check_engine(ctx, weights, kv, _CHECK_SEQUENCES, _CHECK_CONTEXT, _CHECK_CHUNK)
+
+
+def _engine_types(params: Params) -> tuple[Weights, KVType]:
+    """The chosen types where the loaded model is looked at and the engine has them, else FP32."""
+    own = params.model_name == "loaded" and not params.config.strip()
+    weights: Weights = params.weights if own and params.weights != "fp8" else "fp32"
+    kv: KVType = params.kv if own and params.kv != "fp8" else "fp32"
+    return weights, kv
 
 
 def _setting(params: Params, ctx: Context) -> Setting:
