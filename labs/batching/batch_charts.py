@@ -129,7 +129,8 @@ def _knee(steps: Sequence[BatchStep], roofline: Roofline) -> Metric:
             en="t(batch) = max(batch × FLOPs / peak, (weights + batch × KV) / bandwidth), solved for 2 t(1)",
         ),
         help=Text(
-            zh="在它之前，加请求几乎不加延迟；在它之后，吞吐涨得慢，延迟涨得快。没有值：扫到最大的批还没有翻倍。",
+            zh="在它之前，加请求几乎不加延迟；在它之后，吞吐涨得慢，延迟涨得快。没有值：扫到最大的批还没有翻"
+            "倍。",
             en="Below it more requests cost hardly any latency; above it throughput grows slowly and latency "
             "fast. No value: not even the largest batch took twice as long.",
         ),

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from labs.batching.run import Run, Step
+    from labs.batching.strategies import Strategy
     from labs.results import Array, Provenance
 
 CLOCK = "race"
-_SECONDS = Axis(title=Text(zh="从开始起的时间", en="time since the start"), unit="s")
+SECONDS = Axis(title=Text(zh="从开始起的时间", en="time since the start"), unit="s")
 
 # In an order that gives waste the warning colour, and the same colours to all timelines.
-_CATEGORIES = {
+CATEGORIES = {
     "prefill": Text(zh="预填充", en="prefill"),
     "padding": Text(zh="白算（填充、已答完）", en="computed for nothing"),
     "decode": Text(zh="解码", en="decode"),
@@ -30,7 +31,9 @@ _CATEGORIES = {
 _SERVER = Text(zh="每一步", en="steps")
 
 
-class _Event(NamedTuple):
+class Event(NamedTuple):
+    """``kind`` is one of ``_KINDS``, ``strategy`` and ``name`` are places in the trace's names."""
+
     time_s: float
     kind: str
     strategy: int
@@ -88,17 +91,34 @@ _KINDS = {
 
 def trace(runs: Sequence[Run], provenance: Provenance) -> Trace:
     """What happened in all runs, each counted from its own start: playing it lets them race."""
-    events = sorted(
+    return race_trace(
+        CLOCK,
+        Text(zh="赛跑：各策略从各自的起点计时", en="The race: each strategy timed from its own start"),
         (event for place, run in enumerate(runs) for event in _events(place, run)),
-        key=lambda event: event.time_s,
+        [run.strategy for run in runs],
+        len(runs[0].served),
+        provenance,
     )
-    kinds = list(_KINDS)
+
+
+def race_trace(
+    clock: str,
+    title: Text,
+    events: Iterable[Event],
+    strategies: Sequence[Strategy],
+    requests: int,
+    provenance: Provenance,
+) -> Trace:
+    """``events`` in any order; only the kinds that occur are offered."""
+    events = sorted(events, key=lambda event: event.time_s)
+    kinds = [kind for kind in _KINDS if any(event.kind == kind for event in events)]
+    number = {kind: place for place, kind in enumerate(kinds)}
     return Trace(
-        id=CLOCK,
-        title=Text(zh="赛跑：各策略从各自的起点计时", en="The race: each strategy timed from its own start"),
+        id=clock,
+        title=title,
         help=Text(
-            zh="各策略先后服务了同样的请求。按播放（空格），它们从同一时刻起并排重跑；点任一条时间线就跳到那"
-            "一刻。",
+            zh="各策略先后服务了同样的请求。按播放（空格），它们从同一时刻起并排重跑；"
+            "点任一条时间线就跳到那一刻。",
             en="The strategies served the same requests one after the other. Press play (space) and they run "
             "again side by side; a click on any timeline goes to that moment.",
         ),
@@ -106,8 +126,8 @@ def trace(runs: Sequence[Run], provenance: Provenance) -> Trace:
         unit="s",
         wide=True,
         times=array([event.time_s for event in events]),
-        kinds=list(_KINDS.values()),
-        kind_index=_ints(kinds.index(event.kind) for event in events),
+        kinds=[_KINDS[kind] for kind in kinds],
+        kind_index=_ints(number[event.kind] for event in events),
         columns={
             "strategy": _ints(event.strategy for event in events),
             "name": _ints(event.name + 1 for event in events),
@@ -117,29 +137,29 @@ def trace(runs: Sequence[Run], provenance: Provenance) -> Trace:
             "after": array([event.after_s for event in events]),
         },
         names={
-            "strategy": [TITLES[run.strategy] for run in runs],
-            "name": [same("–"), *(same(f"#{index}") for index in range(len(runs[0].served)))],
+            "strategy": [TITLES[strategy] for strategy in strategies],
+            "name": [same("–"), *(same(f"#{index}") for index in range(requests))],
         },
     )
 
 
-def _events(place: int, run: Run) -> Iterable[_Event]:
+def _events(place: int, run: Run) -> Iterable[Event]:
     for name, one in enumerate(run.served):
         came, times = one.request.arrival_s, one.token_times_s
-        yield _Event(came, "arrive", place, name, one.request.output_tokens)
-        yield _Event(one.admitted_s, "admit", place, name, after_s=one.admitted_s - came)
-        yield _Event(times[0], "first", place, name, after_s=one.ttft_s)
-        yield _Event(times[-1], "end", place, name, after_s=one.latency_s)
+        yield Event(came, "arrive", place, name, one.request.output_tokens)
+        yield Event(one.admitted_s, "admit", place, name, after_s=one.admitted_s - came)
+        yield Event(times[0], "first", place, name, after_s=one.ttft_s)
+        yield Event(times[-1], "end", place, name, after_s=one.latency_s)
     for step in run.steps:
         useful = step.prefill + step.decode
-        yield _Event(step.end_s, "step", place, -1, useful, step.padding, took_ms=1e3 * step.seconds)
-    yield _Event(run.makespan_s, "done", place, -1, after_s=run.makespan_s)
+        yield Event(step.end_s, "step", place, -1, useful, step.padding, took_ms=1e3 * step.seconds)
+    yield Event(run.makespan_s, "done", place, -1, after_s=run.makespan_s)
 
 
 def timeline(run: Run, provenance: Provenance) -> Timeline:
     """The first lane are the steps, coloured by what most of their tokens were for; the others the requests:
     a bar a step in which one was computed."""
-    keys = list(_CATEGORIES)
+    keys = list(CATEGORIES)
     bars = [(0, *_step_bar(step)) for step in run.steps]
     bars += [(1 + one.sequence, one.start_s, one.end_s, one.phase, one.tokens) for one in run.spans]
     lanes = [f"#{index}" for index in range(len(run.served))]
@@ -149,13 +169,13 @@ def timeline(run: Run, provenance: Provenance) -> Timeline:
         help=EXPLAINED[run.strategy],
         provenance=provenance,
         unit="token",
-        x=_SECONDS,
+        x=SECONDS,
         lanes=[_SERVER, *map(same, lanes)],
         lane=_ints(lane for lane, *_ in bars),
         start=array([start for _, start, *_ in bars]),
         end=array([end for _, _, end, *_ in bars]),
         category=_ints(keys.index("preempted" if phase == "swapped" else phase) for *_, phase, _ in bars),
-        categories=list(_CATEGORIES.values()),
+        categories=list(CATEGORIES.values()),
         value=array([float(tokens) for *_, tokens in bars]),
         value_name=Text(zh="计算的 token", en="tokens computed"),
         clock=CLOCK,

@@ -118,10 +118,12 @@ def ended(runs: Sequence[ScaleRun]) -> Lines:
         x=Axis(title=Text(zh="时间", en="time"), unit="s"),
         y=Axis(title=Text(zh="已答完", en="answered")),
         series=[
-            Series(name=TITLES[run.strategy], x=array(run.ends_s), y=array(range(1, len(run.ends_s) + 1)))
+            Series(name=TITLES[run.strategy], x=array(ends), y=array(range(1, len(ends) + 1)))
             for run in runs
+            for ends in [sorted(one.end_s for one in run.lives)]
         ],
         markers=False,
+        clock="race_at_scale",
     )
 
 
@@ -142,12 +144,16 @@ def first_tokens(runs: Sequence[ScaleRun]) -> Lines:
             Series(
                 name=TITLES[run.strategy],
                 x=array(_PERCENTS),
-                y=array(np.maximum(np.percentile(run.firsts_s, _PERCENTS), 1e-3)),
+                y=array(np.maximum(np.percentile(_ttfts(run), _PERCENTS), 1e-3)),
             )
             for run in runs
         ],
         markers=False,
     )
+
+
+def _ttfts(run: ScaleRun) -> list[float]:
+    return [one.first_s - one.arrival_s for one in run.lives]
 
 
 def story(runs: dict[Strategy, ScaleRun]) -> Markdown:

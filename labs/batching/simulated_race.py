@@ -82,14 +82,24 @@ def rehearse(strategy: Strategy, requests: Sequence[Request], setting: Setting, 
     return read_run(strategy, requests, log.events, setting.block_size)
 
 
+class Life(NamedTuple):
+    """When a request came, was admitted, had its first token and its last, and gave its place up. In s."""
+
+    arrival_s: float
+    admitted_s: float
+    first_s: float
+    end_s: float
+    released_s: float
+    tokens: int
+
+
 @dataclass(frozen=True)
 class ScaleRun:
-    """``firsts_s`` are the times to first token, ``ends_s`` when each answer ended, both ascending."""
+    """``lives`` in order of arrival."""
 
     strategy: Strategy
     report: Report
-    firsts_s: list[float]
-    ends_s: list[float]
+    lives: list[Life]
 
 
 def at_scale(
@@ -122,9 +132,23 @@ def at_scale(
         replicas = [replica(BATCHING[strategy]) for _ in range(SCALE_DEVICES)]
         simulator = Simulator(replicas, source, ended=jobs.append)
     served = simulator.run(check)
-    return ScaleRun(
-        strategy,
-        report(served, simulator.replicas),
-        sorted(job.first_token_s - job.arrival_s for job in jobs),
-        sorted(job.finished_s for job in jobs),
-    )
+    together = strategy in ("static", "dynamic")
+    return ScaleRun(strategy, report(served, simulator.replicas), _lives(jobs, together))
+
+
+def _lives(jobs: list[Job], together: bool) -> list[Life]:
+    """``together``: those admitted at one moment are a batch, and keep their places until its last end."""
+    released: dict[float, float] = {}
+    for job in jobs:
+        released[job.admitted_s] = max(released.get(job.admitted_s, 0.0), job.finished_s)
+    return [
+        Life(
+            job.arrival_s,
+            max(job.admitted_s, job.arrival_s),  # simulated time is in whole picoseconds
+            job.first_token_s,
+            job.finished_s,
+            released[job.admitted_s] if together else job.finished_s,
+            job.limit,
+        )
+        for job in sorted(jobs, key=lambda job: job.id)
+    ]

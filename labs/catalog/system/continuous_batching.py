@@ -423,7 +423,7 @@ def _pictures(runs: list["Run"], provenance: Provenance) -> Iterator[Result]:
 
 
 def _at_scale(params: Params, ctx: Context) -> Iterator[Result]:
-    from labs.batching import scale_charts
+    from labs.batching import scale_charts, scale_replay
     from labs.batching.simulated_race import SCALE_ANSWER, SCALE_PROMPT, SCALE_STRATEGIES, at_scale
     from labs.batching.workload import requests_of
     from labs.engine.serving import Setting
@@ -447,10 +447,14 @@ def _at_scale(params: Params, ctx: Context) -> Iterator[Result]:
     for index, strategy in enumerate(SCALE_STRATEGIES):
         ctx.progress(index / len(SCALE_STRATEGIES), TITLES[strategy])
         runs[strategy] = at_scale(strategy, requests, setting, ctx.check)
-        so_far = list(runs.values())
-        yield scale_charts.table(so_far)
-        yield scale_charts.ended(so_far)
-        yield scale_charts.first_tokens(so_far)
+        yield scale_charts.table(list(runs.values()))
+    ordered = list(runs.values())
+    yield scale_replay.trace(ordered)
+    yield scale_charts.ended(ordered)
+    yield scale_replay.waiting(ordered)
+    for one in ordered:
+        yield scale_replay.timeline(one)
+    yield scale_charts.first_tokens(ordered)
     yield scale_charts.story(runs)
 
 

@@ -60,5 +60,8 @@ def test_arrivals_that_cannot_be_read_are_refused(lab: Lab, context: Context) ->
 def test_at_scale_no_model_is_loaded(lab: Lab, context: Context) -> None:
     context.preview = False
     shown = run(lab, context, mode="simulator", scale_requests=50, scale_sequences=8)
-    assert {"scale_table", "scale_ended", "scale_ttft", "scale_story"} == set(shown)
+    assert {"scale_table", "scale_ended", "scale_waiting", "scale_ttft", "scale_story"} < set(shown)
+    clock = next(name for name, one in shown.items() if isinstance(one, Trace))
+    timelines = [one for one in shown.values() if isinstance(one, Timeline)]
+    assert len(timelines) == 5 and all(one.clock == clock for one in timelines)
     assert all(one.provenance is Provenance.SIMULATED for one in shown.values())

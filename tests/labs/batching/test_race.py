@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labs.batching import charts, replay
+from labs.batching import charts, replay, scale_replay
 from labs.batching.run import Run, Step
 from labs.batching.simulated_race import StepCost, at_scale, fitted_cost, rehearse
 from labs.batching.story import gain_factors, story
@@ -168,7 +168,14 @@ def test_at_scale_static_wastes_and_who_prefills_elsewhere_does_not_stall() -> N
         one: at_scale(one, wanted, setting, lambda: None)
         for one in ("static", "continuous", "chunked", "disaggregated")
     }
-    assert all(run.report.requests == len(run.firsts_s) == len(run.ends_s) == 200 for run in runs.values())
+    assert all(run.report.requests == len(run.lives) == 200 for run in runs.values())
+    for run in runs.values():
+        lives = [one[:5] for one in run.lives]
+        assert all(list(times) == sorted(times) for times in lives)
+        held = sum(one.released_s - one.end_s for one in run.lives)
+        assert (held > 0) == (run.strategy == "static")
+        assert scale_replay.timeline(run).lane.max() == 23
+        assert scale_replay.waiting([run]).series[0].y[-1] == 0
     assert runs["static"].report.padding > 0.3 and runs["continuous"].report.padding == 0
     tokens = {name: run.report.output_tokens_per_s for name, run in runs.items()}
     assert tokens["static"] < tokens["continuous"]
