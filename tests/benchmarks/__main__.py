@@ -32,7 +32,7 @@ BENCHMARKS = {
     "slider": "a slider's move in the granularity lab to its first new picture",
     "frames": "1 MiB results from the worker to the window",
     "views": "replayed records: ten thousand blocks, ten thousand bars, the cursor of 100,000 events",
-    "engine": "the engine on a trace of requests beside transformers' padded batches, and its own share of a step",
+    "engine": "the engine on a trace of requests beside padded batches of transformers, and its own work",
     "sweep": "the perplexity sweep beside the forward passes that it contains",
     "engine_model": "decode and prefill of the engine's model runner beside transformers and llama.cpp",
     "simulator": "10,000 requests through the fleet simulator: processor time and memory",
