@@ -137,8 +137,8 @@ def allocation(language: str) -> None:
         ),
         (end - 8, {"zh": "真正存下的 token", "en": "tokens stored"}),
     )
-    for slots, words in labels:
-        x, y = at(end - prompt, slots)
+    for height, words in labels:
+        x, y = at(end - prompt, height)
         d.text(x + 8, y + 4, words, INK, 12, "start")
     d.text(
         left,
