@@ -35,7 +35,9 @@ def story(runs: dict[Strategy, Run], most_sequences: int) -> Markdown:
         id="story",
         title=Text(zh="看到了什么，为什么", en="What you see, and why"),
         provenance=Provenance.MEASURED,
-        body=Text(zh="\n\n".join(part.zh for part in parts), en="\n\n".join(part.en for part in parts)),
+        body=Text(
+            zh="\n".join(f"- {part.zh}" for part in parts), en="\n".join(f"- {part.en}" for part in parts)
+        ),
     )
 
 
