@@ -53,15 +53,15 @@ def run_trace(ctx: Context, path: str, most: int, rate_per_s: float) -> Iterator
     """The simulator, with room from what the longest request needs to all that the device has."""
     from labs.prefix_cache.trace_run import BLOCK_SIZE, room_for, serve_with, sizes
     from labs.prefix_cache.trace_views import explanation, trace_results
+    from labs.simulator.constants import constants
     from labs.simulator.cost import RooflineCost
     from labs.simulator.deployment import Deployment
     from labs.simulator.hardware import device
     from labs.simulator.models import model
-    from labs.simulator.published import A100_KERNELS
 
     requests = list(itertools.islice(_requests(path, rate_per_s, most, ctx.seed), most))
     deployment = Deployment(model=model(_MODEL), device=device(_DEVICE))
-    cost = RooflineCost(deployment, A100_KERNELS)
+    cost = RooflineCost(deployment, constants("kernels", _DEVICE))
     room = deployment.kv_blocks(BLOCK_SIZE)
     ideal = sum(spared_in_order(requests, BLOCK_SIZE)) / sum(one.input_tokens for one in requests)
     off = serve_with(requests, cost, room, False, ctx.check)

@@ -14,11 +14,11 @@ from labs.engine.sampling import SamplingParams
 from labs.prefix_cache.reference import spared, spared_in_order
 from labs.prefix_cache.sessions import Sessions, session_requests
 from labs.prefix_cache.trace_run import BLOCK_SIZE, room_for, serve_with, sizes
+from labs.simulator.constants import constants
 from labs.simulator.cost import RooflineCost
 from labs.simulator.deployment import Deployment
 from labs.simulator.hardware import device
 from labs.simulator.models import model
-from labs.simulator.published import A100_KERNELS
 from labs.simulator.traces import HASH_BLOCK_TOKENS, Request, read_trace
 from tests.labs.engine.test_engine import Setting
 
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def cost() -> CostModel:
-    return RooflineCost(Deployment(model=model("llama-3-8b"), device=device("a100-80gb-sxm")), A100_KERNELS)
+    return RooflineCost(
+        Deployment(model=model("llama-3-8b"), device=device("a100-80gb-sxm")),
+        constants("kernels", "a100-80gb-sxm"),
+    )
 
 
 def test_a_prefix_counts_in_whole_blocks_and_never_whole() -> None:
