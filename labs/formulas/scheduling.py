@@ -97,7 +97,7 @@ def max_min_shares(capacity: float, demands: Sequence[float]) -> list[float]:
 
 def fair_share_gap(most_input: int, most_batch_tokens: int, output_weight: float = 2.0) -> float:
     """Most by which the service of two users that both keep waiting can drift apart, however long they do:
-    ``2 max(w_p L_input, w_q M)`` weighted tokens, ``w_p`` 1 (Sheng et al., OSDI 2024, theorem 4.4)."""
+    ``2 max(w_p L_input, w_q M)`` weighted tokens, ``w_p`` 1 (Sheng et al., OSDI 2024, section 4)."""
     return 2 * max(most_input, output_weight * most_batch_tokens)
 
 

@@ -221,7 +221,7 @@ def _story(points: dict[Order, list[Point]], knees: dict[Order, float], scenario
         f"99% 以上："
         "没有队列，策略没有用武之地。",
         f"要 {100 * SHARE:.0f}% 达标，FCFS 最多 {low:.1f} req/s，{TITLES[best].zh} 到 {high:.1f} req/s"
-        f"（容量估计 {capacity:.1f}）。**同样的硬件，只换顺序，可卖的容量就变了。**"
+        f"（容量估计 {capacity:.1f}）。**同样的硬件，只换顺序，可卖的容量就变了**。"
         "超过容量的那部分靠牺牲少数撑着：SJF 牺牲长请求，SLO 优先牺牲已经过期的。",
         f"过载到 {points['fcfs'][-1].rate_per_s:.1f} req/s：EDF 还剩 {last['edf']:.0f}%，SLO 优先 "
         f"{last['slo']:.0f}%，"

@@ -63,7 +63,7 @@ def metrics(runs: Sequence[PolicyRun], scenario: Scenario) -> list[Metric]:
         ),
         Metric(
             id="running",
-            title=Text(zh="批中的平均序列数（FCFS）", en="Sequences in the batch, on average (FCFS)"),
+            title=Text(zh="批中的平均序列数", en="Sequences in the batch"),
             provenance=SIMULATED,
             value=run.figures.mean_batch * run.figures.busy,
             predicted=requests_in_system(run.figures.requests_per_s, in_batch),

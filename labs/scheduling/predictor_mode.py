@@ -28,7 +28,7 @@ _TAU_REQUESTS = 1500
 _POINTS = 500
 SIMULATED = Provenance.SIMULATED
 
-TAU = Text(zh="预测与真实长度的秩相关（Kendall τ）", en="Rank correlation of predictions (Kendall's τ)")
+TAU = Text(zh="预测的秩相关（Kendall τ）", en="Rank correlation (Kendall's τ)")
 TAU_FORMULA = Text(
     zh="2/π · asin(s ÷ √(s² + σ²))，s 是真实长度对数的标准差，σ 是预测误差",
     en="2/π · asin(s / √(s² + σ²)), s the spread of the logarithm of true lengths, σ the error",
@@ -97,7 +97,7 @@ def _tau(scenario: Scenario) -> Metric:
 
 
 def _flat(name: Text, value: float) -> Series:
-    return Series(name=name, x=array([ERRORS[0], ERRORS[-1]]), y=array([value, value]), reference=True)
+    return Series(name=name, x=array(ERRORS), y=array([value] * len(ERRORS)))
 
 
 def _lines(result_id: str, title: Text, y: Axis, series: list[Series], mark: float, help_text: Text) -> Lines:
@@ -118,7 +118,7 @@ def _gain(runs: Sequence[PolicyRun], fcfs: PolicyRun, mlfq: PolicyRun, scenario:
     x = array(ERRORS[: len(runs)])
     return _lines(
         "gain",
-        Text(zh="平均 TTFT 随预测误差的变化", en="Mean TTFT by the predictor's error"),
+        Text(zh="平均 TTFT 随误差的变化", en="Mean TTFT by error"),
         Axis(title=Text(zh="平均 TTFT", en="mean TTFT"), unit="s"),
         [
             Series(name=same("SJF"), x=x, y=array([run.ttft_s.mean() for run in runs])),
@@ -142,7 +142,7 @@ def _tail(runs: Sequence[PolicyRun], fcfs: PolicyRun, mlfq: PolicyRun, scenario:
 
     return _lines(
         "tail",
-        Text(zh="TTFT 的 p99 随预测误差的变化", en="p99 of TTFT by the predictor's error"),
+        Text(zh="TTFT 的 p99 随误差的变化", en="p99 of TTFT by error"),
         Axis(title=same("TTFT p99"), unit="s"),
         [
             Series(name=same("SJF"), x=x, y=array([p99(run) for run in runs])),
@@ -169,7 +169,7 @@ def _kept_gain(runs: Sequence[PolicyRun], fcfs: PolicyRun, scenario: Scenario) -
     x, spread = array(ERRORS), _spread(scenario)
     return _lines(
         "kept_gain",
-        Text(zh="神谕的收益还剩几成，次序还对几成", en="What is left of the oracle's gain, and of the order"),
+        Text(zh="神谕的收益还剩几成", en="What is left of the gain"),
         Axis(title=Text(zh="占神谕的份额", en="share of the oracle's"), unit="%"),
         [
             Series(

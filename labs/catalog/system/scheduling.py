@@ -473,7 +473,7 @@ LAB = Lab(
                 en="The rate goes from 40% of capacity to 125%. Which policy falls below 90% first, which "
                 "last?",
             ),
-            values={"mode": "load"},
+            values={"mode": "load", "requests": 600},
         ),
         Preset(
             id="theory",
