@@ -30,6 +30,7 @@ from labs.simulator.report import Report, report
 from labs.simulator.routing import LeastLoaded, PrefixAware, RoundRobin
 from labs.simulator.served import Objective
 from labs.simulator.simulator import Simulator
+from labs.simulator.table_cost import TableCost, Timed
 from labs.simulator.traces import read_trace
 from labs.simulator.workloads import (
     ClosedLoop,
@@ -127,10 +128,12 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """``prefill_replicas`` more replicas take the prompts where it is not 0; ``replicas`` then decode."""
+    """``prefill_replicas`` more replicas take the prompts where it is not 0; ``replicas`` then decode. With
+    a ``table`` of timed steps, it and not the ``constants`` says what a step costs."""
 
     deployment: Deployment
     constants: Constants = IDEAL
+    table: tuple[Timed, ...] = ()
     replicas: int = 1
     prefill_replicas: int = 0
     router: RouterName = "least_loaded"
@@ -149,8 +152,8 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def blocks(self) -> int:
         return self.deployment.kv_blocks(self.block_size, self.memory_share)
 
-    def cost(self) -> RooflineCost:
-        return RooflineCost(self.deployment, self.constants)
+    def cost(self) -> CostModel:
+        return TableCost(self.table) if self.table else RooflineCost(self.deployment, self.constants)
 
     def capacity_per_s(self, prompt: float, answer: float) -> float:
         """Requests/s that the fleet can serve at most, estimated: decoding as many at once as fit, and paying

@@ -167,7 +167,7 @@ class Params(LabParams, frozen=True):
         ),
     ] = "bf16"
     calibration: Annotated[
-        Literal["fitted", "kernels", "ideal"],
+        Literal["fitted", "kernels", "ideal", "table"],
         Field(
             zh="常数",
             en="Constants",
@@ -180,10 +180,26 @@ class Params(LabParams, frozen=True):
                 "fitted": Text(zh="拟合", en="fitted"),
                 "kernels": Text(zh="算子", en="kernels"),
                 "ideal": Text(zh="理想", en="ideal"),
+                "table": Text(zh="我的耗时表", en="my table"),
             },
             when={"view": _RUNS},
         ),
     ] = "fitted"
+    table_path: Annotated[
+        str,
+        Field(
+            zh="耗时表",
+            en="Cost table",
+            zh_help="CSV，列为 kind,tokens,context,seconds。prefill：一段 tokens 个 token 的提示词，"
+            "前面已有 context 个；decode：tokens 条序列各出一个 token，共看 context 个；"
+            "swap：搬运 tokens 个 token 的 KV。",
+            en_help="CSV with the columns kind,tokens,context,seconds. prefill: a chunk of tokens after "
+            "context others; decode: a token for each of so many sequences, which see context tokens "
+            "together; swap: the KV of tokens moved.",
+            when={"calibration": ["table"]},
+            preview=False,
+        ),
+    ] = ""
     workload: Annotated[
         Literal["poisson", "bursty", "closed", "trace"],
         Field(
@@ -495,13 +511,17 @@ class Params(LabParams, frozen=True):
         """UsageError or LabError where the config cannot be read, or heads cannot be divided."""
         from pathlib import Path
 
+        import msgspec
+
         from labs.simulator.constants import FITTED_RESERVED_BYTES, constants
+        from labs.simulator.cost import IDEAL
         from labs.simulator.deployment import MEMORY_SHARE, Deployment
         from labs.simulator.fleet import Fleet
         from labs.simulator.hardware import device
         from labs.simulator.model_config import read_shape
         from labs.simulator.models import model
         from labs.simulator.served import Objective
+        from labs.simulator.table_cost import Timed, read_cost_table
 
         own = self.served_model == "config"
         card = device(self.device)
@@ -513,10 +533,18 @@ class Params(LabParams, frozen=True):
             weight_bytes={"bf16": 2.0, "fp8": 1.0, "w4": 0.5}[self.precision],
             kv_bytes=1.0 if self.precision == "fp8" else 2.0,
         )
+        table: tuple[Timed, ...] = ()
+        if self.calibration == "table":
+            path = Path(self.table_path).expanduser()
+            table = tuple(read_cost_table(path))
+            shares = msgspec.structs.replace(IDEAL, source=f"timed steps, {path.name}")
+        else:
+            shares = constants(self.calibration, self.device)
         reserved = 1 - FITTED_RESERVED_BYTES / card.memory_bytes
         return Fleet(
             deployment=deployment,
-            constants=constants(self.calibration, self.device),
+            constants=shares,
+            table=table,
             replicas=self.replicas,
             prefill_replicas=self.prefill_replicas,
             router=self.routing,
@@ -609,7 +637,11 @@ def _sweep(params: Params, ctx: Context) -> Iterator[Result]:
 
 def _devices(params: Params, ctx: Context) -> Iterator[Result]:
     from labs.simulator import device_comparison
+    from labs.spec import UsageError
 
+    if params.calibration == "table":
+        zh = "耗时表只属于一种设备：比较设备请选别的常数"
+        raise UsageError(Text(zh=zh, en="a table is one device's: choose other constants to compare devices"))
     workload = params.load(SWEEP_REQUESTS, ctx.seed)
     for done in device_comparison.compare(params.fleet(), workload, params.calibration, ctx.check):
         ctx.progress(len(done) / len(device_comparison.COMPARED), same(done[-1].name))

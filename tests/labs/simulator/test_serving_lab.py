@@ -144,6 +144,17 @@ def test_a_mooncake_trace_hits_the_prefixes_that_it_shares(tmp_path: Path) -> No
     assert results["prefix_hits"].value == pytest.approx(100 * 3 * 512 / (4 * 1024))
 
 
+def test_a_table_of_timed_steps_takes_the_place_of_the_roofline(tmp_path: Path) -> None:
+    file = tmp_path / "steps.csv"
+    file.write_text(
+        "kind,tokens,context,seconds\ndecode,1,0,0.02\ndecode,9,0,0.02\nprefill,64,0,0.02\n", encoding="utf-8"
+    )
+    results = shown(Params(calibration="table", table_path=str(file), requests=50, rate_per_s=1.0))
+    assert results["tpot"].value == pytest.approx(0.02)
+    with pytest.raises(LabError, match="a table is one device's"):
+        shown(Params(view="devices", calibration="table", table_path=str(file)))
+
+
 def test_without_the_files_the_fidelity_view_says_what_it_needs(tmp_path: Path) -> None:
     [text] = shown(Params(view="fidelity", published=str(tmp_path))).values()
     assert "trtllm_v0.17_offline.csv" in text.body.en
