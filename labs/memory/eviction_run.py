@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labs.engine import replay
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MEAN_BLOCKS = 8.0
 _SIZES = tuple(2**power for power in range(4, 13))
 _REPLAYED = 48  # requests whose references are shown
+_PREVIEWED = 300  # requests, while a slider moves
 _RATE_PER_S = 6.0
 _BLOCKS_SHOWN = (64, 1024)  # at least so many that the longest prompts fit, at most so many are drawn
 
@@ -69,6 +70,8 @@ def predicted_lru(setting: Setting, seed: int) -> float:
 
 def evict(ctx: Context, setting: Setting, deployment: Deployment) -> Iterator[Result]:
     """Policies at the current size, the curves point by point, references, and what it all means."""
+    if ctx.preview:
+        setting = replace(setting, requests=min(setting.requests, _PREVIEWED))
     trace = trace_of(setting, ctx.seed)
     costs = _Costs(deployment)
     runs: dict[PolicyName, list[Request]] = {}

@@ -394,10 +394,10 @@ LAB = Lab(
             id="pages",
             title=Text(zh="分页", en="Pages"),
             story=Text(
-                zh="同样的请求、只有 1 GiB。猜内部碎片：平均半页除以序列长度。看颜色散乱，却一格不浪费。",
+                zh="同样的请求、只有 1 GiB。猜内部碎片：平均半页除以序列长度。看颜色散乱，却几乎不浪费。",
                 en="The same requests in 1 GiB. Guess the internal fragmentation: half a page over a "
                 "sequence's "
-                "length. The colours are scattered, and no cell is lost.",
+                "length. The colours are scattered, and hardly a slot is lost.",
             ),
             values={"allocator": "paged", "arena_mib": 1024},
         ),
@@ -417,8 +417,8 @@ LAB = Lab(
             id="caching",
             title=Text(zh="像 PyTorch 那样缓存", en="Caching, as PyTorch does"),
             story=Text(
-                zh="一千个张量，猜向设备要了几次内存（cudaMalloc）？再看“握着的”比“需要的”高出多少。",
-                en="A thousand tensors: guess how often the device is asked for memory (cudaMalloc). Then "
+                zh="960 个张量，猜向设备要了几次内存（cudaMalloc）？再看“握着的”比“需要的”高出多少。",
+                en="960 tensors: guess how often the device is asked for memory (cudaMalloc). Then "
                 "see "
                 "how far what is held lies above what is needed.",
             ),

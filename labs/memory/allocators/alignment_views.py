@@ -119,8 +119,6 @@ def pitch_bars(pitches: Sequence[Pitch]) -> Bars:
             BarSeries(
                 name=Text(zh="每个数", en="a number"),
                 values=array([1e9 * one.timing.median_s / each for one in pitches]),
-                low=array([1e9 * one.timing.low_s / each for one in pitches]),
-                high=array([1e9 * one.timing.high_s / each for one in pitches]),
             )
         ],
         y=Axis(title=Text(zh="时间", en="time"), unit="ns"),

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from labs.memory.allocators.replay import Replay
 
 
-def explanation(runs: dict[Name, Replay], shown: Name, serving: bool) -> Markdown:
+def explanation(runs: dict[Name, Replay], shown: Name, most_needed: int, serving: bool) -> Markdown:
     parts = [
         _shown(runs[shown], shown),
-        *_failures(runs),
+        *_failures(runs, most_needed / MIB),
         _classes(runs),
         *_caching(runs),
         _paged(runs, serving),
@@ -50,8 +50,7 @@ def _shown(run: Replay, name: Name) -> Text:
     )
 
 
-def _failures(runs: dict[Name, Replay]) -> Iterator[Text]:
-    most = max(run.most_stored for run in runs.values()) / MIB
+def _failures(runs: dict[Name, Replay], most: float) -> Iterator[Text]:
     capacity = next(iter(runs.values())).allocator.capacity / MIB
     failed = {name: len(run.failed) for name, run in runs.items() if run.failed}
     if not failed:

@@ -16,7 +16,7 @@ from labs.formulas.kv_cache import expected_last_block_waste
 from labs.memory.allocators import alignment, alignment_views, contest, views
 from labs.memory.allocators.explanation import explanation
 from labs.memory.allocators.replay import Replay, replay, seconds_a_call
-from labs.memory.allocators.requests import serving_requests, tensor_requests
+from labs.memory.allocators.requests import most_needed, serving_requests, tensor_requests
 from labs.simulator.deployment import Deployment
 from labs.simulator.hardware import device
 from labs.simulator.models import model
@@ -119,7 +119,8 @@ def fragmentation(ctx: Context, setting: Setting, shown: Name) -> Iterator[Resul
         )
         timed[name] = one, seconds
         yield views.table(timed, shown)
-    yield explanation({name: one for name, (one, _) in timed.items()}, shown, setting.serving)
+    runs = {name: one for name, (one, _) in timed.items()}
+    yield explanation(runs, shown, most_needed(requests), setting.serving)
 
 
 def _requests(ctx: Context, setting: Setting) -> list[Request]:
@@ -147,7 +148,9 @@ def aligned(ctx: Context, current: int, budget_s: float) -> Iterator[Result]:
     """Waste of every alignment, then reads, then rows a power of two apart."""
     asked = alignment.sizes(ctx.seed)
     yield alignment_views.waste_metric(alignment.waste(current, asked))
-    wastes = [alignment.waste(one, asked) for one in alignment.ALIGNMENTS]
+    wastes = ctx.memo(
+        ("alignment wastes", ctx.seed), lambda: [alignment.waste(one, asked) for one in alignment.ALIGNMENTS]
+    )
     yield alignment_views.waste_curve(wastes, current, len(asked))
     if ctx.preview:
         return

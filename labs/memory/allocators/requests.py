@@ -35,6 +35,17 @@ class Request(NamedTuple):
     limit: int
 
 
+def most_needed(requests: Sequence[Request]) -> int:
+    """Bytes that all owners together need at one time, at most, if nobody is given up."""
+    sizes: dict[int, int] = {}
+    needed = most = 0
+    for request in requests:
+        needed += request.size - sizes.get(request.owner, 0)
+        sizes[request.owner] = request.size
+        most = max(most, needed)
+    return most
+
+
 def serving_requests(
     deployment: Deployment,
     *,

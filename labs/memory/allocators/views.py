@@ -208,19 +208,20 @@ def fragmentation(run: Replay) -> Lines:
 def metrics(run: Replay, name: Name) -> list[Metric]:
     """Of the allocator that is shown."""
     title = TITLES[name]
-    of = Text(zh=f"（{title.zh}）", en=f" ({title.en})")
     return [
         Metric(
             id="served",
-            title=Text(zh="放得下的请求" + of.zh, en="Requests that found room" + of.en),
+            title=Text(zh="放得下的请求", en="Found room"),
             provenance=SIMULATED,
             unit="%",
             value=100 * run.served / len(run.owners),
             better="higher",
             help=Text(
-                zh=f"{len(run.owners)} 个里的 {run.served} 个。其余的来时或要长大时没有空位，被放弃；真实引擎"
+                zh=f"{title.zh}：{len(run.owners)} 个里的 {run.served} 个。其余的来时或要长大时没有空位，"
+                "被放弃；真实引擎"
                 "会让它们排队或被抢占。",
-                en=f"{run.served} of {len(run.owners)}. The others found no room when they came or had to "
+                en=f"With {title.en}: {run.served} of {len(run.owners)}. The others found no room when "
+                "they came or had to "
                 "grow and were given up; a real engine lets them wait, or preempts.",
             ),
         ),
