@@ -1,4 +1,4 @@
-"""Every test draws offscreen, whatever display the machine has, and none depends on how fast the machine is."""
+"""Every test draws offscreen, whatever display there is, and none depends on how fast the machine is."""
 
 from __future__ import annotations
 
