@@ -7,6 +7,7 @@ Imports within functions count: a lazy arrow is an arrow. Imports for type check
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -119,6 +120,17 @@ def test_formulas_need_nothing_but_python() -> None:
     assert paths
     allowed = set(sys.stdlib_module_names) | {"labs.formulas"}
     assert [text for text, found in arrows(paths) if not within(found.module, allowed)] == []
+
+
+def test_what_the_simulator_drives_needs_no_tensors() -> None:
+    """Importing it, whatever it imports in turn, leaves torch alone: a simulation is light."""
+    code = (
+        "import sys, labs.simulator.simulator, labs.simulator.disaggregation, labs.simulator.cost, "
+        "labs.engine.static_scheduler, labs.engine.policies, labs.engine.recording\n"
+        "sys.exit(', '.join({'torch', 'triton', 'tokenizers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
