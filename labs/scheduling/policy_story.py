@@ -85,8 +85,7 @@ def _feedback(runs: dict[Order, PolicyRun]) -> Text:
 def _deadlines(runs: dict[Order, PolicyRun]) -> Text:
     edf, slo, fcfs = (100 * runs[order].attainment for order in ("edf", "slo", "fcfs"))
     if slo > edf + 2:
-        zh = "一旦忙不过来，EDF 总在救最早到期、其实已经来不及的，后面的也被拖过期；"
-        "把救不回来的排到最后就好了。"
+        zh = "忙不过来时，EDF 总在救已经来不及的，后面的也被拖过期；把救不回来的排到最后就好了。"
         en = (
             "once there is too much to do, EDF goes on serving those that are late already, and makes the "
             "next ones late; putting the hopeless last mends it."

@@ -469,11 +469,11 @@ LAB = Lab(
             id="knee",
             title=Text(zh="负载的拐点", en="The knee"),
             story=Text(
-                zh="到达率从四成容量升到 1.25 倍。哪个策略最先跌破 90%？哪个撑到最后？",
-                en="The rate goes from 40% of capacity to 125%. Which policy falls below 90% first, which "
+                zh="到达率从一半容量升到 1.25 倍。哪个策略最先跌破 90%？哪个撑到最后？",
+                en="The rate goes from half the capacity to 125%. Which policy falls below 90% first, which "
                 "last?",
             ),
-            values={"mode": "load", "requests": 600},
+            values={"mode": "load", "requests": 1500},
         ),
         Preset(
             id="theory",
