@@ -55,7 +55,7 @@ def peak_bytes(lifetimes: Sequence[Lifetime]) -> float:
 def greedy_offsets(lifetimes: Sequence[Lifetime]) -> list[float]:
     """An offset for each tensor in one arena: largest first, each into the smallest gap that it fits.
 
-    Greedy by size (Pisarchyk and Lee, 2001.03288, section 5.2, as TensorFlow Lite plans its arena): a gap is
+    Greedy by Size for Offset Calculation (Pisarchyk and Lee, 2001.03288, from TensorFlow Lite): a gap is
     room between tensors already placed that are live at the same time; without one it goes behind them.
     """
     offsets: dict[int, float] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -183,44 +185,47 @@ def pass_metrics(streamed: Streamed) -> list[Metric]:
     ]
 
 
-def crossover_lines(streamed: Streamed, layer_bytes: int, file_bandwidth: float) -> Lines:
+def break_even(curve: list[tuple[int, float]], load_s: float) -> float | None:
+    """Tokens from which on computing a layer takes as long as loading it; None beyond what was measured.
+
+    Between two measured points time is taken as a power of the tokens.
+    """
+    if curve[0][1] >= load_s:
+        return float(curve[0][0])
+    for (tokens, seconds), (more, longer) in itertools.pairwise(curve):
+        if seconds < load_s <= longer:
+            share = math.log(load_s / seconds) / math.log(longer / seconds)
+            return float(tokens * (more / tokens) ** share)
+    return None
+
+
+def crossover_lines(curve: list[tuple[int, float]], load_s: float, even: float | None) -> Lines:
     """Time a layer against the tokens of a pass: loading does not depend on them, computing does."""
-    per_token = float(np.median(streamed.resident.compute_s)) / streamed.tokens
-    load = layer_bytes / file_bandwidth
-    tokens = [2**power for power in range(13)]
-    computed = [per_token * count for count in tokens]
-    found = _MEASURED
+    tokens = [point[0] for point in curve]
     return Lines(
         id="crossover",
         title=Text(zh="多少 token 才藏得住加载", en="How many tokens hide the loading"),
-        provenance=_ESTIMATED,
+        provenance=_MEASURED,
         unit="s",
         x=Axis(title=Text(zh="一遍前向的 token 数", en="tokens of a pass"), unit="token", log=True),
         y=Axis(title=Text(zh="一层的时间", en="time of a layer"), unit="s", log=True),
         series=[
             Series(
-                name=Text(zh="加载（实测带宽）", en="load (measured bandwidth)"),
+                name=Text(zh="从文件加载", en="load from the file"),
                 x=array(tokens),
-                y=array([load] * 13),
+                y=array([load_s] * len(tokens)),
             ),
             Series(
-                name=Text(
-                    zh="计算（按实测每 token 时间外推）", en="compute (measured time a token, extended)"
-                ),
+                name=Text(zh="计算（权重常驻）", en="compute (weights resident)"),
                 x=array(tokens),
-                y=array(computed),
-            ),
-            Series(
-                name=Text(zh="计算，本次实测", en="compute, measured now"),
-                x=array([streamed.tokens]),
-                y=array([float(np.median(streamed.resident.compute_s))]),
-                provenance=found,
+                y=array([point[1] for point in curve]),
             ),
         ],
-        marks=[Mark(x=load / per_token, name=Text(zh="持平", en="break-even"))],
+        marks=[] if even is None else [Mark(x=even, name=Text(zh="持平", en="break-even"))],
         source=Text(
-            zh="少量 token 时计算不随 token 线性下降，直线偏低",
-            en="with few tokens compute does not fall in proportion: the line is too low there",
+            zh="加载是流式前向里每层的平均；token 少时计算也要把权重读一遍，所以左端是平的",
+            en="loading is the mean of the streamed pass; with few tokens computing still reads all weights, "
+            "so its left end is flat",
         ),
         wide=True,
     )
@@ -340,20 +345,24 @@ def _ways_table(
     )
 
 
+def _tokens_text(even: float | None) -> tuple[str, str]:
+    if even is None:
+        return "量到的 token 数都不够，更多时", "more tokens than were measured"
+    return f"约 **{even:.0f}** 个 token 时", f"about **{even:.0f}** tokens"
+
+
 def explanation(
     streamed: Streamed | None,
     kv: KVTimes | None,
     setting: Setting,
     device: Device,
-    layer_bytes: int,
-    file_rate: float,
+    even: float | None,
 ) -> Markdown:
     """What was measured, and what it means for the device."""
     zh, en = [], []
     if streamed is not None:
         load, compute = sum(streamed.serial.load_s), sum(streamed.resident.compute_s)
-        per_token = compute / len(streamed.resident.computes) / streamed.tokens
-        even = layer_bytes / file_rate / per_token
+        tokens_zh, tokens_en = _tokens_text(even)
         bound_zh, bound_en = ("加载", "loading") if load > compute else ("计算", "compute")
         zh.append(
             f"- {streamed.tokens} 个 token 时，加载共 {load:.3f} s，计算共 {compute:.3f} s，瓶颈"
@@ -361,6 +370,15 @@ def explanation(
             f"{streamed.serial.seconds:.3f} s 变成 {streamed.prefetched.seconds:.3f} s；它最多藏住两者中较"
             "短的，"
             f"不能让总时间低于较长的。输出与权重常驻时{'完全相同' if streamed.equal else '**不同**'}。"
+        )
+        en.append(
+            f"- With {streamed.tokens} tokens loading takes {load:.3f} s and compute {compute:.3f} s: "
+            f"{bound_en} is the "
+            f"bound. Prefetching turns {streamed.serial.seconds:.3f} s into "
+            f"{streamed.prefetched.seconds:.3f} s; it hides "
+            "the shorter of the two at most. The output is "
+            f"{'identical to' if streamed.equal else '**not** that of'} "
+            "that of resident weights."
         )
         if streamed.prefetched.seconds > streamed.serial.seconds:
             load_average = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
@@ -375,21 +393,12 @@ def explanation(
                 f"average {load_average:.1f}). A GPU has a copy engine of its own."
             )
         zh.append(
-            f"- 按本次实测，约 **{even:.0f}** 个 token 时计算与加载持平。少于它，每步都在等磁盘；解码每步每"
+            f"- 按本次实测，{tokens_zh}计算与加载持平。少于它，每步都在等磁盘；解码每步每"
             "条序列只有一个 "
             "token，所以卸载权重的解码要靠大批量。"
         )
         en.append(
-            f"- With {streamed.tokens} tokens loading takes {load:.3f} s and compute {compute:.3f} s: "
-            f"{bound_en} is the "
-            f"bound. Prefetching turns {streamed.serial.seconds:.3f} s into "
-            f"{streamed.prefetched.seconds:.3f} s; it hides "
-            "the shorter of the two at most. The output is "
-            f"{'identical to' if streamed.equal else '**not** that of'} "
-            "that of resident weights."
-        )
-        en.append(
-            f"- By these figures about **{even:.0f}** tokens compute as long as a load takes. Below that "
+            f"- By these figures {tokens_en} compute as long as a load takes. Below that "
             "every step waits "
             "for the drive; decode has one token a sequence and step, so offloaded weights need large "
             "batches."

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # A device's own figures are asked for by these names.
 _COPY_NAMES = ("host_bandwidth", "memory_bandwidth", "peak.bf16")
+_CURVE_TOKENS = 256
 _LEAST_KV = 64  # tokens: the KV of fewer is too small to time
 _LAYER_SHARE = 3  # the traced block stands a third into the model
 
@@ -76,10 +77,10 @@ def measure_offload(
     from labs.memory.bandwidths import measure_bandwidths
     from labs.memory.block_variants import block_input
     from labs.memory.kv_offload import measure_kv
-    from labs.memory.streaming import BlockFile, stream
+    from labs.memory.streaming import BlockFile, compute_curve, stream
 
     streamed = kv = None
-    layer_bytes, rate = 0, 0.0
+    even = None
     if (missing := missing_model(ctx)) is not None:
         yield missing
     else:
@@ -90,16 +91,19 @@ def measure_offload(
         ctx.progress(0.3, Text(zh="测量带宽", en="Measuring bandwidths"))
         found = measure_bandwidths(ctx, file)
         yield views.bandwidth_bars(found)
-        ids = prompt_ids(ctx, tokens)
-        given = block_input(loaded.model, ids, 0)
-        x, cos, sin = given.x, given.cos, given.sin
+        given = block_input(loaded.model, prompt_ids(ctx, max(_CURVE_TOKENS, tokens)), 0)
+        x, cos, sin = given.x[:, :tokens], given.cos[..., :tokens, :], given.sin[..., :tokens, :]
         ctx.progress(0.5, Text(zh="逐层流式前向", en="Streaming layer by layer"))
         streamed = views.Streamed(tokens, *stream(file, x, cos, sin, ctx.check))
         layer_bytes = file.layer_bytes
         rate = layer_bytes * count / sum(streamed.serial.load_s)
         yield views.pass_timeline(streamed)
         yield from views.pass_metrics(streamed)
-        yield views.crossover_lines(streamed, layer_bytes, rate)
+        ctx.progress(0.7, Text(zh="计算时间随 token 数", en="Compute against tokens"))
+        load_s = layer_bytes / rate
+        curve = compute_curve(file, given.x, given.cos, given.sin, ctx.check)
+        even = views.break_even(curve, load_s)
+        yield views.crossover_lines(curve, load_s, even)
         ctx.progress(0.8, Text(zh="取回 KV 与重算", en="Bringing KV back, and computing it"))
         kv = measure_kv(ctx, prompt_ids(ctx, max(_LEAST_KV, tokens))[0].tolist())
         yield views.kv_table(kv)
@@ -110,7 +114,7 @@ def measure_offload(
             device.figure(name)  # LabError: no source gives it
         yield views.weight_table(setting, device, room)
         yield views.device_kv_table(setting, device)
-        yield views.explanation(streamed, kv, setting, device, layer_bytes, rate)
+        yield views.explanation(streamed, kv, setting, device, even)
     except LabError as error:
         yield notice("no_figure", error.text)
 

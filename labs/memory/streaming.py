@@ -6,6 +6,7 @@ The file is written once and dropped from the system's page cache before each pa
 from __future__ import annotations
 
 import os
+import statistics
 import tempfile
 import time
 import weakref
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from labs.models.llama import Llama
 
 _REPEATS = 3
+_CURVE_STEP, _CURVE_LAYERS = 4, 4
 
 
 @dataclass(frozen=True)
@@ -137,10 +139,10 @@ def prefetched_pass(file: BlockFile, x: Tensor, cos: Tensor, sin: Tensor, check:
 
 
 @torch.inference_mode()
-def resident_pass(file: BlockFile, x: Tensor, cos: Tensor, sin: Tensor) -> Pass:
-    """The same blocks with the weights that are in memory already: nothing is loaded."""
+def resident_pass(file: BlockFile, x: Tensor, cos: Tensor, sin: Tensor, layers: int | None = None) -> Pass:
+    """The same blocks (or so many of them) with the weights that are in memory: nothing is loaded."""
     start, computes = time.perf_counter(), []
-    for layer in range(file.layers):
+    for layer in range(file.layers if layers is None else layers):
         begin = time.perf_counter()
         x = file.model.layers[layer](x, cos, sin, None)
         computes.append((begin - start, time.perf_counter() - start))
@@ -165,3 +167,22 @@ def stream(
             passes[2].append(prefetched_pass(file, x, cos, sin, check))
     middle = [sorted(found, key=lambda one: one.seconds)[_REPEATS // 2] for found in passes]
     return middle[0], middle[1], middle[2]
+
+
+def compute_curve(
+    file: BlockFile, x: Tensor, cos: Tensor, sin: Tensor, check: Callable[[], None]
+) -> list[tuple[int, float]]:
+    """``(tokens, seconds a layer)`` with resident weights, for 1, 4, 16, ... tokens of ``x [1, T, C]``.
+
+    Not a multiple of one token's time: with few tokens a layer takes as long as reading its weights does.
+    """
+    layers = min(_CURVE_LAYERS, file.layers)
+    curve, tokens = [], 1
+    with threads(max(1, torch.get_num_threads() - 1)):
+        while tokens <= x.shape[1]:
+            part = (x[:, :tokens], cos[..., :tokens, :], sin[..., :tokens, :])
+            found = [resident_pass(file, *part, layers=layers) for _ in range(1 + _REPEATS)][1:]
+            check()
+            curve.append((tokens, statistics.median(t for one in found for t in one.compute_s)))
+            tokens *= _CURVE_STEP
+    return curve

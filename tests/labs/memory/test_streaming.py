@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from labs.engine.weights import torch_weights
@@ -10,7 +11,8 @@ from labs.memory.activation_views import arena_view, traced
 from labs.memory.block_variants import BlockInput, block_input, in_place, kept_for_backward, out_of_place
 from labs.memory.engine_ledger import engine_weight_bytes, shape_of
 from labs.memory.live_storage import reachable_bytes, watch
-from labs.memory.streaming import BlockFile, stream
+from labs.memory.offload_views import break_even
+from labs.memory.streaming import BlockFile, compute_curve, stream
 from tests.labs.engine.small_models import small_model
 
 TOKENS = 24
@@ -71,3 +73,21 @@ def test_weights_of_the_engine_are_predicted_to_the_byte() -> None:
     model = small_model()
     packed = torch_weights(model, "fp32", "cpu")
     assert reachable_bytes(packed) == engine_weight_bytes(shape_of(model.config, "small"), "fp32")
+
+
+def test_break_even_lies_where_the_measured_curve_crosses_the_load() -> None:
+    curve = [(1, 2.0), (4, 2.0), (16, 8.0), (64, 32.0)]
+    assert break_even(curve, 8.0) == pytest.approx(16)
+    assert break_even(curve, 4.0) == pytest.approx(8)  # half way on log axes
+    assert break_even(curve, 1.0) == 1  # one token computes longer than a load takes
+    assert break_even(curve, 100.0) is None
+
+
+def test_the_curve_has_powers_of_four_and_changes_nothing() -> None:
+    model = small_model()
+    given = block_input(model, torch.arange(1, TOKENS + 1)[None], 0)
+    before = given.x.clone()
+    curve = compute_curve(BlockFile(model, 2), given.x, given.cos, given.sin, lambda: None)
+    assert [tokens for tokens, _ in curve] == [1, 4, 16]
+    assert all(seconds > 0 for _, seconds in curve)
+    assert torch.equal(given.x, before)
