@@ -75,20 +75,21 @@ def run_beams(ctx: Context, *, prompt: str, beams: int, new_tokens: int, block_s
         ctx.progress(min(0.9, step / scenario.most_steps), Text(zh=f"第 {step} 步", en=f"step {step}"))
         if time.monotonic() - looked > _LOOK_S:
             looked = time.monotonic()
-            yield from _pictures(MeasuredRun(engine, setting, scenario), at=None)
+            yield from _look(MeasuredRun(engine, setting, scenario), at=None)
     run = MeasuredRun(engine, setting, scenario)
+    yield from _look(run, at=run.usage.first_copy)
     copied = counted(run)
-    yield from figures(run, copied)
-    yield copied_bars(copied)
-    yield from _pictures(run, at=run.usage.first_copy)
     ctx.progress(0.95, Text(zh="给复制计时", en="Timing the copies"))
     one, rebuilt = copy_times(ctx, engine.runner, beams, copied.prompt + copied.steps)
     yield from time_figures(copied, one, rebuilt)
     yield explanation(run, copied, one, rebuilt)
 
 
-def _pictures(run: MeasuredRun, at: int | None) -> Iterator[Result]:
-    recording = run.recording
+def _look(run: MeasuredRun, at: int | None) -> Iterator[Result]:
+    """All that the run shows so far; the replay's cursor stands ``at`` an event, or at the last."""
+    recording, copied = run.recording, counted(run)
+    yield from figures(run, copied)
+    yield copied_bars(copied)
     yield replay.trace(recording, _MEASURED, run.engine.tokenizer, at)
     yield replay.block_map(
         recording,
@@ -165,7 +166,7 @@ def figures(run: MeasuredRun, copied: Copied) -> Iterator[Metric]:
     peak = run.usage.most_sharing
     yield Metric(
         id="saved",
-        title=Text(zh="共享最多时省下的块", en="Blocks saved when most were shared"),
+        title=Text(zh="共享省下的块（最多时）", en="Saved by sharing, at most"),
         provenance=_MEASURED,
         unit="%",
         value=100 * (1 - peak.owned / peak.references) if peak.references else 0.0,

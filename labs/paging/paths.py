@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # rounds queries and weights to 8 bits.
 TOLERANCE = 1e-4
 BF16_TOLERANCE = 2e-2
-BUDGET_S = 0.08
+BUDGET_S = 0.05
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 BLOCK_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SHORTEST = 256
-_ROUNDS = 2  # interleaved, so that a neighbour's burst does not hit one block size alone
+_CONTEXT_ROUNDS = 2
+_ROUNDS = 3  # interleaved, so that a neighbour's burst does not hit one block size alone
 
 
 @dataclass
@@ -104,5 +105,6 @@ def _contexts(ctx: Context, speeds: Speeds, every: list[Way]) -> Iterator[Result
             size = speeds.block_size if way.paged else 0
             case = make_case(ctx, store, shape, size, speeds.order)
             key = way.name + ("" if way.paged else "_flat")
-            keep(speeds.by_context, (key, length), measure(ctx, way, case, size))
+            for _ in range(_CONTEXT_ROUNDS):
+                keep(speeds.by_context, (key, length), measure(ctx, way, case, size))
         yield views.by_context(speeds)

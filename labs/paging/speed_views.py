@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
 _PAGE_BYTES = 4096  # of the operating system, beyond which a processor's prefetcher does not look
 METHOD = Text(
-    zh="预热后的中位数，两轮取快者；各层轮换，总量为末级缓存的两倍以上，所以每次都从内存读",
-    en="median after warming up, the faster of two rounds; layers of twice the last-level cache rotate, so "
+    zh="预热后的中位数，几轮取最快的一轮；各层轮换，总量为末级缓存的两倍以上，所以每次都从内存读",
+    en="median after warming up, the fastest of some rounds; layers of twice the last-level cache rotate, so "
     "that each call reads memory",
 )
 _LEAST = Text(

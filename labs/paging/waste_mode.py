@@ -202,21 +202,21 @@ def waste_curve(sweep: Sweep) -> Lines:
 
 
 def cost_curve(sweep: Sweep) -> Lines:
-    """Bytes a sequence that are no KV: empty slots and table."""
+    """KiB a sequence that are no KV: empty slots and table."""
     sizes = array(sweep.sizes)
-    waste = array([sweep.wasted_bytes(size) for size in sweep.sizes])
-    table = array([sweep.table_bytes(size) for size in sweep.sizes])
+    waste = array([sweep.wasted_bytes(size) / 2**10 for size in sweep.sizes])
+    table = array([sweep.table_bytes(size) / 2**10 for size in sweep.sizes])
     return Lines(
         id="cost_curve",
-        title=Text(zh="每条序列白占的字节", en="Bytes a sequence that hold no KV"),
+        title=Text(zh="每条序列白占的内存", en="Memory a sequence that holds no KV"),
         help=Text(
             zh="块表每块 4 B，随块变小而变长；空槽随块变大而变多。BF16 的 KV。",
             en="Tables of 4 B a block grow as blocks shrink; empty slots grow with the blocks. KV in BF16.",
         ),
         provenance=_SIMULATED,
-        unit="B",
+        unit="KiB",
         x=_SIZE,
-        y=Axis(title=Text(zh="每条序列", en="a sequence"), unit="B", log=True),
+        y=Axis(title=Text(zh="每条序列", en="a sequence"), unit="KiB", log=True),
         series=[
             Series(name=Text(zh="空槽", en="empty slots"), x=sizes[1:], y=waste[1:]),
             Series(name=Text(zh="块表", en="block table"), x=sizes, y=table),

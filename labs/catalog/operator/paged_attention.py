@@ -313,7 +313,7 @@ LAB = Lab(
     id="operator/paged_attention",
     title=Text(zh="PagedAttention", en="PagedAttention"),
     summary=Text(
-        zh="KV 分成固定大小的块之后：浪费还剩多少，注意力慢了多少，束搜索少复制多少，内核怎样边查表边读。",
+        zh="KV 分块之后：还浪费多少，注意力慢多少，束搜索少复制多少，内核怎样边查表边读。",
         en="KV in blocks of a fixed size: what is still wasted, what attention pays, what beam search no "
         "longer "
         "copies, and how a kernel looks blocks up as it reads.",
