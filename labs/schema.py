@@ -74,6 +74,7 @@ def _property(kind: Any, field: Field, default: Any, last_layer: int | None) -> 
             "choices": {str(choice): _text(_label(field, choice)) for choice in choices},
             "when": field.when or {},
             "preview": field.preview,
+            "lines": field.lines,
         },
     }
 

@@ -41,7 +41,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     ``ge`` and ``le`` bound a number, inclusive; ``le="last_layer"`` is resolved from the model's config.
     ``step`` is the slider's; ``scale="log2"`` walks powers of two. ``choices`` labels a Literal's values.
     ``when`` shows the field only while another has one of the given values.
-    ``preview=False`` says that dragging this field is not worth a coarse preview.
+    ``preview=False`` says that dragging this field is not worth a coarse preview. ``lines`` is how many lines
+    of a text are in sight.
     """
 
     zh: str
@@ -56,6 +57,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     choices: dict[str, Text] | None = None
     when: dict[str, list[Any]] | None = None
     preview: bool = True
+    lines: int = 1
 
     def __post_init__(self) -> None:
         Text(self.zh, self.en), Text(self.zh_help, self.en_help)  # refuse a missing language

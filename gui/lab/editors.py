@@ -5,8 +5,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QLineEdit, QSizePolicy, QWidget
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QSizePolicy,
+    QWidget,
+)
 
 from gui.lab.number_box import NumberBox
 from gui.lab.segmented import Segmented
@@ -249,6 +259,45 @@ class TextEditor(Editor):
         self._line.setText(str(value))
 
 
+class ParagraphEditor(Editor):
+    """Free text of several lines. It is told when one leaves it, or with Ctrl+Return: each keystroke would be
+    a run."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__()
+        self._text = QPlainTextEdit()
+        self._text.setTabChangesFocus(True)
+        line = self._text.fontMetrics().lineSpacing()
+        self._text.setFixedHeight(lines * line + 20)
+        self._text.installEventFilter(self)
+        self._told = ""
+        _row(self, self._text)
+        self.setFocusProxy(self._text)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.FocusOut:
+            self._tell()
+        elif isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+            if enter and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+                self._tell()
+                return True
+        return False
+
+    def _tell(self) -> None:
+        if self.value() != self._told:
+            self._told = self.value()
+            self.moved.emit("final")
+
+    def value(self) -> str:
+        return self._text.toPlainText()
+
+    def show_value(self, value: Any) -> None:
+        self._told = str(value)
+        if self._told != self.value():
+            self._text.setPlainText(self._told)
+
+
 def choice_name(names: dict[str, Any], value: Any) -> str:
     """The label of a choice in the current language; a choice without one is its own name."""
     text = names.get(str(value))
@@ -262,6 +311,9 @@ def editor_for(schema: dict[str, Any]) -> Editor:
             return SegmentedEditor(schema)
         ordered = all(isinstance(value, int | float) for value in schema["enum"])
         return NumberChoiceEditor(schema) if ordered else ComboEditor(schema)
+    lines = schema.get("x-inferlab", {}).get("lines", 1)
+    if schema["type"] == "string" and lines > 1:
+        return ParagraphEditor(lines)
     kinds = {"boolean": SwitchEditor, "string": TextEditor}
     if schema["type"] in kinds:
         return kinds[schema["type"]]()

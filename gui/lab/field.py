@@ -24,6 +24,8 @@ class Field(QWidget):
         self.default = schema["default"]
         self._extra: dict[str, Any] = schema.get("x-inferlab", {})
         self._schema = schema
+        if self._extra.get("lines", 1) > 1:
+            self.setProperty("shape", "wide")
         self.editor: Editor = editor_for(schema)
         self.editor.moved.connect(self._on_moved)
         self.editor.refused.connect(self.show_error)

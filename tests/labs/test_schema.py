@@ -61,6 +61,7 @@ def test_a_number_with_bounds_and_a_unit() -> None:
             "choices": {},
             "when": {},
             "preview": True,
+            "lines": 1,
         },
     }
 

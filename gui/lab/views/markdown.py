@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, QUrl
-from PySide6.QtGui import QColor, QFont, QPalette, QTextDocument, QWheelEvent
+from PySide6.QtGui import QColor, QFont, QPalette, QTextCursor, QTextDocument, QWheelEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QVBoxLayout
 
 from gui.lab.views.view import View, csv_text, pick
 
+PARAGRAPH_PX = 8
 FEATURES = QTextDocument.MarkdownFeature(
     QTextDocument.MarkdownFeature.MarkdownDialectGitHub.value
     | QTextDocument.MarkdownFeature.MarkdownNoHTML.value
@@ -53,6 +54,17 @@ class Prose(QTextBrowser):
         event.ignore()
 
 
+def part_paragraphs(document: QTextDocument) -> None:
+    """Some room after each block but the last: Qt's Markdown leaves none."""
+    block = document.begin()
+    while block.next().isValid():
+        cursor = QTextCursor(block)
+        form = block.blockFormat()
+        form.setBottomMargin(PARAGRAPH_PX)
+        cursor.setBlockFormat(form)
+        block = block.next()
+
+
 class MarkdownView(View):
     shape = "wide"
 
@@ -74,6 +86,7 @@ class MarkdownView(View):
         palette.setColor(QPalette.ColorRole.Link, QColor(self.theme.accent))
         self.prose.setPalette(palette)
         document.setMarkdown(pick(self.result["body"]), FEATURES)
+        part_paragraphs(document)
         self.prose.updateGeometry()
 
     def to_csv(self) -> str:

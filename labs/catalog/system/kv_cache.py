@@ -11,7 +11,7 @@ from labs.results import Result
 from labs.spec import Field, Lab, LabError, LabParams, Prediction, Preset
 from labs.text import Text, same
 
-PROMPTS = "What is a cache? | Name three large cities. | Why is the sky blue? | Write a line about the sea."
+PROMPTS = "What is a cache?\nName three large cities.\nWhy is the sky blue?\nWrite a line about the sea."
 SYSTEM = (
     "You are a helpful assistant on a ship. Answer in one short and friendly sentence. Never make up "
     "facts, and say so when you do not know. Use plain words that a child would understand."
@@ -26,10 +26,11 @@ class Params(LabParams, frozen=True):
         Field(
             zh="提示词",
             en="Prompts",
-            zh_help="每条提示词是一个请求，用 | 隔开，最多 16 条。模型只懂英语，请写英文。",
-            en_help="Each prompt is a request; separate them with |, 16 at most. The model knows English "
-            "only.",
+            zh_help="一行一条，每条是一个请求，最多 16 条（写在一行里就用 | 隔开）。模型只懂英语，请写英文。",
+            en_help="One a line, each a request, 16 at most (on one line, with | between). The model knows "
+            "English only.",
             preview=False,
+            lines=4,
         ),
     ] = PROMPTS
     system_prompt: Annotated[
@@ -39,9 +40,9 @@ class Params(LabParams, frozen=True):
             en="System prompt (shared prefix)",
             zh_help="放在每条提示词之前。前缀缓存让它只算一次、只存一份。留空则由模型的模板自带一句。",
             en_help="Stands before each prompt; the prefix cache computes and stores it once. Left empty, "
-            "the "
-            "model's template puts in a sentence of its own.",
+            "the model's template puts in a sentence of its own.",
             preview=False,
+            lines=2,
         ),
     ] = SYSTEM
     samples: Annotated[
@@ -107,8 +108,7 @@ class Params(LabParams, frozen=True):
             en="Allocation",
             zh_help="分页：写满一块再要一块，块不必相邻。预留：一来就占下“提示词 + 上限”的连续内存，不共享。",
             en_help="Paged: another block when one is full, anywhere. Reserved: contiguous memory for prompt "
-            "and "
-            "limit from the start, and nothing is shared.",
+            "and limit from the start, and nothing is shared.",
             choices={
                 "paged": Text(zh="分页", en="paged"),
                 "reserved": Text(zh="连续预留", en="reserved"),
@@ -268,8 +268,7 @@ LAB = Lab(
     summary=Text(
         zh="输入提示词，看真实引擎怎样一块块地填、共享、写时复制、收回 KV 缓存；可播放、暂停、单步、拖动。",
         en="Type prompts and watch the real engine fill, share, copy and give back blocks of the KV cache: "
-        "play, "
-        "pause, step, scrub.",
+        "play, pause, step, scrub.",
     ),
     sections=["3.1.1"],
     questions=[f"3.1.1-{number:02}" for number in range(1, 10)],
@@ -285,8 +284,7 @@ LAB = Lab(
             story=Text(
                 zh="四个请求的开头相同。先猜：四条序列要几份系统提示词的块？看“共享”事件和带角标的块。",
                 en="Four requests start alike. Guess first: how many copies of the system prompt's blocks? "
-                "Watch "
-                "the share events and the blocks with a count.",
+                "Watch the share events and the blocks with a count.",
             ),
             values={"arrive_every": 3},
         ),
@@ -296,8 +294,7 @@ LAB = Lab(
             story=Text(
                 zh="一条提示词，四个回答。分叉时不搬数据，第一次写共用的最后一块才复制：猜要复制几块。",
                 en="One prompt, four answers. A fork moves nothing; the first write into the shared last "
-                "block "
-                "copies it. Guess how many blocks are copied.",
+                "block copies it. Guess how many blocks are copied.",
             ),
             values={
                 "prompts": "Tell me a story about a lighthouse.",
@@ -312,8 +309,7 @@ LAB = Lab(
             story=Text(
                 zh="四条束不断分叉、被剪。看共享的块怎样变成一棵树，剪掉的束怎样立刻还块。",
                 en="Four beams fork and are pruned all the time. Watch shared blocks become a tree, and "
-                "pruned "
-                "beams give back theirs at once.",
+                "pruned beams give back theirs at once.",
             ),
             values={
                 "prompts": "Describe the sea in one sentence.",
@@ -331,8 +327,7 @@ LAB = Lab(
             story=Text(
                 zh="池子放不下四条写长的序列。猜谁让位；再把抢占方式改成换出，看重算的 token 变成几个。",
                 en="The pool cannot hold four growing sequences. Guess who gives way; then choose swap, and "
-                "see "
-                "how many tokens are computed again.",
+                "see how many tokens are computed again.",
             ),
             values={
                 "system_prompt": "Be brief.",
@@ -350,8 +345,7 @@ LAB = Lab(
             story=Text(
                 zh="同样的请求，每块 64 个 token。先算每条序列平均空几个槽，再看“存有 token”与“已分配”的差。",
                 en="The same requests with 64 tokens a block. Work out the empty slots a sequence first, "
-                "then "
-                "look at the gap between allocated and filled.",
+                "then look at the gap between allocated and filled.",
             ),
             values={"block_size": 64, "blocks": 16, "compare_to": 0},
         ),
@@ -377,8 +371,7 @@ LAB = Lab(
             story=Text(
                 zh="每个 token 都重算全文。先猜：长 512 时慢几倍？计算量差近 400 倍，时间差多少？",
                 en="Every token computes the whole text again. Guess first: how much slower at 512 tokens? "
-                "FLOPs "
-                "differ nearly 400 times; does time?",
+                "FLOPs differ nearly 400 times; does time?",
             ),
             values={"prompts": "What is a cache?", "new_tokens": 8, "compare_to": 512},
         ),

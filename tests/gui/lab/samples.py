@@ -311,6 +311,7 @@ def field(kind: str, default: Any, zh: str, en: str, **changes: Any) -> Result:
         "choices": {},
         "when": {},
         "preview": True,
+        "lines": 1,
     }
     return {"type": kind, "default": default, "title": en, **standard, "x-inferlab": extra | changes}
 

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QRadioButton, QSlider, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QRadioButton,
+    QSlider,
+    QWidget,
+)
 
 from gui.lab.form import LabForm
 from gui.lab.slider import slider_values
@@ -48,6 +56,25 @@ def test_each_kind_of_parameter_gets_its_editor(form: LabForm) -> None:
     assert part(form, "value", QSlider) is None
     assert part(form, "perplexity", QCheckBox).isChecked()
     assert part(form, "note", QLineEdit).text() == "hello"
+
+
+def test_a_text_of_several_lines_is_told_when_one_leaves_it(qtbot: Any, form: LabForm) -> None:
+    schema = samples.schema()
+    schema["properties"]["note"]["x-inferlab"]["lines"] = 3
+    form.set_schema(schema)
+    seen, text = edits(form), part(form, "note", QPlainTextEdit)
+    assert text.toPlainText() == "hello" and form.field("note").property("shape") == "wide"
+    text.setFocus()
+    qtbot.keyClicks(text, "one")
+    qtbot.keyClick(text, Qt.Key.Key_Return)
+    qtbot.keyClicks(text, "two ")
+    assert seen == [], "a keystroke is no run"
+    qtbot.keyClick(text, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert [(values["note"], dragging) for values, dragging in seen] == [("one\ntwo hello", False)]
+    qtbot.keyClick(text, Qt.Key.Key_Tab)
+    assert not text.hasFocus() and len(seen) == 1, "left unchanged"
+    form.reset()
+    assert text.toPlainText() == "hello"
 
 
 def test_values_start_at_the_defaults(form: LabForm) -> None:
