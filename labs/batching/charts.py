@@ -284,15 +284,20 @@ def metrics(runs: dict[Strategy, Run]) -> list[Metric]:
     return found
 
 
-def speedup(value: float | None) -> Metric:
+def speedup(value: float | None, provenance: Provenance = MEASURED) -> Metric:
     """None: its place, before it has been measured."""
-    return _metric("speedup", SPEEDUP, "×", value, "higher")
+    return _metric("speedup", SPEEDUP, "×", value, "higher", provenance)
 
 
 def _metric(
-    id: str, title: Text, unit: str, value: float | None, better: Literal["lower", "higher"]
+    id: str,
+    title: Text,
+    unit: str,
+    value: float | None,
+    better: Literal["lower", "higher"],
+    provenance: Provenance = MEASURED,
 ) -> Metric:
-    return Metric(id=id, title=title, provenance=MEASURED, unit=unit, value=value, better=better)
+    return Metric(id=id, title=title, provenance=provenance, unit=unit, value=value, better=better)
 
 
 SPEEDUP = Text(zh="吞吐：连续 ÷ 静态", en="Speed: cont. ÷ static")

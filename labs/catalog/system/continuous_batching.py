@@ -391,6 +391,9 @@ def _rehearse(params: Params, ctx: Context, requests: list["Request"]) -> Iterat
 
     cost = _step_costs(ctx).get(params.weights, StepCost())
     runs = [rehearse(one, requests, _setting(params), cost) for one in FIELDS[params.strategies]]
+    speeds = {one.strategy: one.tokens_per_s for one in runs}
+    if {"static", "continuous"} <= set(speeds):
+        yield charts.speedup(speeds["continuous"] / speeds["static"], Provenance.SIMULATED)
     yield from _pictures(runs, Provenance.SIMULATED)
     yield charts.table(runs, Provenance.SIMULATED)
 

@@ -41,7 +41,7 @@ def test_a_moving_slider_rehearses_the_race_on_one_clock(lab: Lab, context: Cont
     timelines = [one for one in shown.values() if isinstance(one, Timeline)]
     assert len(timelines) == 4
     moving = [one for one in shown.values() if isinstance(one, Timeline | Lines | Trace)]
-    assert all(one.provenance is Provenance.SIMULATED for one in moving)
+    assert all(one.provenance is Provenance.SIMULATED for one in [*moving, shown["speedup"]])
     assert all(one.clock == CLOCK for one in moving if isinstance(one, Timeline | Lines))
 
 
