@@ -330,7 +330,7 @@ def ledger_explanation(setting: Setting, capacity: float, room: float, name: Tex
 
 def frontier_lines(setting: Setting, room: float) -> Lines:
     """The largest batch at each context, for the KV types and degrees of tensor parallelism."""
-    contexts = [2**power for power in range(8, 21)]
+    contexts = [2**power for power in range(8, 21, 2)]
     series = []
     kinds: tuple[KVType, ...] = ("bf16", "fp8") if setting.kv != "fp32" else ("fp32", "bf16")
     degrees = sorted({setting.tensor_parallel, 2 * setting.tensor_parallel})

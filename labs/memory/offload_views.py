@@ -190,13 +190,11 @@ def break_even(curve: list[tuple[int, float]], load_s: float) -> float | None:
 
     Between two measured points time is taken as a power of the tokens.
     """
-    if curve[0][1] >= load_s:
-        return float(curve[0][0])
-    for (tokens, seconds), (more, longer) in itertools.pairwise(curve):
+    for (tokens, seconds), (more, longer) in reversed(list(itertools.pairwise(curve))):
         if seconds < load_s <= longer:
             share = math.log(load_s / seconds) / math.log(longer / seconds)
             return float(tokens * (more / tokens) ** share)
-    return None
+    return float(curve[0][0]) if curve[-1][1] >= load_s else None
 
 
 def crossover_lines(curve: list[tuple[int, float]], load_s: float, even: float | None) -> Lines:

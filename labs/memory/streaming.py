@@ -183,6 +183,7 @@ def compute_curve(
             part = (x[:, :tokens], cos[..., :tokens, :], sin[..., :tokens, :])
             found = [resident_pass(file, *part, layers=layers) for _ in range(1 + _REPEATS)][1:]
             check()
-            curve.append((tokens, statistics.median(t for one in found for t in one.compute_s)))
+            # Of the passes the least disturbed one: others may want the same cores.
+            curve.append((tokens, min(statistics.median(one.compute_s) for one in found)))
             tokens *= _CURVE_STEP
     return curve
