@@ -31,7 +31,8 @@ def calibrate(
     ``add`` gives it a prompt and how many tokens to generate, whatever they are. Its budget of tokens is to
     be ``max(CHUNKS)``, its batch ``max(BATCHES)`` at least, and its prefix cache off.
     """
-    deadline, rows = time.perf_counter() + MOST_S, []
+    deadline = time.perf_counter() + MOST_S
+    rows: list[Timed] = []
     for _ in _steps(engine, add, [(32, 2)], check):
         pass  # the first step of all warms up
     for chunk in CHUNKS:  # one of each first: without them there is no table
