@@ -42,7 +42,7 @@ class Params(LabParams, frozen=True):
             en_help="Stands before each prompt; the prefix cache computes and stores it once. Left empty, "
             "the model's template puts in a sentence of its own.",
             preview=False,
-            lines=2,
+            lines=3,
         ),
     ] = SYSTEM
     samples: Annotated[
