@@ -192,3 +192,22 @@ def test_the_story_does_not_praise_what_was_not_won() -> None:
     uneven = requests("uniform")
     runs = {one: rehearse(one, uneven, little, StepCost()) for one in FIELDS["static_continuous"]}
     assert "had to shrink" in story(runs, 4).body.en
+
+
+def test_the_story_does_not_blame_a_timed_wait_that_never_ended() -> None:
+    """All come at once: dynamic batches are the static ones."""
+    wanted = [Request(0, 16, length) for length in (24, 4, 4, 4, 8, 4, 24, 4)]
+    runs = {one: rehearse(one, wanted, SETTING, StepCost()) for one in FIELDS["all"]}
+    assert "full before the time was over" in story(runs, 4).body.en
+    slow = requests_of(
+        "0, 1, 2, 3, 4",
+        count=0,
+        rate_per_s=1,
+        burstiness=1,
+        mix="equal",
+        longest_prompt=8,
+        longest_answer=8,
+        seed=0,
+    )
+    runs = {one: rehearse(one, slow, SETTING, StepCost()) for one in FIELDS["all"]}
+    assert "nobody need wait" in story(runs, 4).body.en
