@@ -41,3 +41,23 @@ def mm1_latency_percentile(arrival_rate: float, service_s: float, percent: float
     """Time in the system that ``percent`` of requests keep: it is exponential, of rate ``mu - lambda``."""
     spare_rate = 1 / service_s - arrival_rate
     return -math.log1p(-percent / 100) / spare_rate if spare_rate > 0 else math.inf
+
+
+def fill_wait(arrival_rate: float, batch_size: int) -> float:
+    """Mean wait until a batch is full: ``(B - 1) / (2 lambda)``, for any arrivals of that mean rate.
+
+    The first of a batch waits for ``B - 1`` others, the last for none. It falls with load, unlike any queue.
+    """
+    return (batch_size - 1) / (2 * arrival_rate)
+
+
+def full_batch_wait(arrival_rate: float, batch_size: int, batch_s: float) -> float:
+    """Mean wait before service when only full batches leave, each served in ``batch_s``; Poisson arrivals.
+
+    Filling, then a queue of batches: their gaps have the squared variation ``1 / B``, their service none, so
+    by Kingman's approximation they wait ``rho / (1 - rho) / (2 B) * T`` (Kingman, 1961), a little more than
+    they really do. Infinite from ``rho = lambda T / B = 1`` on.
+    """
+    rho = utilisation(arrival_rate / batch_size, batch_s)
+    queue = rho / (1 - rho) / (2 * batch_size) * batch_s if rho < 1 else math.inf
+    return fill_wait(arrival_rate, batch_size) + queue

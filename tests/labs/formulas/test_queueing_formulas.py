@@ -9,6 +9,8 @@ import statistics
 import pytest
 
 from labs.formulas.queueing import (
+    fill_wait,
+    full_batch_wait,
     mg1_wait,
     mm1_latency_percentile,
     mm1_wait,
@@ -63,3 +65,28 @@ def test_the_tail_of_mm1_is_what_a_queue_does() -> None:
     service = [draw.expovariate(10.0) for _ in range(200_000)]
     latency = [wait + taken for wait, taken in zip(waits(6.0, service, seed=2), service, strict=True)]
     assert percentile(latency, 95) == pytest.approx(mm1_latency_percentile(6.0, 0.1, 95), rel=0.06)
+
+
+def test_waiting_for_a_full_batch_by_hand() -> None:
+    # Of four, the first waits for three gaps of 0.5 s, the last for none: 0.75 s on average.
+    assert fill_wait(2.0, 4) == pytest.approx((1.5 + 1.0 + 0.5 + 0.0) / 4)
+    assert fill_wait(2.0, 1) == 0.0
+    assert full_batch_wait(2.0, 4, 2.0) == math.inf
+
+
+@pytest.mark.parametrize("load", [0.2, 0.5, 0.8])
+def test_full_batches_wait_as_long_as_simulated_ones(load: float) -> None:
+    size, batch_s, count = 8, 2.0, 80_000
+    rate = load * size / batch_s
+    draw, now, arrivals = random.Random(3), 0.0, []
+    for _ in range(count):
+        now += draw.expovariate(rate)
+        arrivals.append(now)
+    free, waits = 0.0, []
+    for first in range(0, count, size):
+        batch = arrivals[first : first + size]
+        start = max(batch[-1], free)
+        free = start + batch_s
+        waits += [start - arrival for arrival in batch]
+    simulated = statistics.fmean(waits)
+    assert simulated * 0.98 <= full_batch_wait(rate, size, batch_s) <= simulated * 1.2
