@@ -257,7 +257,7 @@ def _overload_story(points: dict[Order, list[Point]]) -> Text:
     highest = points["fcfs"][-1].rate_per_s
     edf, slo, fcfs = (100 * points[order][-1].attainment for order in ("edf", "slo", "fcfs"))
     zh = f"最高到 {highest:.1f} req/s：EDF 还剩 {edf:.0f}%，SLO 优先 {slo:.0f}%，FCFS {fcfs:.0f}%。"
-    en = f"At {highest:.1f} req/s, the highest, EDF keeps {edf:.0f}%, SLO first {slo:.0f}%, FCFS {fcfs:.0f}%. "
+    en = f"At {highest:.1f} req/s, the most, EDF keeps {edf:.0f}%, SLO first {slo:.0f}%, FCFS {fcfs:.0f}%. "
     if edf < slo - 5:
         zh += "EDF 的崩塌叫多米诺效应；真正的出路是准入控制，把来不及的拒掉。"
         en += "EDF's collapse is the domino effect; the cure is admission control: turn away the hopeless."

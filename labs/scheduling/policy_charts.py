@@ -24,8 +24,10 @@ SIMULATED = Provenance.SIMULATED
 
 FCFS_WAIT = Text(zh="FCFS 的平均排队时间", en="Mean wait under FCFS")
 FCFS_FORMULA = Text(
-    zh="M/G/k：Erlang C × S ÷ (k − λS) × (1 + c²) ÷ 2，S 是满批时的服务时间",
-    en="M/G/k: Erlang's C × S / (k − λS) × (1 + c²) / 2, S the service time in a full batch",
+    zh="M/G/k：Erlang C × S ÷ (k − λS) × (1 + c²) ÷ 2，S 是满批时的服务时间；再加半步，等正在算的那一步",
+    en="M/G/k: Erlang's C × S / (k − λS) × (1 + c²) / 2, S the service time in a full batch; and half a "
+    "step, "
+    "for the one under way",
 )
 TTFT_HELP = Text(
     zh="首 token 时间：从到达到第一个 token，排队加预填充。",
@@ -43,7 +45,7 @@ def metrics(runs: Sequence[PolicyRun], scenario: Scenario) -> list[Metric]:
     run = next((one for one in runs if one.order == "fcfs"), None)
     if run is None:
         return []
-    in_batch = float((run.end_s - run.admitted_s).mean())
+    in_batch = float((run.latency_s - run.idle_s).mean())
     return [
         Metric(
             id="fcfs_wait",
@@ -192,6 +194,7 @@ def slowdown(runs: Sequence[PolicyRun]) -> Bars:
         series=[
             BarSeries(name=name, values=array([run.slowdown[mask].mean() for run in runs]))
             for name, mask in classes
+            if mask.any()
         ],
     )
 

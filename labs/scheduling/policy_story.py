@@ -49,6 +49,14 @@ def _shortest(runs: dict[Order, PolicyRun]) -> Text:
     before, after = fcfs.ttft_s.mean(), sjf.ttft_s.mean()
     longest, was = sjf.idle_s.max(), fcfs.idle_s.max()
     tokens = sjf.requests[int(sjf.idle_s.argmax())].output_tokens
+    if before < 1.02 * after:
+        return Text(
+            zh=f"**SJF** 的平均 TTFT 是 {after:.2f} s，FCFS 是 {before:.2f} s：长度都差不多，没有谁更短，"
+            f"SJF 就没有收益。",
+            en=f"**SJF** has a mean TTFT of {after:.2f} s, FCFS of {before:.2f} s: lengths are alike, "
+            f"nobody is "
+            "shorter, and SJF gains nothing.",
+        )
     return Text(
         zh=f"**SJF**：平均 TTFT {before:.2f} → {after:.2f} s（{before / after:.1f} 倍），因为多数请求短，"
         f"先让它们过。"

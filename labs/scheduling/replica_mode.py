@@ -301,16 +301,25 @@ def _news(news: dict[str, list[float]], routed: dict[Way, Routed]) -> Lines:
 def _story(routed: dict[Way, Routed], news: dict[str, list[float]], fleet: Fleet) -> Markdown:
     p99 = {way: float(np.percentile(one.ttft_s, 99)) for way, one in routed.items()}
     fresh, old = news["least"][0], news["least"][-1]
-    crossing = next(
-        (p for p, one in zip(PERIODS_S, news["least"], strict=True) if one > p99["round_robin"]), None
-    )
-    when = f"{crossing:g} s" if crossing is not None else f"> {PERIODS_S[-1]:g} s"
+    worse = [period for period, one in zip(PERIODS_S, news["least"], strict=True) if one > p99["round_robin"]]
+    if not worse:
+        when = Text(zh="始终不比轮询差", en="it never does worse than round robin")
+    elif worse[0] > 0:
+        when = Text(
+            zh=f"间隔到 {worse[0]:g} s 就不如轮询", en=f"from {worse[0]:g} s on round robin is better"
+        )
+    else:
+        when = Text(
+            zh="这里连最新的信息也不比轮询强：没有人在等位置",
+            en="here even fresh news is no better than round robin, for nobody waits for a place",
+        )
     zh = [
         f"{fleet.replicas} 个副本，TTFT p99：随机 {p99['random']:.2f} s，轮询 {p99['round_robin']:.2f} s，"
         f"二选一 "
         f"{p99['two']:.2f} s，最少请求 {p99['least']:.2f} s。轮询数的是请求，不是工作量。",
-        f"负载信息越旧，“最少请求”越糟：从 {fresh:.2f} s 到 {old:.2f} s（{PERIODS_S[-1]:g} s 一次），"
-        f"间隔到 {when} 就不如轮询。自己记账的网关到最后还有 {news['counting'][-1]:.2f} s。",
+        f"负载信息越旧，“最少请求”越糟：从 {fresh:.2f} s 到 {old:.2f} s（{PERIODS_S[-1]:g} s 一次）；"
+        f"{when.zh}。"
+        f"自己记账的网关到最后还有 {news['counting'][-1]:.2f} s。",
     ]
     en = [
         f"{fleet.replicas} replicas, p99 of TTFT: random {p99['random']:.2f} s, round robin "
@@ -318,20 +327,20 @@ def _story(routed: dict[Way, Routed], news: dict[str, list[float]], fleet: Fleet
         f"s. Round "
         "robin counts requests, not work.",
         f"The older the news, the worse least-requests does: {fresh:.2f} s to {old:.2f} s (a report every "
-        f"{PERIODS_S[-1]:g} s); from {when} on round robin is better. A gateway that counts what it sent "
-        f"still has "
+        f"{PERIODS_S[-1]:g} s); {when.en}. A gateway that counts what it sent still has "
         f"{news['counting'][-1]:.2f} s.",
     ]
-    zh.append(
-        f"“最少剩余 token”的 p99 是 {p99['work']:.2f} s。负载该用最先用完的资源来数：这里是位置，"
-        f"所以数请求就很好；"
-        "若是 KV 先满，就该数 token。"
-    )
-    en.append(
-        f"Least-tokens-left has a p99 of {p99['work']:.2f} s. Load is to be counted in what runs out first: "
-        f"here "
-        "these are places, so counting requests does well; where KV fills first, count tokens."
-    )
+    if p99["work"] > 1.2 * p99["least"]:
+        zh.append(
+            f"“最少剩余 token”的 p99 是 {p99['work']:.2f} s。负载该用最先用完的资源来数：这里是位置，"
+            f"所以数请求就很好；"
+            "若是 KV 先满，就该数 token。"
+        )
+        en.append(
+            f"Least-tokens-left has a p99 of {p99['work']:.2f} s. Load is to be counted in what runs out "
+            f"first: "
+            "here these are places, so counting requests does well; where KV fills first, count tokens."
+        )
     if fleet.prefixes:
         hits = {way: 100 * one.figures.prefix_hits for way, one in routed.items()}
         zh.append(

@@ -122,7 +122,8 @@ class Full:
         return self.places / self.service_s
 
     def fcfs_wait_s(self, rate_per_s: float) -> float:
-        """Mean wait for a place, as if each were a server of its own."""
+        """Mean wait for a place, as if each were a server of its own; and half a step, as nobody is admitted
+        while one is under way."""
         answers = [one.output_tokens for one in self.requests]
         variation = statistics.pstdev(answers) / statistics.fmean(answers)
-        return mgk_wait(rate_per_s, self.service_s, variation, self.places)
+        return mgk_wait(rate_per_s, self.service_s, variation, self.places) + self.step_s / 2

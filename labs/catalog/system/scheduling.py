@@ -82,7 +82,7 @@ class Params(LabParams, frozen=True):
             en_help="Offered rate over the estimated capacity. Below 1 the system is stable in the long run, "
             "above 1 the queue only grows.",
             ge=0.2,
-            le=1.5,
+            le=2.5,
             step=0.05,
             when={"mode": ["policies", "predictor", "replicas"]},
         ),
@@ -509,11 +509,11 @@ LAB = Lab(
             id="prefixes",
             title=Text(zh="前缀感知路由", en="Prefix-aware routing"),
             story=Text(
-                zh="请求带着共享前缀，每台只缓存得下一部分。到达率是不命中时容量的 1.5 倍：谁能靠命中撑住？",
-                en="Requests share prefixes, and each replica caches only some. The rate is 1.5 times what "
+                zh="请求带着共享前缀，每台只缓存得下一部分。到达率是不命中时容量的 2.2 倍：谁能靠命中撑住？",
+                en="Requests share prefixes, and each replica caches only some. The rate is 2.2 times what "
                 "they can serve without hits: who copes, by hitting?",
             ),
-            values={"mode": "replicas", "requests": 1500, "load": 1.5, "prefixes": True},
+            values={"mode": "replicas", "requests": 1500, "load": 2.2, "prefixes": True},
         ),
         Preset(
             id="engine",
