@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from labs.engine.engine import Engine
+    from labs.simulator.table_cost import Kind
 
 BATCHES: Final = (1, 2, 4, 8)
 CONTEXTS: Final = (16, 256)
@@ -23,11 +24,15 @@ MOST_S: Final = 60.0
 
 
 def calibrate(
-    engine: Engine, add: Callable[[list[int], int], object], check: Callable[[], None] = lambda: None
+    engine: Engine,
+    add: Callable[[list[int], int], object],
+    check: Callable[[], None] = lambda: None,
+    repeats: int = REPEATS,
 ) -> list[Timed]:
     """Times in about ``MOST_S`` at most, on a slow machine at fewer points; the engine must be idle, and is
     again.
 
+    Prefills are timed ``repeats`` times, decodes over ``DECODES`` steps; medians of both are kept.
     ``add`` gives it a prompt and how many tokens to generate, whatever they are. Its budget of tokens is to
     be ``max(CHUNKS)``, its batch ``max(BATCHES)`` at least, and its prefix cache off.
     """
@@ -40,14 +45,22 @@ def calibrate(
     for context in CONTEXTS:
         for batch in BATCHES:
             if len(rows) > 2 * len(CHUNKS) and time.perf_counter() > deadline:
-                return rows
+                return _medians(rows)
             rows.append(_decode(engine, add, batch, context, check))
-    for _ in range(REPEATS - 1):
+    for _ in range(repeats - 1):
         for chunk in CHUNKS:
             if time.perf_counter() > deadline:
-                return rows
+                return _medians(rows)
             rows += _prefill(engine, add, chunk, check)
-    return rows
+    return _medians(rows)
+
+
+def _medians(rows: list[Timed]) -> list[Timed]:
+    """A row a point: a neighbour that disturbed one of its repeats does not tell."""
+    points: dict[tuple[Kind, int, int], list[float]] = {}
+    for row in rows:
+        points.setdefault((row.kind, row.tokens, row.context), []).append(row.seconds)
+    return [Timed(*point, statistics.median(seconds)) for point, seconds in points.items()]
 
 
 def _decode(
