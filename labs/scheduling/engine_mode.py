@@ -121,8 +121,8 @@ def requests_of(scenario: Scenario) -> list[Request]:
 
 def compare(scenario: Scenario, ctx: Context) -> Iterator[Result]:
     requests = requests_of(scenario)
-    yield _requests(requests)
     if ctx.preview:
+        yield _requests(requests)
         return
     ctx.progress(0.0, Text(zh="打包权重", en="Packing the weights"))
     runner = make_engine(ctx, SETTING, record=False).runner
@@ -138,6 +138,7 @@ def compare(scenario: Scenario, ctx: Context) -> Iterator[Result]:
         yield _table(measured, simulated)
         yield _bars(measured, simulated)
     yield from _agreement(measured, simulated)
+    yield _requests(requests)
     yield _story(measured, simulated)
 
 

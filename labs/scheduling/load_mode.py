@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,8 +68,10 @@ class Point(NamedTuple):
 
 
 def sweep(scenario: Scenario, ctx: Context) -> Iterator[Result]:
-    """Load by load, so that all curves grow together."""
+    """Load by load, so that all curves grow together. One at a time, lengths are known, as in theory."""
     single = scenario.server.most_sequences == 1
+    if single:
+        scenario = replace(scenario, error=0.0)
     orders, loads = (SINGLE_ORDERS, SINGLE_LOADS) if single else (ORDERS, LOADS)
     points: dict[Order, list[Point]] = {order: [] for order in orders}
     for number, load in enumerate(loads[::3] if ctx.preview else loads):
