@@ -99,8 +99,7 @@ def _look(run: MeasuredRun, at: int | None) -> Iterator[Result]:
         Text(
             zh="一格是一块，角标是被几条束共用。分叉只抄块表；谁先写共用的最后一块，谁复制那一块。",
             en="A cell is a block; the count says how many beams share it. A fork copies the block table; "
-            "who "
-            "writes into a shared last block first copies that block.",
+            "who writes into a shared last block first copies that block.",
         ),
     )
     yield sharing_curve(run)
@@ -192,11 +191,9 @@ def copied_bars(copied: Copied) -> Bars:
         title=Text(zh="同一次束搜索要复制多少 KV", en="KV copied by the same beam search"),
         help=Text(
             zh="分叉时整份复制：每次分叉抄一份父束的全部 KV。每步重排："
-            "每步把所有束的连续缓存按父束重新拼一遍，"
-            "transformers 的 reorder_cache 就是这样。",
+            "每步把所有束的连续缓存按父束重新拼一遍，transformers 的 reorder_cache 就是这样。",
             en="At each fork: all of the parent's KV. Each step: every beam's contiguous cache is put "
-            "together "
-            "anew by parents, as transformers' reorder_cache does.",
+            "together anew by parents, as transformers' reorder_cache does.",
         ),
         provenance=_MEASURED,
         unit="MiB",
@@ -265,46 +262,60 @@ def time_figures(copied: Copied, one: Timing, rebuilt: Timing) -> Iterator[Metri
 
 def explanation(run: MeasuredRun, copied: Copied, one: Timing, rebuilt: Timing) -> Markdown:
     """Where the copies come from, in the run's own figures."""
-    size, mib = run.setting.block_size, 2**20
-    written, fork, reorder = copied.on_write / mib, copied.at_fork / mib, copied.reordered / mib
-    less = copied.reordered / copied.on_write if copied.on_write else float("inf")
-    pruned = sum(e.kind is EventKind.FINISH and e.reason == "pruned" for e in run.recording.events)
-    ratio_zh = f"差 {less:.0f} 倍" if copied.on_write else "一块也没复制"
-    ratio_en = f"{less:.0f} times as much" if copied.on_write else "and here not one block was copied"
-    body = Text(
-        zh=f"**分叉。** {copied.beams} 条束走了 {copied.steps} 步，分叉 {copied.forks} 次，剪掉 {pruned} "
-        "条。分叉时只抄"
-        f"一份块表，块的引用数加一；剪枝只是减一，减到零才还块。\n\n**写时复制。** 共有 {copied.copies} "
-        "次要写的最后一块"
-        f"还被别人引用，才复制那一块：{written:.2f} MiB。分叉时整份复制要 {fork:.2f} MiB；"
-        "像连续缓存那样每步重排全部束，"
-        f"要 {reorder:.1f} MiB，{ratio_zh}。序列越长差得越多：写时复制每次至多一块（{size} 个 token），"
-        "整份复制随长度涨。\n\n"
-        f"**时间。** 在这台设备上复制一块 {1e3 * one.median_s:.2f} ms，重排一次 "
-        f"{1e3 * rebuilt.median_s:.2f} ms；按次数算，"
-        f"全程 {1e3 * copied.copies * one.median_s:.1f} ms 对 "
-        f"{1e3 * (copied.steps - 1) * rebuilt.median_s:.1f} ms。",
-        en=f"**Forks.** {copied.beams} beams took {copied.steps} steps, forked {copied.forks} times, and "
-        f"{pruned} were "
-        "pruned. A fork copies a block table and counts each block's references up; pruning counts down, "
-        "and a "
-        f"block returns at zero.\n\n**Copy on write.** {copied.copies} times a last block that others "
-        "still held was to "
-        f"be written, and that one was copied: {written:.2f} MiB. Copying everything at each fork takes "
-        f"{fork:.2f} MiB; "
-        f"rebuilding all beams' contiguous caches each step {reorder:.1f} MiB, {ratio_en}. The gap grows "
-        "with length: "
-        f"on write it is a block of {size} tokens at most, otherwise all there is.\n\n**Time.** Here one "
-        "block "
-        f"takes {1e3 * one.median_s:.2f} ms and one rebuilding {1e3 * rebuilt.median_s:.2f} ms; times "
-        "their numbers, "
-        f"{1e3 * copied.copies * one.median_s:.1f} ms against "
-        f"{1e3 * (copied.steps - 1) * rebuilt.median_s:.1f} ms.",
-    )
+    parts = [_fork_text(run, copied), _copy_text(run, copied), _time_text(copied, one, rebuilt)]
     return Markdown(
         id="explanation",
         title=Text(zh="看到了什么，为什么", en="What you see, and why"),
         provenance=_MEASURED,
-        body=body,
+        body=Text(zh="\n\n".join(part.zh for part in parts), en="\n\n".join(part.en for part in parts)),
         wide=True,
+    )
+
+
+def _fork_text(run: MeasuredRun, copied: Copied) -> Text:
+    pruned = sum(e.kind is EventKind.FINISH and e.reason == "pruned" for e in run.recording.events)
+    return Text(
+        zh=f"**分叉。** {copied.beams} 条束走了 {copied.steps} 步，分叉 {copied.forks} 次，剪掉 {pruned} "
+        "条。分叉时只抄一份块表，块的引用数加一；剪枝只是减一，减到零才还块。",
+        en=f"**Forks.** {copied.beams} beams took {copied.steps} steps, forked {copied.forks} times, and "
+        f"{pruned} were pruned. A fork copies a block table and counts each block up; pruning counts down, "
+        "and a block returns at zero.",
+    )
+
+
+def _copy_text(run: MeasuredRun, copied: Copied) -> Text:
+    size, mib = run.setting.block_size, 2**20
+    written, fork, reorder = copied.on_write / mib, copied.at_fork / mib, copied.reordered / mib
+    zh = (
+        f"**写时复制。** 有 {copied.copies} 次，要写的最后一块还被别人引用，才复制那一块：{written:.2f} "
+        f"MiB。分叉时整份复制要 {fork:.2f} MiB；像连续缓存那样每步重排全部束，要 {reorder:.1f} MiB。"
+    )
+    en = (
+        f"**Copy on write.** {copied.copies} times a last block that others still held was to be written, "
+        f"and was copied: {written:.2f} MiB. Copying everything at each fork takes {fork:.2f} MiB, "
+        f"rebuilding all beams' contiguous caches at each step {reorder:.1f} MiB. "
+    )
+    if copied.on_write > copied.at_fork:
+        return Text(
+            zh=f"{zh}这次写时复制反而多于分叉时整份复制：复制以整块为单位，一块 {size} 个 token，"
+            "比分叉时的序列还长，空槽也一起搬了。块太大，连写时复制也浪费。",
+            en=f"{en}Here copying on write moves more than copying all at a fork: whole blocks are copied, "
+            f"and one of {size} tokens is longer than the sequences were, so that empty slots move too.",
+        )
+    return Text(
+        zh=f"{zh}序列越长差得越多：写时复制每次至多一块（{size} 个 token），整份复制随长度涨。",
+        en=f"{en}The gap grows with length: on write it is a block of {size} tokens at most, otherwise all "
+        "there is.",
+    )
+
+
+def _time_text(copied: Copied, one: Timing, rebuilt: Timing) -> Text:
+    block, caches = 1e3 * one.median_s, 1e3 * rebuilt.median_s
+    blocks, steps = copied.copies * block, (copied.steps - 1) * caches
+    return Text(
+        zh=f"**时间。** 在这台设备上复制一块 {block:.2f} ms，重排一次 {caches:.2f} ms；按次数算，全程 "
+        f"{blocks:.1f} ms 对 {steps:.1f} ms。小复制的时间多半是固定开销，所以差距没有字节那么大。",
+        en=f"**Time.** Here one block takes {block:.2f} ms and one rebuilding {caches:.2f} ms; times their "
+        f"numbers, {blocks:.1f} ms against {steps:.1f} ms. A small copy is mostly overhead, so times "
+        "differ by less than bytes.",
     )

@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import labs
 from labs.formulas.paged_attention import Traffic, decode_traffic
 from labs.ops.compiled import CHIPS, Precision, Resources, compile_attention
 from labs.ops.interpreted import CASES, TOLERANCE, Case, Outcome, read_outcomes
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 _MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
 _POLL_S = 0.05
+_ROOT = Path(labs.__file__).parents[1]  # where a child finds the package
 _BOTH = ("sm_80", "sm_90")  # in both types; the others in the one that is served
 _ELEMENT_BYTES = {"fp32": 4, "fp16": 2}
 NO_TRITON = Text(
@@ -62,7 +65,7 @@ def _started() -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "labs.ops.interpreted"]
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+        command, cwd=_ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
     )
 
 
@@ -128,8 +131,8 @@ def figures(outcomes: list[Outcome]) -> Iterator[Metric]:
         better="lower",
         help=Text(
             zh=f"相对误差，允许 {TOLERANCE['fp32']:g}；没写过的槽全是 NaN，读到一个就会露馅。",
-            en=f"Relative; {TOLERANCE['fp32']:g} is allowed. Slots that nobody wrote are NaN, so that a read "
-            "of one would show.",
+            en=f"Relative; {TOLERANCE['fp32']:g} is allowed. Slots that nobody wrote are NaN, so that a "
+            "read of one would show.",
         ),
         source=Text(zh="Triton 解释器，CPU", en="Triton's interpreter, on the CPU"),
     )
@@ -248,8 +251,8 @@ def resources(compiled: list[tuple[Precision, Resources]]) -> Table:
         rows=rows,
         source=Text(
             zh="Triton 离线编译，cuobjdump 读 cubin；上限见 CUDA C++ 编程指南各计算能力的技术规格表",
-            en="compiled offline by Triton, read by cuobjdump; limits: CUDA C++ Programming Guide, technical "
-            "specifications per compute capability",
+            en="compiled offline by Triton, read by cuobjdump; limits: CUDA C++ Programming Guide, "
+            "technical specifications per compute capability",
         ),
         wide=True,
     )
@@ -263,28 +266,21 @@ def explanation(outcomes: list[Outcome], compiled: list[tuple[Precision, Resourc
     real = CASES[0].heads // CASES[0].kv_heads
     body = Text(
         zh=f"**两者怎样合在一个内核里。** 外层是 FlashAttention 的循环：一次 {TILE} 个位置，边读边做 "
-        "online softmax，"
-        "注意力矩阵从不落到内存。分页只改一行：位置 → 块表 → 物理块，再算地址。所以块大小不必等于 tile："
-        f"检查里用了 1、7、16、32 都对（{passed}/{len(outcomes)} 通过）。\n\n**读了多少。** "
-        f"解释器逐地址数过：KV {kv:,} B，"
-        f"与公式一字节不差，没读过一个无主的槽；块表只有 {table:,} B（{table / kv:.2%}）。\n\n**GPU 上。"
-        "** Tensor Core 一次"
-        f"至少 {ROWS} 行，而一个 KV 头只有 {real} 个查询，其余行补零：解码受带宽限制，"
-        "这些白算的乘法不花时间。"
-        f"{len(compiled)} 份编译结果中 {spilled} 份有寄存器溢出。",
-        en=f"**How both fit one kernel.** The loop is FlashAttention's: {TILE} positions at a time with "
-        "an online "
-        "softmax, and no matrix of scores in memory. Paging changes one line: position, block table, "
-        "physical "
-        "block, address. So a block need not be a tile: blocks of 1, 7, 16 and 32 are all right "
-        f"({passed} of {len(outcomes)} checks passed).\n\n**What it reads.** Counted by address in the "
-        "interpreter: "
-        f"{kv:,} B of KV, to the byte what the formula says, and no slot without an owner; tables are "
-        f"{table:,} B "
-        f"({table / kv:.2%}).\n\n**On a GPU.** Tensor cores take {ROWS} rows at the least and a KV head "
-        f"has {real} "
-        "queries; the other rows are zeros. Decode is bound by bandwidth, so these products cost no time. Of "
-        f"{len(compiled)} compiled kernels {spilled} spill registers.",
+        "online softmax，注意力矩阵从不落到内存。分页只改一行：位置 → 块表 → 物理块，再算地址。"
+        f"所以块大小不必等于 tile：检查里用了 1、7、16、32 都对（{passed}/{len(outcomes)} 通过）。"
+        f"\n\n**读了多少。** 解释器逐地址数过：KV {kv:,} B，与公式一字节不差，没读过一个无主的槽；块表只有 "
+        f"{table:,} B（{table / kv:.2%}）。\n\n**GPU 上。** Tensor Core 一次至少 {ROWS} 行，而一个 KV "
+        f"头只有 {real} 个查询，其余行补零：解码受带宽限制，这些白算的乘法不花时间。{len(compiled)} "
+        f"份编译结果中 {spilled} 份有寄存器溢出。",
+        en=f"**How both fit one kernel.** The loop is FlashAttention's: {TILE} positions at a time with an "
+        "online softmax, and no matrix of scores in memory. Paging changes one line: position, block "
+        "table, physical block, address. So a block need not be a tile: blocks of 1, 7, 16 and 32 are all "
+        f"right ({passed} of {len(outcomes)} checks passed).\n\n**What it reads.** Counted by address in "
+        f"the interpreter: {kv:,} B of KV, to the byte what the formula says, and no slot without an "
+        f"owner; tables are {table:,} B ({table / kv:.2%}).\n\n**On a GPU.** Tensor cores take {ROWS} rows "
+        f"at the least and a KV head has {real} queries; the other rows are zeros. Decode is bound by "
+        f"bandwidth, so these products cost no time. Of {len(compiled)} compiled kernels {spilled} spill "
+        "registers.",
     )
     return Markdown(
         id="explanation",

@@ -72,15 +72,18 @@ class Measured:
 
 
 @torch.inference_mode()
-def measure(ctx: Context, way: Way, case: Case, block_size: int) -> Measured:
-    """Check on the first layer, then time through all of them."""
+def measure(ctx: Context, way: Way, case: Case, block_size: int, before: Measured | None = None) -> Measured:
+    """Check on the first layer, then time through all of them. What passed ``before``, on the same case, need
+    not be checked again."""
     traffic = case.shape.traffic(block_size)
     moved = gathered_traffic(traffic) if way.gathers else traffic.moved_bytes
     tolerance = BF16_TOLERANCE if way.name == "triton" and case.shape.kv == "bf16" else TOLERANCE
     facts = (way, block_size, case.shape.context, traffic.moved_bytes, moved, traffic.flops)
     try:
         call = way.make(case)
-        difference = off_by(call(0), case)
+        difference = before.difference if before else None
+        if difference is None:
+            difference = off_by(call(0), case)
     except LabError as error:
         return Measured(*facts, tolerance=tolerance, reason=error.text)
     if not difference <= tolerance:

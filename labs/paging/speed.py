@@ -84,11 +84,8 @@ def _block_sizes(ctx: Context, speeds: Speeds, every: list[Way]) -> Iterator[Res
             )
             case = make_case(ctx, store, shape, size, speeds.order)
             for way in (one for one in every if one.paged == (size > 0)):
-                keep(
-                    speeds.by_block,
-                    (way.name + ("" if size else "_flat"), size),
-                    measure(ctx, way, case, size),
-                )
+                key = (way.name + ("" if size else "_flat"), size)
+                keep(speeds.by_block, key, measure(ctx, way, case, size, speeds.by_block.get(key)))
             yield from views.figures(speeds)
             yield views.by_block(speeds)
 
@@ -106,5 +103,6 @@ def _contexts(ctx: Context, speeds: Speeds, every: list[Way]) -> Iterator[Result
             case = make_case(ctx, store, shape, size, speeds.order)
             key = way.name + ("" if way.paged else "_flat")
             for _ in range(_CONTEXT_ROUNDS):
-                keep(speeds.by_context, (key, length), measure(ctx, way, case, size))
+                before = speeds.by_context.get((key, length))
+                keep(speeds.by_context, (key, length), measure(ctx, way, case, size, before))
         yield views.by_context(speeds)

@@ -18,8 +18,8 @@ _MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
 _PAGE_BYTES = 4096  # of the operating system, beyond which a processor's prefetcher does not look
 METHOD = Text(
     zh="预热后的中位数，几轮取最快的一轮；各层轮换，总量为末级缓存的两倍以上，所以每次都从内存读",
-    en="median after warming up, the fastest of some rounds; layers of twice the last-level cache rotate, so "
-    "that each call reads memory",
+    en="median after warming up, the fastest of some rounds; layers of twice the last-level cache rotate, "
+    "so that each call reads memory",
 )
 _LEAST = Text(
     zh="只读一遍 KV、块表和查询所需的时间，按实测带宽",
@@ -115,8 +115,7 @@ def by_block(speeds: Speeds) -> Lines:
         help=Text(
             zh="必须读的字节 ÷ 时间 ÷ 实测带宽。先拼再算的要把 KV 读、写、再读，所以至多三分之一左右。",
             en="Bytes that must be read / time / measured bandwidth. Gathering reads, writes and reads "
-            "again: "
-            "a third at the best.",
+            "again: a third at the best.",
         ),
         provenance=_MEASURED,
         unit="%",
@@ -251,35 +250,45 @@ def _block_text(speeds: Speeds) -> Iterator[Text]:
     if not paged or flat is None:
         return
     small, large = min(paged), max(paged)
-    shape = speeds.shape
-    row = shape.head_dim * shape.element_bytes
-    fits = math.ceil(_PAGE_BYTES / row)
-    enough = next((size for size in sorted(paged) if paged[size].seconds <= 1.1 * flat.seconds), None)
-    zh_enough = (
-        f"从块大小 {enough} 起，与连续内存的差距在 10% 以内。"
-        if enough
-        else "各种块大小都比连续内存慢 10% 以上。"
-    )
-    en_enough = (
-        f"From {enough} tokens a block on it is within 10 % of contiguous memory."
-        if enough
-        else "No block size comes within 10 % of contiguous memory."
-    )
-    device = Text(
-        zh=f"一个头的一行只有 {row:.0f} B，块小时每读几行就跳到别处，硬件预取跟不上；块有 {fits} 个 token "
-        "时，"
-        f"一个头的 K 恰好占满 {_PAGE_BYTES} B 的内存页。",
-        en=f"A row of one head has {row:.0f} B. With small blocks the reader jumps after a few of them "
-        "and the "
-        f"prefetcher loses its track; at {fits} tokens a head's keys fill a page of {_PAGE_BYTES} B.",
-    )
     yield Text(
-        zh=f"**块大小。** 同一个内核，块大小 {small} 时一层 {1e3 * paged[small].seconds:.2f} ms，{large} 时 "
-        f"{1e3 * paged[large].seconds:.2f} ms，连续内存 {1e3 * flat.seconds:.2f} ms。{zh_enough}{device.zh}",
+        zh=f"**块大小。** 同一个内核，块大小 {small} 时一层 {1e3 * paged[small].seconds:.2f} ms，{large} "
+        f"时 {1e3 * paged[large].seconds:.2f} ms，连续内存 {1e3 * flat.seconds:.2f} ms。"
+        f"{_enough_text(paged, flat).zh}{_place_text(speeds).zh}",
         en=f"**Block size.** By the same kernel a layer takes {1e3 * paged[small].seconds:.2f} ms with "
-        "blocks of "
-        f"{small}, {1e3 * paged[large].seconds:.2f} ms with {large}, and {1e3 * flat.seconds:.2f} ms in "
-        f"contiguous memory. {en_enough} {device.en}",
+        f"blocks of {small}, {1e3 * paged[large].seconds:.2f} ms with {large}, and "
+        f"{1e3 * flat.seconds:.2f} ms in contiguous memory. {_enough_text(paged, flat).en} "
+        f"{_place_text(speeds).en}",
+    )
+
+
+def _enough_text(paged: dict[int, Measured], flat: Measured) -> Text:
+    """From which block size on all are as fast as contiguous memory, within what one can tell."""
+    slow = [size for size in sorted(paged) if paged[size].seconds > 1.1 * flat.seconds]
+    enough = next((size for size in sorted(paged) if not slow or size > slow[-1]), None)
+    if enough is None:
+        return Text(
+            zh="最大的块也比连续内存慢 10% 以上。", en="Even the largest is more than 10 % slower than that."
+        )
+    return Text(
+        zh=f"从块大小 {enough} 起，与连续内存的差距在 10% 以内。",
+        en=f"From {enough} tokens a block on it is within 10 % of contiguous memory.",
+    )
+
+
+def _place_text(speeds: Speeds) -> Text:
+    row = speeds.shape.head_dim * speeds.shape.element_bytes
+    if speeds.order == "in_order":
+        return Text(
+            zh="物理块按顺序排着，地址其实是连续的，只是多查一次表：查表本身有多贵，看这条曲线有多平。",
+            en="The blocks lie in order, so that addresses are contiguous and only the table is looked up "
+            "as well: how level the curve is tells what that costs.",
+        )
+    return Text(
+        zh=f"一个头的一行只有 {row:.0f} B，块小时每读几行就跳到别处，硬件预取跟不上；块有 "
+        f"{math.ceil(_PAGE_BYTES / row)} 个 token 时，一个头的 K 恰好占满 {_PAGE_BYTES} B 的内存页。",
+        en=f"A row of one head has {row:.0f} B. With small blocks the reader jumps after a few of them and "
+        f"the prefetcher loses its track; at {math.ceil(_PAGE_BYTES / row)} tokens a head's keys fill a "
+        f"page of {_PAGE_BYTES} B.",
     )
 
 
@@ -291,12 +300,12 @@ def _gather_text(speeds: Speeds) -> Iterator[Text]:
     moved = gather.moved_bytes / kernel.moved_bytes
     yield Text(
         zh="**为什么要专门的内核。** 不改注意力内核，先按块表把 KV 拼成连续的再算，要把 KV 读一遍、"
-        "写一遍、再读"
-        f"一遍：字节是 {moved:.1f} 倍，实测时间是 {gather.seconds / kernel.seconds:.1f} 倍。"
+        f"写一遍、再读一遍：字节是 {moved:.1f} 倍，实测时间是 {gather.seconds / kernel.seconds:.1f} 倍。"
         "PagedAttention 的内核边查表边读，不拼。",
-        en=f"**Why a kernel of its own.** Copying the blocks together for an unchanged attention reads KV, "
+        en="**Why a kernel of its own.** Copying the blocks together for an unchanged attention reads KV, "
         f"writes it, and reads it again: {moved:.1f} times the bytes, and measured "
-        f"{gather.seconds / kernel.seconds:.1f} times the time. A paged kernel looks blocks up as it reads.",
+        f"{gather.seconds / kernel.seconds:.1f} times the time. A paged kernel looks blocks up as it "
+        "reads.",
     )
 
 
@@ -311,12 +320,10 @@ def _bound_text(speeds: Speeds) -> Iterator[Text]:
         f"{traffic.intensity:.2f} 次浮点运算，远在拐点以下，时间由带宽定。所选块大小达到实测带宽的 "
         f"{kernel.share(speeds.bandwidth):.0%}。",
         en=f"**How far from the bound.** The layer must read {traffic.moved_bytes / 2**20:.1f} MiB, of "
-        "which the "
-        f"tables are {traffic.table_bytes / 2**10:.1f} KiB "
-        f"({traffic.table_bytes / traffic.moved_bytes:.2%}); "
-        f"{traffic.intensity:.2f} FLOPs a byte is far below the ridge, so bandwidth sets the time. The "
-        "chosen "
-        f"block size reaches {kernel.share(speeds.bandwidth):.0%} of the measured bandwidth.",
+        f"which the tables are {traffic.table_bytes / 2**10:.1f} KiB "
+        f"({traffic.table_bytes / traffic.moved_bytes:.2%}); {traffic.intensity:.2f} FLOPs a byte is far "
+        "below the ridge, so bandwidth sets the time. The chosen block size reaches "
+        f"{kernel.share(speeds.bandwidth):.0%} of the measured bandwidth.",
     )
 
 

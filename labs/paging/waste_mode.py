@@ -28,8 +28,7 @@ MOST = 4  # reserved room and the longest length, as a multiple of the mean
 METHOD = Text(
     zh=f"引擎的块管理器，池共 {POOL_TOKENS} 个槽；长度取自对数正态分布，装到放不下为止",
     en=f"the engine's block manager with a pool of {POOL_TOKENS} slots; lengths are log-normal, admitted "
-    "until "
-    "one does not fit",
+    "until one does not fit",
 )
 
 
@@ -291,8 +290,7 @@ def table(sweep: Sweep) -> Table:
                 help=Text(
                     zh=f"分页注意力内核，{_TIMED_BATCH} 条 × {_TIMED_CONTEXT} token，FP32，块打乱，一轮。",
                     en=f"The paged kernel, {_TIMED_BATCH} × {_TIMED_CONTEXT} tokens, FP32, shuffled "
-                    "blocks, one "
-                    "round.",
+                    "blocks, one round.",
                 ),
             ),
         ],
@@ -310,47 +308,54 @@ def explanation(sweep: Sweep) -> Markdown:
     best = least_overhead_block_size(sweep.mean + sweep.prefix, sweep.token_bytes, _ENTRY_BYTES)
     zh = [
         f"**浪费。** 块大小 {one.block_size} 时空着 {one.waste:.1%} 的槽，{large.block_size} 时 "
-        f"{large.waste:.1%}，"
-        f"1 时 {small.waste:.1%}。只有每条序列的最后一块会空，平均空 (块大小 − 1)/2 个槽，与长度无关，"
-        f"所以序列越短越吃亏。同一个池放得下 {one.sequences} 条；若每条连续预留到最长，只放得下 {alone} 条。",
+        f"{large.waste:.1%}，1 时 {small.waste:.1%}。只有每条序列的最后一块会空，平均空 (块大小 − 1)/2 "
+        f"个槽，与长度无关，所以序列越短越吃亏。同一个池放得下 {one.sequences} 条；若每条连续预留到最长，"
+        f"只放得下 {alone} 条。",
         f"**只看内存。** 块表加空槽最省的块大小是 √(2 × 长度 × 4 B ÷ 每 token 字节) = {best:.2f} 个 token："
         "内存几乎总是要更小的块，因为一个 token 的 KV 比一个表项大几千倍。要大块的是速度与管理开销。",
     ]
     en = [
         f"**Waste.** With blocks of {one.block_size}, {one.waste:.1%} of the slots are empty; with "
         f"{large.block_size}, {large.waste:.1%}; with 1, {small.waste:.1%}. Only a sequence's last block "
-        "is not "
-        "full: (block size - 1)/2 slots on average, whatever its length, so short sequences lose most. "
-        "The pool "
-        f"holds {one.sequences} of them; were each to reserve its longest, {alone}.",
+        "is not full: (block size - 1)/2 slots on average, whatever its length, so short sequences lose "
+        f"most. The pool holds {one.sequences} of them; were each to reserve its longest, {alone}.",
         "**Memory alone.** Table and empty slots together are least at sqrt(2 × length × 4 B / bytes a "
-        "token) = "
-        f"{best:.2f} tokens: memory nearly always asks for smaller blocks, for a token's KV is thousands of "
-        "times a table entry. What asks for larger ones is speed and bookkeeping.",
+        f"token) = {best:.2f} tokens: memory nearly always asks for smaller blocks, for a token's KV is "
+        "thousands of times a table entry. What asks for larger ones is speed and bookkeeping.",
     ]
+    stored = one.tokens / one.sequences
+    if abs(one.empty / one.sequences - expected_last_block_waste(one.block_size)) > 0.1 * one.block_size:
+        zh.append(
+            f"**与公式的差。** 公式假定长度落在块内各处机会均等；这里平均存 {stored:.0f} 个 token，"
+            f"一块却有 {one.block_size} 个，长度集中在块的前段，空的就比一半多。"
+        )
+        en.append(
+            "**Off the formula.** It takes lengths to end anywhere in a block equally often. With "
+            f"{stored:.0f} tokens stored on average and {one.block_size} to a block they end early in it, "
+            "and more than half is empty."
+        )
     if len(sweep.shares) > 1:
         first, chosen = sweep.shares[min(sweep.shares)], sweep.shares.get(sweep.block_size, math.nan)
         most = max(sweep.shares, key=lambda size: sweep.shares[size])
         zh.append(
             f"**速度。** 同一个内核读打乱的块，块大小 1 时达到带宽的 {first:.0%}，{one.block_size} 时 "
-            f"{chosen:.0%}，"
-            f"最快的是 {most}（{sweep.shares[most]:.0%}）。"
+            f"{chosen:.0%}，最快的是 {most}（{sweep.shares[most]:.0%}）。"
         )
         en.append(
-            f"**Speed.** Reading shuffled blocks the same kernel reaches {first:.0%} of the bandwidth "
-            "with blocks "
-            f"of 1, {chosen:.0%} with {one.block_size}, and most, {sweep.shares[most]:.0%}, with {most}."
+            f"**Speed.** Reading shuffled blocks the same kernel reaches {first:.0%} of the bandwidth with "
+            f"blocks of 1, {chosen:.0%} with {one.block_size}, and most, {sweep.shares[most]:.0%}, with "
+            f"{most}."
         )
     if sweep.prefix:
         spared = shared_prefix_tokens(sweep.prefix, sweep.block_size)
         zh.append(
-            f"**共享。** {sweep.prefix} 个 token 的公共前缀，块大小 {one.block_size} 时能共享 {spared} "
-            "个：只有"
-            "整块能共享。块一旦大过前缀，就一个也共享不了，每条序列各存一份。"
+            f"**共享。** {sweep.prefix} 个 token 的公共前缀，块大小 {one.block_size} 时能共享 {spared} 个："
+            "只有整块能共享。块一旦大过前缀，就一个也共享不了，每条序列各存一份。"
         )
         en.append(
             f"**Sharing.** Of a common prefix of {sweep.prefix} tokens, {spared} are shared with blocks of "
-            f"{one.block_size}: only whole ones can be. With blocks longer than the prefix nothing is shared."
+            f"{one.block_size}: only whole ones can be. With blocks longer than the prefix nothing is "
+            "shared."
         )
     return Markdown(
         id="explanation",

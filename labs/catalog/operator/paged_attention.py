@@ -23,8 +23,8 @@ class Params(LabParams, frozen=True):
             zh_help="速度：分页注意力对连续内存。浪费：块大小对碎片、块表、共享。写时复制：真实的束搜索。"
             "内核：Triton 内核的检查与编译。",
             en_help="Speed: paged attention against contiguous memory. Waste: block size against "
-            "fragmentation, "
-            "tables, sharing. Copy on write: a real beam search. Kernel: checking and compiling it.",
+            "fragmentation, tables, sharing. Copy on write: a real beam search. Kernel: checking and "
+            "compiling it.",
             choices={
                 "speed": Text(zh="速度", en="speed"),
                 "waste": Text(zh="浪费", en="waste"),
@@ -95,8 +95,7 @@ class Params(LabParams, frozen=True):
             en="Order of the blocks",
             zh_help="打乱：服务了很久之后，一条序列的块散在各处。顺序：刚启动时，块一个挨一个。",
             en_help="Shuffled: after hours of serving a sequence's blocks lie anywhere. In order: just "
-            "after the "
-            "start they are neighbours.",
+            "after the start they are neighbours.",
             choices={
                 "shuffled": Text(zh="打乱", en="shuffled"),
                 "in_order": Text(zh="顺序", en="in order"),
@@ -139,8 +138,7 @@ class Params(LabParams, frozen=True):
             en="Common prefix",
             zh_help="每条序列开头相同的 token 数（系统提示词）。只有整块能共享。0 表示没有。",
             en_help="Tokens that all sequences start with (a system prompt). Only whole blocks are "
-            "shared. 0: "
-            "none.",
+            "shared. 0: none.",
             ge=0,
             le=512,
             step=10,
@@ -315,8 +313,7 @@ LAB = Lab(
     summary=Text(
         zh="KV 分块之后：还浪费多少，注意力慢多少，束搜索少复制多少，内核怎样边查表边读。",
         en="KV in blocks of a fixed size: what is still wasted, what attention pays, what beam search no "
-        "longer "
-        "copies, and how a kernel looks blocks up as it reads.",
+        "longer copies, and how a kernel looks blocks up as it reads.",
     ),
     sections=["2.1.2"],
     questions=[f"2.1.2-{number:02}" for number in range(1, 10)],
@@ -331,13 +328,23 @@ LAB = Lab(
             title=Text(zh="块多小会变慢", en="How small is too slow"),
             story=Text(
                 zh="同一个内核，块从 1 到 256 个 token，块打乱。先猜：从多大起追平连续内存？",
-                en="One kernel, blocks of 1 to 256 tokens, shuffled. Guess first: from which size on does it "
-                "keep up with contiguous memory?",
+                en="One kernel, blocks of 1 to 256 tokens, shuffled. Guess first: from which size on does "
+                "it keep up with contiguous memory?",
             ),
             values={"mode": "speed", "block_size": 16},
         ),
         Preset(
-            id="short_context",
+            id="in_order",
+            title=Text(zh="块还排着队", en="Blocks still in order"),
+            story=Text(
+                zh="刚启动时物理块一个挨一个：地址连续，只多查一次表。先猜：小块还慢吗？慢的是查表，还是散？",
+                en="Just after the start blocks are neighbours: contiguous addresses, and a look-up. Guess "
+                "first: are small ones still slow? Is it the look-up that costs, or the scattering?",
+            ),
+            values={"mode": "speed", "order": "in_order"},
+        ),
+        Preset(
+            id="int8_kv",
             title=Text(zh="INT8 的 KV", en="KV in INT8"),
             story=Text(
                 zh="KV 只有四分之一，一行 64 字节。先猜：块小的代价更大还是更小？",
@@ -353,8 +360,7 @@ LAB = Lab(
                 zh="平均 256 个 token 的序列装满一个池。拖动块大小，看空槽、块表、"
                 "能共享的前缀和并发数一起变。",
                 en="Sequences of 256 tokens on average fill a pool. Drag the block size and watch empty "
-                "slots, "
-                "tables, the shared prefix and concurrency change together.",
+                "slots, tables, the shared prefix and concurrency change together.",
             ),
             values={"mode": "waste"},
         ),
@@ -373,8 +379,7 @@ LAB = Lab(
             story=Text(
                 zh="四条束不断分叉、被剪。先猜：写时复制比每步重排整个缓存少复制几倍？",
                 en="Four beams fork and are pruned. Guess first: how many times less is copied on write "
-                "than by "
-                "rebuilding the caches at each step?",
+                "than by rebuilding the caches at each step?",
             ),
             values={"mode": "copy_on_write"},
         ),
@@ -385,8 +390,7 @@ LAB = Lab(
                 zh="Triton 内核在解释器里对照朴素公式，逐地址数它读的字节，再编译给 A100 到 B200 "
                 "看寄存器与共享内存。",
                 en="The Triton kernel against the naive formula in the interpreter, its loads counted by "
-                "address; "
-                "then compiled for A100 to B200: registers and shared memory.",
+                "address; then compiled for A100 to B200: registers and shared memory.",
             ),
             values={"mode": "kernel"},
         ),
