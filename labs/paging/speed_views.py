@@ -311,19 +311,22 @@ def _gather_text(speeds: Speeds) -> Iterator[Text]:
 
 def _bound_text(speeds: Speeds) -> Iterator[Text]:
     kernel = _timed(speeds, _kernel(speeds)).get(speeds.block_size)
-    if kernel is None:
+    if kernel is None or kernel.timing is None:
         return
     traffic = speeds.shape.traffic(speeds.block_size)
+    least = traffic.moved_bytes / speeds.bandwidth
     yield Text(
         zh=f"**离上限多远。** 这一层必须读 {traffic.moved_bytes / 2**20:.1f} MiB，其中块表只有 "
         f"{traffic.table_bytes / 2**10:.1f} KiB（{traffic.table_bytes / traffic.moved_bytes:.2%}）；每字节 "
-        f"{traffic.intensity:.2f} 次浮点运算，远在拐点以下，时间由带宽定。所选块大小达到实测带宽的 "
-        f"{kernel.share(speeds.bandwidth):.0%}。",
+        f"{traffic.intensity:.2f} 次浮点运算，远在拐点以下，上限由带宽定。所选块大小的中位数达到实测带宽的 "
+        f"{kernel.share(speeds.bandwidth):.0%}，最快的五分之一达到 {least / kernel.timing.low_s:.0%} 以上；"
+        "两者差得多，就是别的程序占着核心或内存。",
         en=f"**How far from the bound.** The layer must read {traffic.moved_bytes / 2**20:.1f} MiB, of "
         f"which the tables are {traffic.table_bytes / 2**10:.1f} KiB "
         f"({traffic.table_bytes / traffic.moved_bytes:.2%}); {traffic.intensity:.2f} FLOPs a byte is far "
-        "below the ridge, so bandwidth sets the time. The chosen block size reaches "
-        f"{kernel.share(speeds.bandwidth):.0%} of the measured bandwidth.",
+        "below the ridge, so bandwidth is the bound. At the chosen block size the median reaches "
+        f"{kernel.share(speeds.bandwidth):.0%} of the measured bandwidth and the fastest fifth "
+        f"{least / kernel.timing.low_s:.0%} or more; where these differ much, others hold cores or memory.",
     )
 
 

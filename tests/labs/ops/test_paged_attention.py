@@ -138,3 +138,24 @@ def test_a_lone_long_sequence_is_cut_into_parts_and_many_are_not() -> None:
     assert parts_for(items=8, longest=8192, processors=108) == 16
     assert parts_for(items=512, longest=8192, processors=108) == 1
     assert parts_for(items=1, longest=64, processors=108) == 1
+
+
+def test_without_triton_the_file_is_imported_and_says_so() -> None:
+    """As on Windows or macOS, where there is no such package."""
+    program = """
+import importlib.util, sys
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "triton" else real(name, *more)
+from labs.ops import paged_attention
+assert not paged_attention.HAS_TRITON and "triton" not in sys.modules
+from labs.ops.compiled import compile_attention
+from labs.spec import LabError
+try:
+    compile_attention("sm_80", "bf16", head_dim=64, group=1, block_size=16)
+except LabError as error:
+    print(error.text.en)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("no Triton here")
