@@ -11,8 +11,8 @@ from labs.engine.policies import (
     FirstComeFirstServed,
     MultiLevelFeedback,
     PriorityWithAgeing,
-    ShortestFirst,
 )
+from labs.scheduling.shortest_time import ShortestTimeFirst
 from labs.scheduling.slo_first import AttainableFirst
 from labs.text import Text, same
 
@@ -34,8 +34,11 @@ TITLES: dict[Order, Text] = {
 EXPLAINED: dict[Order, Text] = {
     "fcfs": Text(zh="先到先服务。", en="First come, first served."),
     "sjf": Text(
-        zh="最短作业优先：预测还要算多少 token，少的先。一旦开始就不打断。",
-        en="Shortest job first: whoever has the fewest tokens left, as predicted. Nobody is interrupted.",
+        zh="最短作业优先：预测还要多久，短的先；提示词一起算，每 token 只折合二百分之一步。"
+        "一旦开始就不打断。",
+        en="Shortest job first, by predicted time: a prompt's tokens are computed together and count 1/200 "
+        "of "
+        "a step each. Nobody is interrupted.",
     ),
     "priority": Text(
         zh="急的先；等得够久也会升级（老化），所以谁都不会饿死。",
@@ -74,7 +77,7 @@ def make_policy(order: Order, knobs: Knobs) -> Policy:
         case "fcfs":
             return FirstComeFirstServed()
         case "sjf":
-            return ShortestFirst()
+            return ShortestTimeFirst()
         case "priority":
             return PriorityWithAgeing(knobs.ageing_s)
         case "mlfq":

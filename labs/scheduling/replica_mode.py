@@ -43,7 +43,7 @@ TITLES: dict[Way, Text] = {
     "work": Text(zh="最少剩余 token", en="least tokens left"),
     "prefix": Text(zh="前缀感知", en="prefix-aware"),
 }
-PERIODS_S = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+PERIODS_S = (0.0, 0.1, 0.25, 1.0, 4.0)
 
 
 @dataclass(frozen=True)
