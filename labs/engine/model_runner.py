@@ -9,7 +9,7 @@ import torch
 from labs.engine.batch import flat_batch
 from labs.engine.fast_path import checked_library, fast_path
 from labs.engine.kv_store import KVStore
-from labs.engine.native_path import NativePath
+from labs.engine.native_path import NativePath, native_model
 from labs.engine.torch_path import TorchPath
 from labs.spec import LabError
 from labs.text import Text
@@ -50,7 +50,6 @@ class ModelRunner:
         self.device = device
         self.kv = KVStore(model.config, blocks, block_size, kv, device)
         self.kv_bytes = self.kv.nbytes
-        positions = min(model.config.context, blocks * block_size)
         if path is None:
             found = fast_path(weights, device)
             if found.path is None:
@@ -62,8 +61,9 @@ class ModelRunner:
             library = checked_library()
             if isinstance(library, Text):
                 raise LabError(library)
-            self._compute = NativePath(library, model, weights, self.kv, positions)
+            self._compute = NativePath(library, native_model(model, weights), self.config.vocab, self.kv)
         else:
+            positions = min(model.config.context, blocks * block_size)
             self._compute = TorchPath(model, weights, device, positions)
         self.weight_bytes = self._compute.weight_bytes
 

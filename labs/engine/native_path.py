@@ -16,7 +16,7 @@ import torch
 from labs.engine.native_matrix import CMatrix, native_matrix
 from labs.engine.torch_path import rotation_table
 from labs.engine.weights import fused, fused_bias, norm_weight
-from labs.models.llama import Block
+from labs.models.llama import Block, Llama
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from labs.engine.native_matrix import NativeMatrix
     from labs.engine.precision import Weights
     from labs.engine.work import Work
-    from labs.models.llama import Llama
 
 _KV_KINDS = {"fp32": 0, "bf16": 1, "int8": 2}
 _P, _I = ctypes.c_void_p, ctypes.c_int32
@@ -81,63 +80,23 @@ class CStep(ctypes.Structure):
     )
 
 
-class NativePath:
-    """Weights packed for the native kernels over one KV store."""
+class NativeModel:
+    """A model's weights in one type, packed for the native kernels; any number of KV stores may use it."""
 
-    def __init__(
-        self, library: ctypes.CDLL, model: Llama, weights: Weights, store: KVStore, positions: int
-    ) -> None:
-        self._library, self._vocab = library, model.config.vocab
-        self._kept: list[object] = [store]  # what the library points into
+    def __init__(self, model: Llama, weights: Weights) -> None:
+        self.weights = weights
         self.weight_bytes = 0
-        self._model = self._packed_model(model, weights, positions)
-        scales = None if store.scales is None else store.scales.data_ptr()
-        slots = store.blocks * store.block_size
-        self._store = CStore(_KV_KINDS[store.kind], store.block_size, slots, store.data.data_ptr(), scales)
-        self._threads = 0
-        self._runner: int | None = None
-        self._forget: weakref.finalize[..., NativePath] | None = None
+        self._kept: list[object] = []  # what the library points into
+        self.struct = self._packed_model(model, weights)
 
-    def forward(self, works: Sequence[Work]) -> Tensor:
-        """FP32 logits ``[works that sample, vocab]``, in order; the KV of all tokens is stored on the way."""
-        first, table = [0], []
-        ids: list[int] = []
-        blocks: list[int] = []
-        for work in works:
-            table.append(len(blocks))
-            blocks += work.blocks
-            ids += work.tokens
-            first.append(len(ids))
-        samples = [end - 1 for end, work in zip(first[1:], works, strict=True) if work.sample]
-        logits = torch.empty(len(samples), self._vocab)
-        lists = (ids, first, [work.start for work in works], table, blocks, samples)
-        arrays = [array.array("i", numbers) for numbers in lists]
-        pointers = [numbers.buffer_info()[0] for numbers in arrays]
-        step = CStep(len(works), len(samples), *pointers, logits.data_ptr())
-        self._library.inferlab_step(self._ready(), ctypes.byref(step))
-        return logits
-
-    def _ready(self) -> int:
-        """The runner, made anew when torch's number of threads has changed."""
-        threads = torch.get_num_threads()
-        if threads != self._threads or self._runner is None:
-            if self._forget is not None:
-                self._forget()
-            runner = self._library.inferlab_runner(
-                ctypes.byref(self._model), ctypes.byref(self._store), threads
-            )
-            self._forget = weakref.finalize(self, self._library.inferlab_forget, runner)
-            self._runner, self._threads = runner, threads
-        return self._runner
-
-    def _packed_model(self, model: Llama, weights: Weights, positions: int) -> CModel:
+    def _packed_model(self, model: Llama, weights: Weights) -> CModel:
         config = model.config
         layers = (CLayer * config.layers)()
         for index in range(config.layers):
             layers[index] = self._packed_layer(model, index, weights)
         # INT4 would hurt the head, so it gets INT8, as in the quantization labs.
         head = self._packed(model.lm_head.weight.detach(), "int8" if weights == "int4" else weights)
-        cosines, sines = rotation_table(model, positions, torch.float32, "cpu")
+        cosines, sines = rotation_table(model, config.context, torch.float32, "cpu")
         return CModel(
             config.layers,
             config.hidden,
@@ -182,3 +141,61 @@ class NativePath:
         values = values.detach().float().contiguous()
         self._kept.append(values)
         return values.data_ptr()
+
+
+_PACKED: weakref.WeakKeyDictionary[Llama, NativeModel] = weakref.WeakKeyDictionary()
+
+
+def native_model(model: Llama, weights: Weights) -> NativeModel:
+    """Packing takes seconds, so that of the latest type is kept as long as the model is."""
+    packed = _PACKED.get(model)
+    if packed is None or packed.weights != weights:
+        packed = _PACKED[model] = NativeModel(model, weights)
+    return packed
+
+
+class NativePath:
+    """The native kernels over one KV store."""
+
+    def __init__(self, library: ctypes.CDLL, model: NativeModel, vocabulary: int, store: KVStore) -> None:
+        self._library, self._model, self._vocab = library, model, vocabulary
+        self._kept = store  # what the library points into, beside the weights
+        self.weight_bytes = model.weight_bytes
+        scales = None if store.scales is None else store.scales.data_ptr()
+        slots = store.blocks * store.block_size
+        self._store = CStore(_KV_KINDS[store.kind], store.block_size, slots, store.data.data_ptr(), scales)
+        self._threads = 0
+        self._runner: int | None = None
+        self._forget: weakref.finalize[..., NativePath] | None = None
+
+    def forward(self, works: Sequence[Work]) -> Tensor:
+        """FP32 logits ``[works that sample, vocab]``, in order; the KV of all tokens is stored on the way."""
+        first, table = [0], []
+        ids: list[int] = []
+        blocks: list[int] = []
+        for work in works:
+            table.append(len(blocks))
+            blocks += work.blocks
+            ids += work.tokens
+            first.append(len(ids))
+        samples = [end - 1 for end, work in zip(first[1:], works, strict=True) if work.sample]
+        logits = torch.empty(len(samples), self._vocab)
+        lists = (ids, first, [work.start for work in works], table, blocks, samples)
+        arrays = [array.array("i", numbers) for numbers in lists]
+        pointers = [numbers.buffer_info()[0] for numbers in arrays]
+        step = CStep(len(works), len(samples), *pointers, logits.data_ptr())
+        self._library.inferlab_step(self._ready(), ctypes.byref(step))
+        return logits
+
+    def _ready(self) -> int:
+        """The runner, made anew when torch's number of threads has changed."""
+        threads = torch.get_num_threads()
+        if threads != self._threads or self._runner is None:
+            if self._forget is not None:
+                self._forget()
+            runner = self._library.inferlab_runner(
+                ctypes.byref(self._model.struct), ctypes.byref(self._store), threads
+            )
+            self._forget = weakref.finalize(self, self._library.inferlab_forget, runner)
+            self._runner, self._threads = runner, threads
+        return self._runner

@@ -34,7 +34,7 @@ def calibrate(
 
     Prefills are timed ``repeats`` times, decodes over ``DECODES`` steps; medians of both are kept.
     ``add`` gives it a prompt and how many tokens to generate, whatever they are. Its budget of tokens is to
-    be ``max(CHUNKS)``, its batch ``max(BATCHES)`` at least, and its prefix cache off.
+    be ``max(CHUNKS)``, and its prefix cache off.
     """
     deadline = time.perf_counter() + MOST_S
     rows: list[Timed] = []
@@ -43,7 +43,7 @@ def calibrate(
     for chunk in CHUNKS:  # one of each first: without them there is no table
         rows += _prefill(engine, add, chunk, check)
     for context in CONTEXTS:
-        for batch in BATCHES:
+        for batch in (size for size in BATCHES if size <= engine.scheduler.most_sequences):
             if len(rows) > 2 * len(CHUNKS) and time.perf_counter() > deadline:
                 return _medians(rows)
             rows.append(_decode(engine, add, batch, context, check))

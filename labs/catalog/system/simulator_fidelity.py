@@ -47,7 +47,7 @@ class Params(LabParams, frozen=True):
             en="Running at once",
             zh_help="批里最多几条序列；标定也测到这么大的批。",
             en_help="Sequences in a batch at most; calibration times batches up to 8.",
-            ge=8,
+            ge=1,
             le=16,
             step=1,
             preview=False,
@@ -59,7 +59,7 @@ class Params(LabParams, frozen=True):
             zh="标定重复",
             en="Calibration repeats",
             zh_help="每种预填充测几遍，取中位数：别的程序碰巧打扰的那一遍就不算数。",
-            en_help="How often each prefill is timed; the median counts, so that one disturbed time does not.",
+            en_help="How often each prefill is timed. The median counts: one disturbed time does not.",
             ge=1,
             le=5,
             step=1,
@@ -123,7 +123,7 @@ LAB = Lab(
     predict=predict,
     run=run,
     needs_model=True,
-    smoke=Params(requests=2, rate_per_s=8.0, repeats=1),
+    smoke=Params(requests=2, rate_per_s=8.0, places=1, repeats=1),
     presets=[
         Preset(
             id="light",
