@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BLOCK_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SHORTEST = 256
 _CONTEXT_ROUNDS = 2
-_ROUNDS = 3  # interleaved, so that a neighbour's burst does not hit one block size alone
+_ROUNDS = 6  # interleaved, so that a neighbour's burst does not hit one block size alone
 
 
 @dataclass
@@ -84,6 +84,8 @@ def _block_sizes(ctx: Context, speeds: Speeds, every: list[Way]) -> Iterator[Res
             )
             case = make_case(ctx, store, shape, size, speeds.order)
             for way in (one for one in every if one.paged == (size > 0)):
+                if way.gathers and size not in (BLOCK_SIZES[0], speeds.block_size, BLOCK_SIZES[-1]):
+                    continue  # it reads token by token, whatever the block size
                 key = (way.name + ("" if size else "_flat"), size)
                 keep(speeds.by_block, key, measure(ctx, way, case, size, speeds.by_block.get(key)))
             yield from views.figures(speeds)
