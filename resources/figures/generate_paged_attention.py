@@ -128,8 +128,8 @@ def block_size(language: str) -> None:
         342,
         {
             "zh": f"块表不在图上：块大小 16、每 token 128 KiB 时，它只有 KV 的百万分之 {table:.1f}",
-            "en": f"The table is not drawn: with blocks of 16 and 128 KiB a token it is {table:.1f} millionths of "
-            "the KV",
+            "en": "The table is not drawn: with blocks of 16 and 128 KiB a token it is "
+            f"{table:.1f} millionths of the KV",
         },
         MUTED,
         12,
