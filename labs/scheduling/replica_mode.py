@@ -256,7 +256,7 @@ def _metrics(routed: dict[Way, Routed], fleet: Fleet) -> Iterator[Metric]:
     )
     yield Metric(
         id="saved",
-        title=Text(zh="TTFT p99：轮询 ÷ 最好的路由", en="TTFT p99: round robin over the best router"),
+        title=Text(zh="TTFT p99：轮询 ÷ 最好", en="p99: round robin ÷ best"),
         provenance=SIMULATED,
         unit="×",
         value=float(
