@@ -200,7 +200,7 @@ def _geometric(count: int, least: int, most: int) -> list[int]:
 def fill(language: str) -> None:
     """Waiting to fill falls with load, queueing rises: a full batch is slow at both ends."""
     d = Drawing(720, 310, language)
-    size, batch_s = 32, 27.5
+    size, batch_s = 32, 28.8
     left, right, bottom, top, most = 76.0, 520.0, 252.0, 44.0, 100.0
     capacity = size / batch_s
 
