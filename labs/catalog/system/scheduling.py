@@ -323,7 +323,7 @@ def _predict_wait(params: Params, ctx: Context) -> Iterator[Prediction]:
 
 def _predict_load(params: Params, ctx: Context) -> Iterator[Prediction]:
     from labs.formulas.scheduling import mg1_fcfs_wait, mg1_sjf_wait
-    from labs.scheduling import load_mode
+    from labs.scheduling import load_mode, single_queue
 
     scenario = scenario_of(params, ctx)
     if params.most_sequences > 1:
@@ -335,18 +335,18 @@ def _predict_load(params: Params, ctx: Context) -> Iterator[Prediction]:
             formula=load_mode.CAPACITY_FORMULA,
         )
         return
-    rate = scenario.at_load(load_mode.SINGLE_LOADS[-1]).rate_per_s
+    rate = scenario.at_load(single_queue.SINGLE_LOADS[-1]).rate_per_s
     alone = [float(one) for one in scenario.alone_s]
     yield Prediction(
         id="single_fcfs",
-        title=load_mode.SINGLE_FCFS,
+        title=single_queue.SINGLE_FCFS,
         value=mg1_fcfs_wait(rate, alone),
         unit="s",
         formula=same("Pollaczek-Khinchine: λ E[S²] / (2 (1 − ρ))"),
     )
     yield Prediction(
         id="single_sjf",
-        title=load_mode.SINGLE_SJF,
+        title=single_queue.SINGLE_SJF,
         value=mg1_sjf_wait(rate, alone),
         unit="s",
         formula=Text(
@@ -395,8 +395,9 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
             yield from predictor_mode.sweep(scenario, ctx)
         case "replicas":
             from labs.scheduling import replica_mode
+            from labs.scheduling.replica_charts import Fleet
 
-            fleet = replica_mode.Fleet(scenario, params.replicas, params.prefixes)
+            fleet = Fleet(scenario, params.replicas, params.prefixes)
             yield from replica_mode.study(fleet, ctx)
         case "engine":
             from labs.scheduling import engine_mode

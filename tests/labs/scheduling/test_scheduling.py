@@ -12,8 +12,8 @@ import pytest
 
 from labs.engine.sequence import Sequence
 from labs.scheduling import replay
-from labs.scheduling.engine_mode import fit
-from labs.scheduling.load_mode import Point, knee
+from labs.scheduling.load_mode import knee
+from labs.scheduling.load_point import Point
 from labs.scheduling.orders import ORDERS, Knobs
 from labs.scheduling.predictor import kendall_tau, noisy
 from labs.scheduling.prefixes import PREFIX_BLOCKS, with_prefixes
@@ -23,6 +23,7 @@ from labs.scheduling.server import Server
 from labs.scheduling.sharing import sharing
 from labs.scheduling.shortest_time import ShortestTimeFirst
 from labs.scheduling.slo_first import AttainableFirst
+from labs.scheduling.step_cost import fit
 from labs.scheduling.workload import HEAVY, PATIENCE, URGENT, Workload
 from labs.simulator.traces import HASH_BLOCK_TOKENS, Request
 
