@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import resource
+import re
 import sys
 import time
 from pathlib import Path
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from labs.simulator.routing import Router
     from labs.simulator.traces import Request
     from labs.simulator.workloads import Lengths, Source
+
+_STATUS = Path("/proc/self/status")
 
 Batching = Literal["chunked", "continuous", "static", "dynamic"]
 PolicyName = Literal["fcfs", "sjf", "priority", "mlfq", "fair", "edf"]
@@ -210,7 +212,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     report: Report
     replicas: list[Replica]
     cpu_s: float
-    peak_rss_bytes: int
+    peak_rss_bytes: int | None
 
 
 def simulate(fleet: Fleet, workload: Workload, check: Callable[[], None] | None = None) -> Outcome:
@@ -227,7 +229,19 @@ def simulate(fleet: Fleet, workload: Workload, check: Callable[[], None] | None 
     )
 
 
-def _peak_rss_bytes() -> int:
-    """Of this process since it started; macOS counts in bytes, Linux in KiB."""
+def _peak_rss_bytes() -> int | None:
+    """Of this process since it started; None where the system does not tell.
+
+    Not ``ru_maxrss`` on Linux: it begins with the peak of the process that started this one.
+    """
+    try:
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+        return int(found[1]) * 1024 if found else None
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

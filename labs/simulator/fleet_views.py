@@ -190,7 +190,7 @@ def _own_cost(outcome: Outcome) -> Iterator[Metric]:
         title=Text(zh="进程内存峰值", en="Peak memory of the process"),
         provenance=measured,
         unit="MB",
-        value=outcome.peak_rss_bytes / 2**20,
+        value=None if outcome.peak_rss_bytes is None else outcome.peak_rss_bytes / 2**20,
         better="lower",
         source=Text(
             zh="整个进程启动以来的常驻内存峰值", en="resident set of the whole process, at most, so far"
