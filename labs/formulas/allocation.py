@@ -65,11 +65,11 @@ def external_fragmentation(largest: float, free: float) -> float:
 
 
 def robson_arena(live: float, largest: float) -> float:
-    """Bytes that *any* allocator which never moves anything needs in the worst case, to a lower bound.
+    """What *any* allocator which never moves anything needs in the worst case, to a lower bound.
 
-    ``live (log2 largest / 2 + 1) - largest + 1``, where ``live`` bytes are in use at most and the sizes are
-    powers of two up to ``largest`` (J. M. Robson, An Estimate of the Store Size Necessary for
-    Dynamic Storage Allocation, JACM 18(3), 1971).
+    ``live (log2 largest / 2 + 1) - largest + 1``, where ``live`` is in use at most and the sizes are powers
+    of two up to ``largest``, both in units of the smallest object (J. M. Robson, Bounds for Some Functions
+    Concerning Dynamic Storage Allocation, JACM 21(3), 1974).
     """
     return live * (math.log2(largest) / 2 + 1) - largest + 1
 
