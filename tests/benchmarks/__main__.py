@@ -38,7 +38,7 @@ BENCHMARKS = {
     "simulator": "10,000 requests through the fleet simulator: processor time and memory",
     "simulator_fidelity": "the simulator calibrated on the engine, beside the engine's own run",
 }
-TIMEOUT_S = 300
+TIMEOUT_S = 900
 
 
 def main(argv: Sequence[str]) -> int:

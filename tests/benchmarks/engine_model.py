@@ -235,6 +235,8 @@ def llama_cpp(path: Path, threads: int) -> Peer | None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        # Its threads wait as its authors mean them to: passive waiting, which suits torch, costs it much.
+        env={name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"},
     )
     assert process.stdin is not None and process.stdout is not None
     questions, answers = process.stdin, process.stdout
