@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -241,3 +241,15 @@ class FairShare(Policy):
             generated = sequence.generated
             self.counters[sequence.user] += self.output_weight * (generated - counted)
             self._charged[sequence] = generated
+
+
+PolicyName = Literal["fcfs", "sjf", "priority", "mlfq", "fair", "edf"]
+
+POLICIES: dict[PolicyName, Callable[[], Policy]] = {
+    "fcfs": FirstComeFirstServed,
+    "sjf": ShortestFirst,
+    "priority": PriorityWithAgeing,
+    "mlfq": MultiLevelFeedback,
+    "fair": FairShare,
+    "edf": EarliestDeadlineFirst,
+}

@@ -11,14 +11,7 @@ from labs.engine.block_manager import BlockManager
 from labs.engine.engine import Engine
 from labs.engine.events import EventLog
 from labs.engine.model_runner import ModelRunner
-from labs.engine.policies import (
-    EarliestDeadlineFirst,
-    FairShare,
-    FirstComeFirstServed,
-    MultiLevelFeedback,
-    PriorityWithAgeing,
-    ShortestFirst,
-)
+from labs.engine.policies import POLICIES, PolicyName
 from labs.engine.reserving import ReservingManager
 from labs.engine.sampling import SamplingParams
 from labs.engine.scheduler import Scheduler
@@ -26,26 +19,16 @@ from labs.engine.static_scheduler import StaticScheduler
 from labs.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from labs.context import Context
     from labs.engine.engine import StepRecord
     from labs.engine.generation import Generation
-    from labs.engine.policies import Policy
     from labs.engine.precision import KVType, Weights
     from labs.engine.scheduler import Preemption
 
 Batching = Literal["static", "bucketed", "dynamic", "continuous", "chunked"]
-PolicyName = Literal["fcfs", "sjf", "priority", "mlfq", "fair", "edf"]
 
-POLICIES: dict[PolicyName, Callable[[], Policy]] = {
-    "fcfs": FirstComeFirstServed,
-    "sjf": ShortestFirst,
-    "priority": PriorityWithAgeing,
-    "mlfq": MultiLevelFeedback,
-    "fair": FairShare,
-    "edf": EarliestDeadlineFirst,
-}
 _IDLE_S = 0.005  # between looks at the clock while nothing is there to do
 
 

@@ -12,14 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from labs.engine.block_manager import BlockManager
-from labs.engine.policies import (
-    EarliestDeadlineFirst,
-    FairShare,
-    FirstComeFirstServed,
-    MultiLevelFeedback,
-    PriorityWithAgeing,
-    ShortestFirst,
-)
+from labs.engine.policies import POLICIES, PolicyName
 from labs.engine.scheduler import Preemption, Scheduler
 from labs.engine.static_scheduler import StaticScheduler
 from labs.simulator.cost import IDEAL, Constants, RooflineCost
@@ -46,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from labs.engine.policies import Policy
     from labs.simulator.cost import CostModel
     from labs.simulator.routing import Router
     from labs.simulator.traces import Request
@@ -55,19 +47,10 @@ if TYPE_CHECKING:
 _STATUS = Path("/proc/self/status")
 
 Batching = Literal["chunked", "continuous", "static", "dynamic"]
-PolicyName = Literal["fcfs", "sjf", "priority", "mlfq", "fair", "edf"]
 RouterName = Literal["round_robin", "least_loaded", "prefix_aware"]
 ArrivalName = Literal["poisson", "bursty", "closed", "trace"]
 LengthName = Literal["lognormal", "fixed", "file"]
 
-_POLICIES: dict[PolicyName, Callable[[], Policy]] = {
-    "fcfs": FirstComeFirstServed,
-    "sjf": ShortestFirst,
-    "priority": PriorityWithAgeing,
-    "mlfq": MultiLevelFeedback,
-    "fair": FairShare,
-    "edf": EarliestDeadlineFirst,
-}
 _ROUTERS: dict[RouterName, Callable[[], Router]] = {
     "round_robin": RoundRobin,
     "least_loaded": LeastLoaded,
@@ -175,7 +158,7 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def _scheduler(self, batching: Batching) -> Scheduler:
         manager = BlockManager(self.blocks, self.block_size, self.prefix_cache)
         options: dict[str, Any] = {
-            "policy": _POLICIES[self.policy](),
+            "policy": POLICIES[self.policy](),
             "most_sequences": self.most_sequences,
             "token_budget": max(self.token_budget, self.most_sequences),
             "preemption": self.preemption,
