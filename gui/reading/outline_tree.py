@@ -195,7 +195,7 @@ class OutlineTree(QWidget):
         self.view.clicked.connect(self._clicked)
         # A new width changes how titles wrap; once it is at rest, rows are measured again.
         self._relayout = QTimer(self, singleShot=True, interval=60)
-        self._relayout.timeout.connect(self.view.scheduleDelayedItemsLayout)
+        self._relayout.timeout.connect(self._measure_again)
         theme_switch.changed.connect(self._restyle)
         self.view.expand(self.model.index(0, 0))
         self._retranslate()
@@ -307,6 +307,14 @@ class OutlineTree(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._relayout.start()
+
+    def _measure_again(self) -> None:
+        """The node that one reads stays in sight when the titles above it wrap more, or less."""
+        current, view = self.view.currentIndex(), self.view
+        in_sight = view.viewport().rect().intersects(view.visualRect(current))
+        view.doItemsLayout()
+        if in_sight:
+            view.scrollTo(current)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """From the filter line, Down and Enter go into the tree, Esc clears."""

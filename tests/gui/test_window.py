@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PySide6.QtCore import Qt
@@ -57,6 +57,18 @@ def test_the_filter_narrows_the_tree_in_either_language(window: MainWindow, text
     assert len(shown_questions(window)) < 20
     window.tree.filter.clear()
     assert len(shown_questions(window)) == 518
+
+
+def test_the_node_being_read_stays_in_sight_in_a_narrower_tree(qtbot: Any, window: MainWindow) -> None:
+    view = window.tree.view
+    window.tree.setMinimumWidth(150)
+    window.splitter.setSizes([420, 800])
+    window.open_node("3.2.2-01")
+    qtbot.wait(150)
+    view.scrollTo(view.currentIndex(), view.ScrollHint.PositionAtBottom)
+    window.splitter.setSizes([160, 1060])
+    qtbot.wait(150)
+    assert view.viewport().rect().contains(view.visualRect(view.currentIndex()).center())
 
 
 def test_clearing_the_filter_gives_the_tree_back_as_it_was(window: MainWindow) -> None:
