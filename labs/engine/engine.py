@@ -210,22 +210,29 @@ class Engine:
         self._append(generation, sequence, token)
 
     def _append(self, generation: Generation, sequence: Sequence, token: int) -> None:
-        now, params = self.clock(), generation.params
-        sequence.tokens.append(token)
-        extend_keys(sequence, self.scheduler.manager)
+        self._tell(generation, sequence, token)
         if sequence not in generation.live:
-            return  # it has ended, and its static batch has not
-        if sequence.generated == 1:
-            sequence.first_token_s = now
-        generation.token_times_s[sequence].append(now)
-        if self._log is not None:
-            self._log.add(EventKind.TOKEN, sequence.id, tokens=token)
+            return
+        params = generation.params
         if token in self._stops(params):
             self._end(generation, sequence, "eos")
         elif found_stop(self.tokenizer, generation.generated(sequence), params.stop):
             self._end(generation, sequence, "stop")
         elif sequence.remaining <= 0:
             self._end(generation, sequence, "length")
+
+    def _tell(self, generation: Generation, sequence: Sequence, token: int) -> None:
+        """``sequence`` goes on with ``token``."""
+        sequence.tokens.append(token)
+        extend_keys(sequence, self.scheduler.manager)
+        if sequence not in generation.live:
+            return  # it has ended, and its static batch has not
+        now = self.clock()
+        if sequence.generated == 1:
+            sequence.first_token_s = now
+        generation.token_times_s[sequence].append(now)
+        if self._log is not None:
+            self._log.add(EventKind.TOKEN, sequence.id, tokens=token)
 
     def _start_samples(self, generation: Generation, logits: Tensor) -> None:
         """The prompt has been computed once: each sample forks from it with a first token of its own."""
@@ -274,19 +281,9 @@ class Engine:
                 self._drop(generation, beam, "pruned")
         together[:] = heirs
         for step, heir in zip(steps, heirs, strict=True):
-            self._append_beam(generation, heir, step.token)
+            self._tell(generation, heir, step.token)
         if not heirs or heirs[0].remaining <= 0 or search.done(heirs[0].generated):
             self._close(generation, heirs)
-
-    def _append_beam(self, generation: Generation, beam: Sequence, token: int) -> None:
-        beam.tokens.append(token)
-        extend_keys(beam, self.scheduler.manager)
-        now = self.clock()
-        if beam.generated == 1:
-            beam.first_token_s = now
-        generation.token_times_s[beam].append(now)
-        if self._log is not None:
-            self._log.add(EventKind.TOKEN, beam.id, tokens=token)
 
     def _close(self, generation: Generation, beams: list[Sequence]) -> None:
         assert generation.search is not None

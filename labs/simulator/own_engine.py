@@ -6,7 +6,7 @@ import math
 import random
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labs.engine.sampling import SamplingParams
@@ -100,7 +100,7 @@ def served(ctx: Context, setting: Setting, requests: Sequence[Request]) -> Itera
 def simulated(setting: Setting, table: Sequence[Timed], requests: Sequence[Request]) -> Side:
     """The same scheduler, settings and trace, with the table in place of the model."""
     jobs: list[Job] = []
-    replica = Replica(make_scheduler(replace(setting), None), TableCost(table))
+    replica = Replica(make_scheduler(setting, None), TableCost(table))
     Simulator([replica], OpenLoop(requests), ended=jobs.append).run()
     jobs.sort(key=lambda job: job.id)
     times = [
