@@ -13,6 +13,8 @@ from labs.results import (
     Bars,
     Bits,
     BlockMap,
+    Code,
+    Graph,
     Heatmap,
     Histogram,
     Lines,
@@ -22,10 +24,12 @@ from labs.results import (
     Scatter,
     Series,
     Table,
+    Tiles,
     Timeline,
     Tokens,
     Trace,
 )
+from labs.structure_text import code_lines, graph_lines, tile_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +70,13 @@ class _Page:
             case Trace() | BlockMap() | Timeline() | Tokens():
                 rows = replay_rows(result, self._say)
                 lines = _aligned(rows, [False, *(True for _ in rows[0][1:])]) if rows else []
+            case Code():
+                lines = code_lines(result, self._say)
+            case Tiles():
+                rows = tile_rows(result, self._say)
+                lines = _aligned(rows, [False, *(True for _ in rows[0][1:])])
+            case Graph():
+                lines = graph_lines(result, self._say)
             case _:
                 raise TypeError(f"no text form for {type(result).__name__}")
         unit = f" [{result.unit}]" if result.unit else ""

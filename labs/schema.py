@@ -75,6 +75,7 @@ def _property(kind: Any, field: Field, default: Any, last_layer: int | None) -> 
             "when": field.when or {},
             "preview": field.preview,
             "lines": field.lines,
+            "language": field.language,
         },
     }
 

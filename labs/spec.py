@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from labs.languages import LANGUAGES
 from labs.text import Text, same
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     ``step`` is the slider's; ``scale="log2"`` walks powers of two. ``choices`` labels a Literal's values.
     ``when`` shows the field only while another has one of the given values.
     ``preview=False`` says that dragging this field is not worth a coarse preview. ``lines`` is how many lines
-    of a text are in sight.
+    of a text are in sight; with a ``language`` (of ``labs.results.LANGUAGES``) it is code, edited as such.
     """
 
     zh: str
@@ -58,6 +59,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     when: dict[str, list[Any]] | None = None
     preview: bool = True
     lines: int = 1
+    language: str = ""
 
     def __post_init__(self) -> None:
         Text(self.zh, self.en), Text(self.zh_help, self.en_help)  # refuse a missing language
@@ -181,6 +183,8 @@ def check_declaration(params: type[LabParams]) -> None:
             str(choice) for choice in typing.get_args(kind)
         }:
             raise ValueError(f"{name}: choices label {sorted(field.choices)}, the type allows {kind}")
+        if field.language and (kind is not str or field.language not in LANGUAGES):
+            raise ValueError(f"{name}: a {kind} in {field.language!r}; code is a str in one of {LANGUAGES}")
         for other, values in (field.when or {}).items():
             if other not in fields:
                 raise ValueError(f"{name}: shown when {other!r} has a value, and there is no such field")

@@ -18,8 +18,14 @@ from labs.results import (
     Bits,
     BlockChanges,
     BlockMap,
+    Code,
+    CodeMark,
+    CodePane,
     Column,
     EventKind,
+    Graph,
+    GraphEdge,
+    GraphNode,
     Heatmap,
     Histogram,
     HistogramSeries,
@@ -33,6 +39,9 @@ from labs.results import (
     Scatter,
     Series,
     Table,
+    TileRuns,
+    Tiles,
+    TileTensor,
     Timeline,
     TokenRow,
     Tokens,
@@ -152,6 +161,58 @@ EXAMPLES: list[tuple[Result, str]] = [
     (
         Tokens(**common(unit=""), rows=[TokenRow(name=same("#0"), tokens=["a", " b\n"])]),
         "Title (measured)\n  #0  2  'a b\\n'",
+    ),
+    (
+        Code(
+            **common(unit=""),
+            panes=[
+                CodePane(
+                    name=same("kernel"),
+                    language="python",
+                    text="a = 1\nb = a\n",
+                    marks=[CodeMark(line=2, text=same("no such name"), role="error")],
+                ),
+                CodePane(name=same("PTX"), language="ptx", text="\n" * 99 + "ret;"),
+            ],
+        ),
+        "Title (measured)\n  kernel (python, 2 lines)\n  1 | a = 1\n  2 | b = a\n      error: no such name\n"
+        + "  PTX (ptx, 100 lines)\n"
+        + "".join(f"  {n:>3} |\n" for n in range(1, 61))
+        + "  … 40 more lines",
+    ),
+    (
+        Tiles(
+            **common(unit=""),
+            tensors=[
+                TileTensor(name=same("x"), rows=4, columns=8),
+                TileTensor(name=same("y"), rows=1, columns=1000),
+            ],
+            runs=TileRuns(
+                event=array([0, 0, 1], np.int64),
+                tensor=array([0, 0, 1], np.int64),
+                row=array([0, 1, 0], np.int64),
+                start=array([0, 2, 0], np.int64),
+                stop=array([8, 8, 1000], np.int64),
+                category=array([0, 0, 1], np.int64),
+            ),
+            categories=[same("read"), same("written")],
+        ),
+        "Title (measured)\n               read  written\n  x     4 x 8    14        0\n"
+        "  y  1 x 1000     0    1,000",
+    ),
+    (
+        Graph(
+            **common(unit=""),
+            nodes=[
+                GraphNode(name=same("mm"), category=0),
+                GraphNode(name=same("add"), category=1, group=0),
+                GraphNode(name=same("gelu"), category=1, group=0),
+            ],
+            edges=[GraphEdge(source=0, target=1), GraphEdge(source=1, target=2)],
+            categories=[same("matrix product"), same("pointwise"), same("unused")],
+            groups=[same("fused 0")],
+        ),
+        "Title (measured)\n  3 nodes, 2 edges\n  matrix product: 1\n  pointwise: 2\n  [fused 0] add, gelu",
     ),
     (Markdown(**common(), body=Text(zh="正文", en="One.\n\nTwo.")), "Title\n  One.\n\n  Two."),
 ]

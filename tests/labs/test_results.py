@@ -13,8 +13,14 @@ from labs.results import (
     BarSeries,
     BlockChanges,
     BlockMap,
+    Code,
+    CodeMark,
+    CodePane,
     Column,
     EventKind,
+    Graph,
+    GraphEdge,
+    GraphNode,
     Heatmap,
     HistogramSeries,
     Owner,
@@ -22,11 +28,15 @@ from labs.results import (
     Series,
     Table,
     TableChanges,
+    TileRuns,
+    Tiles,
+    TileTensor,
     Timeline,
     TokenRow,
     Tokens,
     Trace,
     array,
+    line_count,
 )
 from labs.text import same
 
@@ -67,6 +77,10 @@ TWO, THREE = array([1, 2]), array([1, 2, 3])
         lambda: timeline(start=TWO),
         lambda: timeline(label=[same("a"), same("b")]),
         lambda: TokenRow(name=same("r"), tokens=["a"], event=ints(0, 1)),
+        lambda: pane(links=ints(1)),
+        lambda: pane(links=ints(1, 1, 0)),
+        lambda: tile_runs(stop=ints(1)),
+        lambda: TileTensor(name=same("x"), rows=2, columns=3, values=np.zeros((3, 2))),
     ],
 )
 def test_lengths_that_do_not_match(make: Callable[[], object]) -> None:
@@ -95,6 +109,20 @@ def test_lengths_that_do_not_match(make: Callable[[], object]) -> None:
             lambda: Tokens(**COMMON, rows=[TokenRow(name=same("r"), tokens=["a"], category=ints(0))]),
             "0 to 0, expected 0 to -1",
         ),
+        (lambda: pane(language="fortran"), "'fortran', expected one of python, cpp"),
+        (lambda: pane(marks=[CodeMark(line=3, text=same("m"))]), "line 3, expected 1 to 2"),
+        (lambda: pane(marks=[CodeMark(line=0, text=same("m"))]), "line 0, expected 1 to 2"),
+        (lambda: Code(**COMMON, panes=[]), "no pane"),
+        (lambda: Code(**COMMON, panes=[pane(), pane(links=ints(0, 3))]), "0 to 3, expected 0 to 2"),
+        (lambda: TileTensor(name=same("x"), rows=0, columns=3), "0 x 3"),
+        (lambda: tile_runs(event=ints(1, 0)), "not in ascending"),
+        (lambda: tile_runs(stop=ints(2, -1)), "stops before it starts"),
+        (lambda: tiles(tensor=ints(0, 1)), "0 to 1, expected 0 to 0"),
+        (lambda: tiles(category=ints(0, -1)), "-1 to 0, expected 0 to 0"),
+        (lambda: graph(node={"category": 1}), "category of node 1: 1, expected 0 to 0"),
+        (lambda: graph(node={"group": 1}), "group of node 1: 1, expected -1 to 0"),
+        (lambda: graph(edge={"target": 2}), "target of edge 0: 2, expected 0 to 1"),
+        (lambda: graph(edge={"source": -1}), "source of edge 0: -1, expected 0 to 1"),
     ],
 )
 def test_recorded_runs_that_contradict_themselves(make: Callable[[], object], complaint: str) -> None:
@@ -106,6 +134,38 @@ def test_recorded_runs_that_fit_are_made() -> None:
     trace(template="block {block} of {why}", columns={"block": TWO, "why": ints(0, 0)})
     block_map()
     timeline()
+    Code(**COMMON, panes=[pane(), pane(links=ints(0, 2), marks=[CodeMark(line=2, text=same("m"))])])
+    tiles(row=ints(-1, 99), start=ints(0, -5))  # out of bounds, as a kernel may be
+    graph(node={"group": 0}, edge={"source": 1, "target": 0})
+
+
+@pytest.mark.parametrize(("text", "count"), [("", 0), ("a", 1), ("a\n", 1), ("a\n\n", 2), ("\n", 1)])
+def test_a_line_break_at_the_end_begins_no_line(text: str, count: int) -> None:
+    assert line_count(text) == count
+
+
+def pane(**changes: Any) -> CodePane:
+    return CodePane(**{"name": same("p"), "language": "python", "text": "a\nb\n"} | changes)
+
+
+def tile_runs(**changes: Any) -> TileRuns:
+    names = ("event", "tensor", "row", "start")
+    zeros = {name: ints(0, 0) for name in (*names, "category")}
+    return TileRuns(**zeros | {"stop": ints(2, 2)} | changes)
+
+
+def tiles(**changes: Any) -> Tiles:
+    tensors = [TileTensor(name=same("x"), rows=4, columns=8)]
+    return Tiles(**COMMON, tensors=tensors, runs=tile_runs(**changes), categories=[same("read")])
+
+
+def graph(node: dict[str, Any] | None = None, edge: dict[str, Any] | None = None) -> Graph:
+    nodes = [
+        GraphNode(name=same("a"), category=0),
+        GraphNode(**{"name": same("b"), "category": 0} | (node or {})),
+    ]
+    edges = [GraphEdge(**{"source": 0, "target": 1} | (edge or {}))]
+    return Graph(**COMMON, nodes=nodes, edges=edges, categories=[same("c")], groups=[same("g")])
 
 
 def ints(*values: int) -> Array:

@@ -62,6 +62,7 @@ def test_a_number_with_bounds_and_a_unit() -> None:
             "when": {},
             "preview": True,
             "lines": 1,
+            "language": "",
         },
     }
 

@@ -170,8 +170,22 @@ class WrongCondition(LabParams):
     mode: Annotated[Literal["x", "y"], described("a", "A", when={"other": [1]})] = "x"
 
 
+class NumberAsCode(LabParams):
+    bits: Annotated[int, described("a", "A", language="python")] = 1
+
+
+class UnknownLanguage(LabParams):
+    kernel: Annotated[str, described("a", "A", language="fortran")] = ""
+
+
 @pytest.mark.parametrize(
-    ("params", "complaint"), [(WrongLabels, "choices label"), (WrongCondition, "no such field")]
+    ("params", "complaint"),
+    [
+        (WrongLabels, "choices label"),
+        (WrongCondition, "no such field"),
+        (NumberAsCode, "code is a str"),
+        (UnknownLanguage, "'fortran'; code is a str in one of"),
+    ],
 )
 def test_fields_that_contradict_themselves(params: type[LabParams], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
