@@ -114,9 +114,12 @@ class Context:
         """``make()`` once a worker for this key and this model."""
         return self.session.memo((self.session.model_path, key), make)
 
-    def measure(self, call: Callable[[], object], *, budget_s: float = 0.5) -> Timing:
-        """Time ``call``: warm up, repeat for about ``budget_s``; median, 20th and 80th percentile."""
-        return time_calls(call, device=self.device, budget_s=budget_s, check=self.check)
+    def measure(self, call: Callable[[], object], *, budget_s: float = 0.5, cold: bool = False) -> Timing:
+        """Time ``call``: warm up, repeat for at most about ``budget_s``; median, 20th and 80th percentile.
+
+        ``cold`` empties the caches before each sample. ``Timing.noise`` says when not to conclude from it.
+        """
+        return time_calls(call, device=self.device, budget_s=budget_s, check=self.check, cold=cold)
 
     def reserve(self, size_bytes: int, what: Text, lower: Text | None = None) -> None:
         """Refuse, with LabError, an allocation that would not fit in the device's free memory.

@@ -22,7 +22,7 @@ def environment(*, with_device: bool = False) -> dict[str, Any]:
     """The record. Without ``with_device`` torch is not imported, and the device may be None: not known."""
     if with_device and _may_have_gpu():
         import torch  # noqa: F401 the device's name comes from it
-    return {**_machine(), "threads": _threads(), **_device()}
+    return {**_machine(), "threads": threads(), **_device()}
 
 
 @functools.cache
@@ -68,7 +68,7 @@ def _driver() -> str | None:
     return found[1] if found else None
 
 
-def _threads() -> int:
+def threads() -> int:
     """Threads that torch computes with; before it is imported, those that it would be allowed."""
     torch = sys.modules.get("torch")
     if torch is not None:

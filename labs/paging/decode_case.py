@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import torch
 
+from labs.caches import last_level_cache_bytes
 from labs.engine.kv_store import KVStore
 from labs.formulas.paged_attention import Traffic, decode_traffic
-from labs.quantization.roofs import last_level_cache_bytes
 from labs.spec import LabError
 from labs.text import Text
 

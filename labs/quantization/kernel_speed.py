@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from labs.caches import last_level_cache_bytes
 from labs.formulas.memory import gemm_flops, roofline_seconds
 from labs.quantization.linear import relative_difference
-from labs.quantization.roofs import gemm_peak, last_level_cache_bytes, read_bandwidth
+from labs.quantization.roofs import gemm_peak, read_bandwidth
 from labs.spec import LabError
 from labs.text import Text
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
 
+from labs.caches import last_level_cache_bytes
 from labs.formulas.memory import gemm_flops
 from labs.text import Text
 
@@ -19,20 +19,7 @@ if TYPE_CHECKING:
 
 Compute = Literal["fp32", "bf16", "int8"]
 
-_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-# Where the system does not tell: more than most last-level caches hold.
-_ASSUMED_CACHE_BYTES = 64 * 2**20
 _GEMM_SIZE = 1024
-_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
-
-
-def last_level_cache_bytes(device: str) -> int:
-    """Bytes of the largest cache; weights smaller than this are not read from memory every time."""
-    if device.startswith("cuda"):
-        return int(getattr(torch.cuda.get_device_properties(device), "L2_cache_size", _ASSUMED_CACHE_BYTES))
-    sizes = [path.read_text().strip() for path in _CACHES.glob("index*/size")]
-    known = [int(size[:-1]) * _UNITS[size[-1]] for size in sizes if size[-1:] in _UNITS]
-    return max(known, default=_ASSUMED_CACHE_BYTES)
 
 
 def read_bandwidth(ctx: Context, budget_s: float = 0.3) -> float:
