@@ -23,6 +23,9 @@ VIEWS = {
     "block_map": "BlockMapView",
     "timeline": "TimelineView",
     "tokens": "TokensView",
+    "code": "CodeView",
+    "tiles": "TilesView",
+    "graph": "GraphView",
     "markdown": "MarkdownView",
 }
 

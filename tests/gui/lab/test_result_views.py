@@ -18,12 +18,13 @@ from gui.lab.card import Card
 from gui.lab.views import VIEWS, make_view
 from gui.language import language_switch
 from gui.theme import DARK, LIGHT, theme_switch
-from tests.gui.lab import replay_samples, samples
+from tests.gui.lab import kernel_samples, replay_samples, samples
 
 EMPTY, NONE = np.empty(0), np.empty(0, dtype=np.int64)
 NO_CHANGES = {"event": NONE, "block": NONE, "owner": NONE, "shared": None, "filled": None}
 NO_TABLES = {"event": NONE, "owner": NONE, "logical": NONE, "block": NONE}
-KINDS = {name: getattr(samples, name, None) or getattr(replay_samples, name) for name in VIEWS}
+SOURCES = (samples, replay_samples, kernel_samples)
+KINDS = {name: next(getattr(one, name) for one in SOURCES if hasattr(one, name)) for name in VIEWS}
 
 AWKWARD = {
     "metric none": samples.metric(value=None, predicted=3.0),
