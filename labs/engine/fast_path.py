@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from labs.engine.native_library import native_library
 from labs.engine.native_matrix import KINDS, naive_product, native_matrix
+from labs.engine.native_step import native_step
 from labs.quantization.speed_modes import MODES
 from labs.spec import LabError
 from labs.text import Text
@@ -51,7 +51,7 @@ def fast_path(weights: Weights, device: str = "cpu") -> FastPath:
 @functools.cache
 def checked_library() -> ctypes.CDLL | Text:
     """The native kernels if each product of theirs equals its naive reference; else why they are not used."""
-    library = native_library()
+    library = native_step()
     if isinstance(library, Text):
         return library
     rows, outputs, inputs = _CHECKED_SHAPE

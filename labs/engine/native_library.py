@@ -1,9 +1,8 @@
-"""The kernels in ``native/``, compiled at first use for this very processor, or why there are none."""
+"""C++ compiled at first use, for this very processor, into the user's cache; or why that cannot be."""
 
 from __future__ import annotations
 
 import ctypes
-import functools
 import hashlib
 import os
 import platform
@@ -14,7 +13,6 @@ from pathlib import Path
 
 from labs.text import Text
 
-_SOURCES = Path(__file__).parent / "native"
 _FLAGS = ("-O3", "-march=native", "-std=gnu++20", "-fPIC", "-shared", "-pthread", "-Wno-psabi")
 _NEEDED = {"avx2", "fma", "f16c"}
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -28,29 +26,19 @@ class NativeUnavailable(Exception):
         self.text = text
 
 
-@functools.cache
-def native_library() -> ctypes.CDLL | Text:
-    """The loaded library, compiled if this machine has not done so before (some seconds); else the reason."""
+def loaded(source: Path, *headers: Path) -> ctypes.CDLL | Text:
+    """The library of ``source``, compiled if this machine has not done so before (some seconds); else the
+    reason why there is none. ``headers`` are folders to include from, besides the source's own."""
     try:
-        library = ctypes.CDLL(str(compiled()))
+        return ctypes.CDLL(str(compiled(source, *headers)))
     except NativeUnavailable as error:
         return error.text
     except OSError as error:
         return Text(zh=f"原生内核无法加载：{error}", en=f"the native kernels cannot be loaded: {error}")
-    library.inferlab_runner.restype = ctypes.c_void_p
-    library.inferlab_runner.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
-    library.inferlab_step.restype = None
-    library.inferlab_step.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
-    library.inferlab_forget.restype = None
-    library.inferlab_forget.argtypes = (ctypes.c_void_p,)
-    library.inferlab_product.restype = None
-    library.inferlab_product.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-    library.inferlab_instructions.restype = ctypes.c_char_p
-    return library
 
 
-def compiled(folder: Path | None = None) -> Path:
-    """The shared library in the user's cache, for these sources, this compiler and this processor.
+def compiled(source: Path, *headers: Path, folder: Path | None = None) -> Path:
+    """The shared library in the user's cache, for this source, its headers, this compiler and processor.
 
     NativeUnavailable without a compiler, on another processor, or when it does not compile.
     """
@@ -60,9 +48,10 @@ def compiled(folder: Path | None = None) -> Path:
         raise NativeUnavailable(
             Text(zh="没有 g++，原生内核无法编译", en="there is no g++ to compile the native kernels")
         )
-    target = (folder or cache_folder()) / f"engine-{_key(compiler, features)}.so"
+    key = _key(compiler, features, source, headers)
+    target = (folder or cache_folder()) / f"{source.stem}-{key}.so"
     if not target.exists():
-        _compile(compiler, target)
+        _compile(compiler, source, headers, target)
     return target
 
 
@@ -88,15 +77,17 @@ def _processor() -> str:
     return f"{facts.get('model name')} {facts['flags']}"
 
 
-def _key(compiler: str, processor: str) -> str:
+def _key(compiler: str, processor: str, source: Path, headers: tuple[Path, ...]) -> str:
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
     digest = hashlib.sha256(repr((version, processor, _FLAGS)).encode())
-    for source in sorted(_SOURCES.iterdir()):
-        digest.update(source.read_bytes())
+    digest.update(source.read_bytes())
+    for folder in (source.parent, *headers):
+        for header in sorted(folder.glob("*.h")):
+            digest.update(header.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _compile(compiler: str, target: Path) -> None:
+def _compile(compiler: str, source: Path, headers: tuple[Path, ...], target: Path) -> None:
     """To a name of its own, then renamed: another process sees the whole library or none."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -106,7 +97,7 @@ def _compile(compiler: str, target: Path) -> None:
         raise NativeUnavailable(
             Text(zh=f"缓存目录不可写：{error}", en=f"the cache folder cannot be written: {error}")
         ) from error
-    command = [compiler, *_FLAGS, "-o", name, str(_SOURCES / "step.cpp")]
+    command = [compiler, *_FLAGS, *(f"-I{folder}" for folder in headers), "-o", name, str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         Path(name).unlink()

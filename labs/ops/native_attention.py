@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from labs.engine.native_library import NativeUnavailable, cache_folder, compiled
+from labs.engine.native_library import loaded
+from labs.engine.native_step import HEADERS
 from labs.text import Text
 
 if TYPE_CHECKING:
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
     from labs.engine.kv_store import KVStore
 
 _SOURCE = Path(__file__).parent / "native" / "paged.cpp"
-_FLAGS = ("-O3", "-march=native", "-std=gnu++20", "-fPIC", "-shared", "-pthread", "-Wno-psabi")
 _KV_KINDS = {"fp32": 0, "bf16": 1, "int8": 2}
 _P, _I = ctypes.c_void_p, ctypes.c_int32
 
@@ -73,13 +68,10 @@ class NativeAttention:
 
 @functools.cache
 def native_attention() -> ctypes.CDLL | Text:
-    """The loaded library, compiled if this machine has not done so before (some seconds); else the reason."""
-    try:
-        library = ctypes.CDLL(str(_library(compiled())))
-    except NativeUnavailable as error:
-        return error.text
-    except OSError as error:
-        return Text(zh=f"原生内核无法加载：{error}", en=f"the native kernel cannot be loaded: {error}")
+    """The loaded library, or why there is none."""
+    library = loaded(_SOURCE, HEADERS)
+    if isinstance(library, Text):
+        return library
     library.inferlab_paged.restype = _P
     library.inferlab_paged.argtypes = (ctypes.c_int,)
     library.inferlab_paged_decode.restype = None
@@ -87,31 +79,3 @@ def native_attention() -> ctypes.CDLL | Text:
     library.inferlab_paged_forget.restype = None
     library.inferlab_paged_forget.argtypes = (_P,)
     return library
-
-
-def _library(engine: Path) -> Path:
-    """Compiled beside the engine's library, whose name stands for its sources, compiler and processor."""
-    digest = hashlib.sha256(engine.name.encode() + _SOURCE.read_bytes()).hexdigest()[:16]
-    target = cache_folder() / f"paged-attention-{digest}.so"
-    if not target.exists():
-        _compile(target)
-    return target
-
-
-def _compile(target: Path) -> None:
-    """To a name of its own, then renamed: another process sees the whole library or none."""
-    import labs.engine.native_library as engine
-
-    headers = Path(engine.__file__).parent / "native"
-    handle, name = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
-    os.close(handle)
-    compiler = shutil.which("g++")
-    assert compiler is not None, "it compiled the engine's library"
-    command = [compiler, *_FLAGS, f"-I{headers}", "-o", name, str(_SOURCE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        Path(name).unlink()
-        errors = [line for line in done.stderr.splitlines() if "error" in line] or ["g++"]
-        zh, en = "分页注意力内核编译失败", "the paged attention kernel does not compile"
-        raise NativeUnavailable(Text(zh=f"{zh}：{errors[0][:200]}", en=f"{en}: {errors[0][:200]}"))
-    os.replace(name, target)

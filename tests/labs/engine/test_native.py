@@ -16,8 +16,9 @@ from labs.engine import native_library
 from labs.engine.attention import naive_attention
 from labs.engine.fast_path import checked_library, fast_path, native_product
 from labs.engine.model_runner import ModelRunner
-from labs.engine.native_library import NativeUnavailable, compiled
+from labs.engine.native_library import NativeUnavailable, compiled, loaded
 from labs.engine.native_matrix import KINDS, naive_product, native_matrix, stored_weight
+from labs.engine.native_step import SOURCE
 from labs.engine.work import Work
 from labs.models.llama import iter_linears
 from labs.quantization.threads import threads
@@ -164,14 +165,31 @@ def test_the_pool_sleeps_between_steps() -> None:
 def test_a_library_is_compiled_once_and_refusals_say_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = compiled()
-    assert compiled() == target
+    target = compiled(SOURCE)
+    assert compiled(SOURCE) == target
     monkeypatch.setattr(native_library.shutil, "which", lambda name: None)
     with pytest.raises(NativeUnavailable, match=r"no g\+\+"):
-        compiled(tmp_path)
+        compiled(SOURCE, folder=tmp_path)
     monkeypatch.setattr(native_library, "_CPU_INFO", tmp_path / "missing")
     with pytest.raises(NativeUnavailable, match="AVX2, F16C, FMA"):
-        compiled(tmp_path)
+        compiled(SOURCE, folder=tmp_path)
+
+
+def test_a_library_of_any_source_is_made_anew_when_a_header_of_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    headers = tmp_path / "headers"
+    headers.mkdir()
+    (source := tmp_path / "one.cpp").write_text('#include "two.h"\nextern "C" int answer() { return TWO; }')
+    (headers / "two.h").write_text("#define TWO 2")
+    before = loaded(source, headers)
+    (headers / "two.h").write_text("#define TWO 22")
+    after = loaded(source, headers)
+    assert not isinstance(before, Text) and not isinstance(after, Text)
+    assert (before.answer(), after.answer()) == (2, 22)
+    (headers / "two.h").write_text("")
+    assert isinstance(refused := loaded(source, headers), Text) and "TWO" in refused.en
 
 
 def test_without_native_kernels_torch_is_used_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
