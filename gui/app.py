@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import gui.lean_imports  # noqa: F401  (first: it makes the imports below cheaper)
+
+# isort: split
 from PySide6.QtCore import QStandardPaths
 from PySide6.QtGui import QFont, QIcon
 from PySide6.QtWidgets import QApplication
 
-import gui.lean_imports  # noqa: F401  (first: it makes the imports below cheaper)
 from gui.garbage import GuiCollector
 from gui.icons import ICONS
 from gui.language import language_switch

@@ -1,9 +1,10 @@
-"""Makes what is imported after it cheaper, 30 ms of a start in all. Import it after PySide6, before the rest.
+"""Makes importing PySide, and what is imported after it, cheaper, a fifth of a start in all. Import it first.
 
 Python's collector would look, again and again, at thousands of new classes that stay to the end; the window's
-own takes over once there is an application (``gui.garbage``). And PySide reads the source of each module that
-is imported, to see whether it names PySide: such a module may use PySide's optional features
-(``from __feature__ import snake_case``). None of InferLab's does.
+own takes over once there is an application (``gui.garbage``). PySide would compile its own support modules
+(``gui.kept_bytecode``), and read the source of each module that is imported, to see whether it names PySide:
+such a module may use PySide's optional features (``from __feature__ import snake_case``). None of InferLab's
+does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import gc
 import sys
 from typing import TYPE_CHECKING
+
+from gui.kept_bytecode import kept_bytecode
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -32,4 +35,6 @@ def skip_feature_check() -> None:
 
 
 gc.disable()
+with kept_bytecode():
+    import PySide6  # noqa: F401  (this is the import that compiles)
 skip_feature_check()

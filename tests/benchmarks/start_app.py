@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import main
-from tests.benchmarks.start_report import report_start
 
 if TYPE_CHECKING:
     from gui.app import Options
@@ -21,6 +20,9 @@ def start(argv: list[str]) -> int:
     make_window = app.make_window
 
     def watched(options: Options) -> tuple[MainWindow, Database]:
+        # Not before: the app is the first to import Qt, as it is when nobody measures.
+        from tests.benchmarks.start_report import report_start
+
         window, database = make_window(options)
         report_start(window, lambda: _check(window))
         return window, database
