@@ -29,7 +29,8 @@ class Clock(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self.times: Any = ()  # an array once its trace has come
+        self.trace: dict[str, Any] = {}  # the trace's result, once it has come
+        self.times: Any = ()  # its times: an array then
         self.cursor = -1
         self.now_s = 0.0
         self._start = -1
@@ -54,6 +55,11 @@ class Clock(QObject):
     @property
     def last(self) -> int:
         return len(self.times) - 1
+
+    def load_trace(self, trace: dict[str, Any]) -> None:
+        """A trace's result; see ``load``."""
+        self.trace = trace
+        self.load(trace["times"], trace.get("at"))
 
     def load(self, times: Any, start: int | None) -> None:
         """A trace's ``times``, an ascending array. The cursor goes to event ``start`` (None: the last), or
@@ -107,7 +113,7 @@ class Clocks(QObject):
         """Another lab's traces may have the same ids."""
         for clock in self._clocks.values():
             clock.player.pause()
-            clock.times = ()
+            clock.times, clock.trace = (), {}
             clock.cursor = -1
 
 
@@ -153,6 +159,15 @@ class Follower:
     def cursor(self) -> int | None:
         """The cursor; None where there is none to follow, which means: after everything."""
         return self.clock.cursor if self.clock is not None and self.clock.running else None
+
+    def figure(self, column: str) -> float | None:
+        """What a column of the trace says at the cursor; None before the first event, and where there is
+        none."""
+        event = self.cursor
+        if self.clock is None or event is None or event < 0:
+            return None
+        values = self.clock.trace.get("columns", {}).get(column)
+        return float(values[event]) if values is not None else None
 
     @property
     def now_s(self) -> float | None:

@@ -142,7 +142,7 @@ def _replayed(run: StoredRun) -> QWidget:
     around.clocks = clocks  # type: ignore[attr-defined]
     for result in run.results:
         if result["kind"] == "trace":
-            clocks.clock(result["id"]).load(result["times"], result.get("at"))
+            clocks.clock(result["id"]).load_trace(result)
     return around
 
 

@@ -1,10 +1,27 @@
-"""The result as text, until it is drawn."""
+"""Code in panes whose lines belong together: side by side where there is room, else behind tabs."""
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QSplitter, QVBoxLayout
+
+from gui.lab.clock import Follower
+from gui.lab.code.document import LineMark
+from gui.lab.code.pane import CodePane
+from gui.lab.views.line_links import LineLinks
+from gui.lab.views.pane_tabs import PaneTabs
 from gui.lab.views.view import View, csv_text, pick
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QResizeEvent
+
+    from gui.theme import Theme
+
+LEAST_PANE = 330  # px: some fifty characters
+LEAST, MOST_LINES = 140, 30  # height in px, lines in sight
 
 
 class CodeView(View):
@@ -12,18 +29,158 @@ class CodeView(View):
 
     def __init__(self) -> None:
         super().__init__()
-        self.text = QPlainTextEdit()
-        self.text.setReadOnly(True)
+        self.follower = Follower(self, self.clock_moved)
+        self.panes: list[CodePane] = []
+        self.links = LineLinks([])
+        self._pointed: tuple[int, int] | None = None  # pane and line
+        self._shown_line = 0
+        self.tabs = PaneTabs()
+        self.tabs.chosen.connect(self._show_chosen)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.setHandleWidth(8)
+        self.splitter.setStyleSheet("QSplitter::handle { background: transparent }")
         body = QVBoxLayout(self)
-        body.setContentsMargins(0, 0, 0, 0)
-        body.addWidget(self.text)
+        body.setContentsMargins(0, 0, 6, 0)
+        body.setSpacing(4)
+        body.addWidget(self.tabs)
+        body.addWidget(self.splitter, 1)
+
+    def show_result(self, result: dict[str, Any]) -> None:
+        panes = result["panes"]
+        kinds = [(pane["language"], bool(pane.get("edits"))) for pane in panes]
+        if kinds != [(pane.language, pane.editable) for pane in self.panes]:
+            self._make_panes(kinds)
+        self.follower.follow(str(result.get("clock") or ""))
+        self.links = LineLinks(panes)
+        self._pointed = None
+        super().show_result(result)
+        self._fit_columns()
+        self.clock_moved()
+
+    def _make_panes(self, kinds: list[tuple[str, bool]]) -> None:
+        for old in self.panes:
+            old.hide()
+            old.setParent(None)
+            old.deleteLater()
+        self.panes = [CodePane(language, editable=editable) for language, editable in kinds]
+        for place, pane in enumerate(self.panes):
+            pane.editor.pointed.connect(lambda line, place=place: self.point(place, line))
+            pane.run_asked.connect(lambda text, place=place: self._run(place, text))
+            pane.restyle(self.theme)
+            self.splitter.addWidget(pane)
+        self.tabs.set_count(len(kinds))
+
+    def _run(self, place: int, text: str) -> None:
+        self.param_edited.emit(self.result["panes"][place]["edits"], text)
 
     def redraw(self) -> None:
-        self.text.setStyleSheet(f"background: {self.theme.paper}; color: {self.theme.ink}")
-        self.text.setPlainText("\n\n".join(": ".join(row) for row in self._rows()))
+        names = [pick(pane["name"]) for pane in self.result["panes"]]
+        self.tabs.show_names(names)
+        for pane, shown, name in zip(self.panes, self.result["panes"], names, strict=True):
+            pane.show_name(name)
+            marks = [
+                LineMark(one["line"], pick(one["text"]), one["role"]) for one in shown.get("marks") or []
+            ]
+            pane.show_text(shown["text"], marks)
+        self._show_lines()
+        self.updateGeometry()
 
-    def _rows(self) -> list[tuple[str, str]]:
-        return [(pick(pane["name"]), "\n" + pane["text"]) for pane in self.result["panes"]]
+    def restyle(self, theme: Theme) -> None:
+        for pane in self.panes:
+            pane.restyle(theme)
+        super().restyle(theme)
+
+    # Columns
+
+    def _fit_columns(self) -> None:
+        fit = max(1, self.width() // LEAST_PANE)
+        self.tabs.set_columns(min(fit, max(1, len(self.panes))))
+        self._show_chosen()
+        self.updateGeometry()
+
+    def _show_chosen(self) -> None:
+        shown = self.tabs.shown()
+        for place, pane in enumerate(self.panes):
+            pane.setVisible(place in shown)
+        self.splitter.setSizes([1000 if place in shown else 0 for place in range(len(self.panes))])
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._fit_columns()
+
+    def sizeHint(self) -> QSize:
+        panes = [pane.fitting_height(MOST_LINES) for pane in self.panes]
+        tabs = self.tabs.sizeHint().height() + 4 if self.tabs.isVisibleTo(self) else 0
+        return QSize(380, max(LEAST, *panes, 0) + tabs)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(200, LEAST)
+
+    # Linked lines
+
+    def clock_moved(self) -> None:
+        """The line at which the trace stands, and what belongs to it."""
+        line = self.follower.figure("line")
+        self._shown_line = int(line) if line is not None else 0
+        self._show_lines()
+        if self._shown_line:
+            self._follow(0, self._shown_line, scroll_itself=True)
+
+    def point(self, place: int, line: int) -> None:
+        """The reader looks at a line of a pane; 0: at none any more."""
+        self._pointed = (place, line) if line else None
+        self._show_lines()
+        if line:
+            self._follow(place, self._base_line(place, line), scroll_itself=False)
+        for other, pane in enumerate(self.panes):
+            pane.tell(line if other == place else 0)
+
+    def _base_line(self, place: int, line: int) -> int:
+        return self.panes[place].document.base_line(line)
+
+    def _show_lines(self) -> None:
+        for place, pane in enumerate(self.panes):
+            linked: frozenset[int] = frozenset()
+            if self._pointed is not None:
+                source, line = self._pointed
+                linked = self._now(place, self.links.linked(source, self._base_line(source, line), place))
+                if place == source:
+                    linked |= {line}
+            strong = self._now(place, self.links.linked(0, self._shown_line, place))
+            pane.editor.show_lines(linked, strong)
+
+    def _now(self, place: int, lines: Any) -> frozenset[int]:
+        """Lines of the result as those of the text, which the reader may have edited."""
+        document = self.panes[place].document
+        found = np.asarray(lines).tolist()
+        if document.modified:
+            found = [document.line_of_base(line) for line in found]
+        return frozenset(line for line in found if line)
+
+    def _follow(self, place: int, line: int, *, scroll_itself: bool) -> None:
+        for other, pane in enumerate(self.panes):
+            if other != place or scroll_itself:
+                pane.editor.bring_into_sight(sorted(self._now(other, self.links.linked(place, line, other))))
 
     def to_csv(self) -> str:
-        return csv_text(["name", "text"], self._rows())
+        header = [
+            self.tr("pane"),
+            self.tr("line"),
+            self.tr("text"),
+            self.tr("comes from line"),
+            self.tr("marks"),
+        ]
+        return csv_text(header, (row for pane in self.result["panes"] for row in _rows(pane)))
+
+
+def _rows(pane: dict[str, Any]) -> list[list[Any]]:
+    links, marks = pane.get("links"), pane.get("marks") or []
+    rows = []
+    lines = pane["text"].removesuffix("\n").split("\n") if pane["text"] else []
+    for number, text in enumerate(lines, start=1):
+        told = "; ".join(f"{one['role']}: {pick(one['text'])}" for one in marks if one["line"] == number)
+        link = int(links[number - 1]) if links is not None else 0
+        rows.append([pick(pane["name"]), number, text, link or "", told])
+    return rows

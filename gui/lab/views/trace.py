@@ -88,7 +88,7 @@ class TraceView(View):
             clock.player.changed.connect(self.player_changed)
         self.result = result
         self._choose_unit(result["times"])
-        clock.load(result["times"], result.get("at"))
+        clock.load_trace(result)
         super().show_result(result)
 
     def redraw(self) -> None:

@@ -1,0 +1,1 @@
+"""Code on the screen: highlighted, numbered, marked, searched, edited."""
