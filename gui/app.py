@@ -45,6 +45,9 @@ FONTS = [
     "DejaVu Sans",
 ]
 FONT_PX = 13
+# Python lets a thread that imports or indexes keep the interpreter for 5 ms at a time, as long as the window
+# may take for a whole answer.
+SWITCH_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ def make_application(argv: list[str]) -> QApplication:
     # Fusion by argument: setStyle returns a style, whose Python classes would cost 15 ms of every start.
     app = QApplication.instance() or QApplication([*argv, "-style", "Fusion"])
     assert isinstance(app, QApplication)
+    sys.setswitchinterval(SWITCH_S)
     app.setApplicationName("InferLab")
     app.setApplicationVersion(VERSION)
     app.setDesktopFileName("inferlab")

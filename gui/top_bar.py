@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtCore import QEvent, QSize, Qt, Slot
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
 
@@ -64,6 +64,7 @@ class TopBar(QWidget):
         self._buttons[command] = (button, name)
         return button
 
+    @Slot(object)
     def set_environment(self, environment: Mapping[str, Any]) -> None:
         """What the worker says of the machine that measurements are made on."""
         self._environment = environment

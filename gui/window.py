@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Slot
 from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from gui.commands import COMMANDS, CommandSet
@@ -39,8 +39,16 @@ if TYPE_CHECKING:
     from gui.reading.overview import OverviewPage
 
 
+# What the first lab and the first search need is loaded when the window has been there for a moment.
+AFTER_PAINT_MS = 100
+
+
 class MainWindow(QMainWindow):
-    """Places are outline nodes; a lab stands beside the place from which it was opened."""
+    """Places are outline nodes; a lab stands beside the place from which it was opened.
+
+    What is connected while the window is on show is a ``Slot``: a method that is none becomes one when it is
+    connected, which makes Qt take the window for one of a new class, style it and paint it once more.
+    """
 
     def __init__(self, library: Library, make_client: Callable[[], WorkerClient]) -> None:
         """``make_client`` is called once, when the worker is first needed: after the first paint."""
@@ -149,6 +157,7 @@ class MainWindow(QMainWindow):
 
     # --- places
 
+    @Slot(str)
     def open_node(self, node_id: str) -> None:
         """Show an outline node; an unknown id is ignored (an old link or bookmark)."""
         if node_id not in self.library.outline.nodes:
@@ -256,6 +265,7 @@ class MainWindow(QMainWindow):
 
     # --- labs
 
+    @Slot(object, object)
     def _labs_described(self, labs: list[dict[str, Any]], broken: list[dict[str, str]]) -> None:
         self.labs = LabIndex(self.library.outline, labs, broken)
         self.marks.labs = self.labs.questions()
@@ -278,6 +288,7 @@ class MainWindow(QMainWindow):
         self.client.describe()
         return True
 
+    @Slot(str)
     def open_lab(self, link: str, run: bool = True) -> None:
         """Open ``lab:ID?param=value`` beside the note, and run it."""
         if self._wait_for_labs(lambda: self.open_lab(link, run)):
@@ -317,6 +328,7 @@ class MainWindow(QMainWindow):
         if parse_link(link)[0] in self.labs.labs:
             self.open_lab(link, run=False)
 
+    @Slot(str)
     def open_link(self, link: str) -> None:
         """A ``lab:`` or ``note:`` link from anywhere, or an outline id."""
         if link.startswith("lab:"):
@@ -384,6 +396,7 @@ class MainWindow(QMainWindow):
             return
         self.finder.pick_lab(self.labs)
 
+    @Slot(object)
     def _picked(self, key: tuple[str, ...]) -> None:
         if key[0] == "note":
             self.open_node(key[1])
@@ -431,9 +444,9 @@ class MainWindow(QMainWindow):
         super().paintEvent(event)
         if not self._painted:
             self._painted = True
-            # When the panes have been painted too: what is not needed to read.
-            QTimer.singleShot(0, self._after_first_paint)
+            QTimer.singleShot(AFTER_PAINT_MS, self._after_first_paint)
 
+    @Slot()
     def _after_first_paint(self) -> None:
         # What speaks to the worker imports MessagePack: 20 ms for which the window would not answer.
         messages = Thread(target=import_module, args=("msgspec",), daemon=True)

@@ -306,12 +306,14 @@ class OutlineTree(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._relayout.start()
+        if self.isVisible():  # the first layout is made for the width that the view is shown in
+            self._relayout.start()
 
     def _measure_again(self) -> None:
         """The node that one reads stays in sight when the titles above it wrap more, or less."""
         current, view = self.view.currentIndex(), self.view
-        in_sight = view.viewport().rect().intersects(view.visualRect(current))
+        # Without a frame the viewport is as high as the view; itself it would cost 20 ms, see columnWidth.
+        in_sight = QRect(0, 0, view.width(), view.height()).intersects(view.visualRect(current))
         view.doItemsLayout()
         if in_sight:
             view.scrollTo(current)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QInputMethodEvent
 from PySide6.QtWidgets import QApplication, QLabel
 
@@ -191,6 +191,37 @@ def test_the_start_itself_makes_no_lab(qtbot: QtBot, tmp_path: Path) -> None:
         assert window.lab is None
     window.close()
     window.deleteLater()
+    database.close()
+
+
+class PolishCount(QObject):
+    """How often the widgets it watches have been styled."""
+
+    def __init__(self, *watched: QObject) -> None:
+        super().__init__()
+        self.times = dict.fromkeys((type(widget).__name__ for widget in watched), 0)
+        for widget in watched:
+            widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Polish:
+            self.times[type(watched).__name__] += 1
+        return False
+
+
+def test_the_window_is_styled_once_whatever_is_connected_to_it_later(qtbot: QtBot, tmp_path: Path) -> None:
+    window, database = make_window(Options(data=tmp_path, language="en"))
+    count = PolishCount(window, window.top_bar)
+    window.show()
+    qtbot.waitUntil(lambda: bool(window.labs.labs), timeout=30_000)
+    window.finder.search()
+    qtbot.keyClicks(window.finder.picker.line, "granularity")
+    window.finder.picker.hide()
+    window.open_node("1.2.1")
+    window.open_lab(QUICK, run=False)
+    qtbot.wait(50)
+    assert count.times == {"MainWindow": 1, "TopBar": 1}
+    window.close()
     database.close()
 
 
