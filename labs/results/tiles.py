@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
-from labs.results.array import Array
+from labs.results.array import Array, array
 from labs.results.checks import ascending, same_length, within
 from labs.results.result import Result
 from labs.text import Text
@@ -57,14 +58,17 @@ class Tiles(Result, frozen=True, kw_only=True, tag="tiles"):
 
     With a ``clock`` (a trace's id) what its event touches is bright, and what was touched before is faint;
     without, all runs are drawn. ``categories`` name ways of touching: read, written, out of bounds, kept.
+    Those in ``faults`` stand out.
     """
 
     tensors: list[TileTensor]
     runs: TileRuns
     categories: list[Text]
+    faults: list[int] = []
     clock: str = ""
 
     def __post_init__(self) -> None:
         what = f"tiles {self.id!r}"
         within(f"{what}, tensor", self.runs.tensor, 0, len(self.tensors))
         within(f"{what}, category", self.runs.category, 0, len(self.categories))
+        within(f"{what}, faults", array(self.faults, np.int64), 0, len(self.categories))

@@ -119,6 +119,7 @@ def test_lengths_that_do_not_match(make: Callable[[], object]) -> None:
         (lambda: tile_runs(stop=ints(2, -1)), "stops before it starts"),
         (lambda: tiles(tensor=ints(0, 1)), "0 to 1, expected 0 to 0"),
         (lambda: tiles(category=ints(0, -1)), "-1 to 0, expected 0 to 0"),
+        (lambda: tiles(faults=[1]), "faults: 1 to 1, expected 0 to 0"),
         (lambda: graph(node={"category": 1}), "category of node 1: 1, expected 0 to 0"),
         (lambda: graph(node={"group": 1}), "group of node 1: 1, expected -1 to 0"),
         (lambda: graph(edge={"target": 2}), "target of edge 0: 2, expected 0 to 1"),
@@ -154,9 +155,10 @@ def tile_runs(**changes: Any) -> TileRuns:
     return TileRuns(**zeros | {"stop": ints(2, 2)} | changes)
 
 
-def tiles(**changes: Any) -> Tiles:
+def tiles(faults: list[int] | None = None, **changes: Any) -> Tiles:
     tensors = [TileTensor(name=same("x"), rows=4, columns=8)]
-    return Tiles(**COMMON, tensors=tensors, runs=tile_runs(**changes), categories=[same("read")])
+    runs, categories = tile_runs(**changes), [same("read")]
+    return Tiles(**COMMON, tensors=tensors, runs=runs, categories=categories, faults=faults or [])
 
 
 def graph(node: dict[str, Any] | None = None, edge: dict[str, Any] | None = None) -> Graph:

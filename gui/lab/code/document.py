@@ -17,7 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QPlainTextDocumentLayout
 
-from gui.lab.code.highlighting import spans
+from gui.lab.code.highlighting import spans, state_after
 from gui.theme import theme_switch
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ class CodeDocument(QTextDocument):
     def _find_states(self, number: int) -> None:
         block = self.findBlockByNumber(len(self._states) - 1)
         while len(self._states) <= number:
-            self._states.append(spans(self.language, block.text(), self._states[-1])[1])
+            self._states.append(state_after(self.language, block.text(), self._states[-1]))
             block = block.next()
 
     def _format(self, line: str, start: int, end: int, role: str) -> Any:

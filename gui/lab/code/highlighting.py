@@ -128,6 +128,13 @@ def spans(language: str, line: str, state: str = "") -> tuple[list[Span], str]:
     return found, state
 
 
+def state_after(language: str, line: str, state: str) -> str:
+    """The state at the end of ``line``, found without looking closer where nothing opens or closes."""
+    if not state and not any(delimiter in line for delimiter in LANGUAGES[language].opens):
+        return ""
+    return spans(language, line, state)[1]
+
+
 def _to_the_close(
     rules: Language, line: str, start: int, at: int, delimiter: str, found: list[Span]
 ) -> tuple[int, str]:

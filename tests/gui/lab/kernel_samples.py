@@ -182,6 +182,7 @@ def tiles(**changes: Any) -> Result:
         "tensors": tensors,
         "runs": runs_of(STEPS),
         "categories": [both("读", "read"), both("写", "written"), both("越界", "out of bounds")],
+        "faults": [2],
         "clock": "steps",
     }
     return result | changes
