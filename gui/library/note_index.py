@@ -31,7 +31,7 @@ def open_index(content: Path, cache: Path, outline: Outline, notes: Mapping[str,
 def _indexed(notes: Mapping[str, Note]) -> Iterator[IndexedNote]:
     """Every note in every language it has; one that cannot be read says so when it is opened."""
     for note in notes.values():
-        for language in note.paths:
+        for language in note.files:
             try:
                 text = note.read(language)
                 yield IndexedNote(note.id, language, "", plain_text(text.body))

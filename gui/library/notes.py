@@ -10,11 +10,11 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
 Language = Literal["zh", "en"]
 OTHER: dict[Language, Language] = {"zh": "en", "en": "zh"}
@@ -96,12 +96,17 @@ class Note(NamedTuple):
     """A note's files, by language; at least one exists."""
 
     id: str
-    paths: dict[Language, Path]
+    files: Mapping[Language, str | Path]
+
+    @property
+    def paths(self) -> dict[Language, Path]:
+        """Made when asked for: a start lists a thousand files and opens one."""
+        return {language: Path(file) for language, file in self.files.items()}
 
     def read(self, language: Language) -> NoteText:
         """The note in ``language``, else in the other one; raises NoteError if the file cannot be read."""
-        have = language if language in self.paths else OTHER[language]
-        path = self.paths[have]
+        have = language if language in self.files else OTHER[language]
+        path = Path(self.files[have])
         try:
             source = path.read_text(encoding="utf-8")
         except OSError as error:
@@ -114,37 +119,44 @@ class Note(NamedTuple):
 
 def find_notes(notes_dir: Path) -> dict[str, Note]:
     """Every note below ``notes_dir`` by question id, in the order of the ids. Reads names only."""
-    found: dict[str, dict[Language, Path]] = {}
-    for section, path in _markdown_files(notes_dir):
-        match = _FILE.fullmatch(path.name)
-        if match:
-            language: Language = "en" if match["twin"] else "zh"
-            found.setdefault(f"{section}-{match['order']}", {})[language] = path
-    return {note_id: Note(note_id, found[note_id]) for note_id in sorted(found, key=_natural)}
+    found: dict[str, Note] = {}
+    for section, folder, names in _markdown_files(notes_dir):
+        files: dict[str, dict[Language, str | Path]] = {}
+        for name in names:
+            if match := _FILE.fullmatch(name):
+                language: Language = "en" if match["twin"] else "zh"
+                files.setdefault(match["order"], {})[language] = folder + name
+        for order, by_language in files.items():
+            note_id = f"{section}-{order}"
+            found[note_id] = Note(note_id, by_language)
+    return found
 
 
 def stray_files(notes_dir: Path) -> list[Path]:
     """Markdown files not named ``NN-slug.md`` or ``NN-slug.en.md``: no question would ever show them."""
-    return [path for _section, path in _markdown_files(notes_dir) if not _FILE.fullmatch(path.name)]
+    return [
+        Path(folder, name)
+        for _section, folder, names in _markdown_files(notes_dir)
+        for name in names
+        if not _FILE.fullmatch(name)
+    ]
 
 
-def _markdown_files(notes_dir: Path) -> Iterator[tuple[str, Path]]:
-    """(section, file), sorted; ``os.scandir`` because it needs no stat per file."""
+def _markdown_files(notes_dir: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """(section, its folder with a separator at the end, names), sorted; a scan needs no stat per file."""
     if not notes_dir.is_dir():
         return
     with os.scandir(notes_dir) as sections:
-        folders = sorted(entry.name for entry in sections if entry.is_dir())
+        folders = sorted((entry.name for entry in sections if entry.is_dir()), key=_natural)
     for section in folders:
         with os.scandir(notes_dir / section) as files:
             names = sorted(entry.name for entry in files if entry.name.endswith(".md"))
-        for name in names:
-            yield section, notes_dir / section / name
+        yield section, f"{notes_dir / section}{os.sep}", names
 
 
-def _natural(note_id: str) -> list[tuple[int, int, str]]:
-    """``1.10.1-02`` after ``1.2.1-02``; the appendix's letters after the numbers."""
-    parts = re.split(r"[.-]", note_id)
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+def _natural(section: str) -> list[tuple[int, int, str]]:
+    """``1.10.1`` after ``1.2.1``; the appendix's letters after the numbers."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in section.split(".")]
 
 
 def _parse_front(path: Path, head: str, note_id: str) -> FrontMatter:
