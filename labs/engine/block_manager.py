@@ -14,8 +14,7 @@ from labs.spec import LabError
 from labs.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-    from collections.abc import Sequence as Sequence_
+    from collections.abc import Collection, Hashable
 
     from labs.engine.events import EventLog
     from labs.engine.sequence import Sequence
@@ -78,16 +77,17 @@ class BlockManager:
             self._log.add(EventKind.ALLOCATE, sequence.id, taken)
         return True
 
-    def grow_by_one(self, sequences: Sequence_[Sequence], ahead: int = 0) -> bool:
-        """``grow`` for each of ``sequences``, which stand at the start of a block or will when ``ahead`` more
-        tokens have come; False, and nothing done, if that needs a cached block."""
+    def grow_by_one(self, sequences: Collection[Sequence], clock: int) -> bool:
+        """``grow`` for each of ``sequences``, which decode and stand at the start of a block when their set's
+        clock shows ``clock``; False, and nothing done, if that needs a cached block."""
         free, size = self._free, self.block_size
         if len(sequences) > len(free) or self._log is not None:
             return False
+        take = free.pop
         for sequence in sequences:
             blocks = sequence.blocks
-            if len(blocks) * size < sequence.length + ahead:
-                blocks.append(free.pop())
+            if len(blocks) * size < sequence.offset + clock:
+                blocks.append(take())
         return True
 
     def _evict(self, count: int) -> None:
@@ -118,7 +118,7 @@ class BlockManager:
     def wanted(self, sequence: Sequence, tokens: int, prefix: list[int]) -> int:
         """Blocks fewer that would be available, were ``sequence`` given room for ``tokens``, of which
         ``prefix`` is known."""
-        revived = sum(block in self.cached for block in prefix)
+        revived = sum(block in self.cached for block in prefix) if prefix else 0
         return self.blocks_for(tokens) - len(prefix) + revived
 
     def share(self, sequence: Sequence, prefix: list[int]) -> None:

@@ -175,11 +175,9 @@ class Engine:
     def _works(self, batch: Batch, decodes: list[Sequence]) -> list[Work]:
         works, padding = [], []
         for chunk in batch.chunks:
-            sequence, start = chunk.sequence, chunk.sequence.computed
-            end = start + chunk.tokens
-            works.append(
-                Work(sequence.tokens[start:end], start, sequence.blocks, sample=end == sequence.length)
-            )
+            sequence, end = chunk.sequence, chunk.start + chunk.tokens
+            tokens = sequence.tokens[chunk.start : end]
+            works.append(Work(tokens, chunk.start, sequence.blocks, sample=chunk.last))
             if chunk.padding:
                 padding.append(Work([0] * chunk.padding, end, sequence.blocks, sample=False))
         works += [Work(one.tokens[-1:], one.length - 1, one.blocks, sample=True) for one in decodes]

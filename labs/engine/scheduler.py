@@ -10,13 +10,15 @@ on a cost model.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
 
 from labs.engine.decode_set import DecodeSet
 from labs.engine.events import EventKind, Row
 from labs.engine.policies import FirstComeFirstServed
-from labs.engine.sequence import Status
+from labs.engine.sequence import Sequence, Status
 from labs.spec import LabError
 from labs.text import Text
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from labs.engine.block_manager import BlockManager
     from labs.engine.events import EventLog
     from labs.engine.policies import Policy
-    from labs.engine.sequence import Sequence
 
 Preemption = Literal["recompute", "swap"]
 
@@ -34,12 +35,14 @@ Preemption = Literal["recompute", "swap"]
 WATERMARK = 0.01
 
 
-@dataclass(slots=True)
-class Chunk:
-    """The next ``tokens`` tokens of a sequence's prefill, and ``padding`` that only fills a static batch."""
+class Chunk(msgspec.Struct):
+    """The next ``tokens`` tokens of a sequence's prefill, ``start`` of which are computed, and ``padding``
+    that only fills a static batch. The ``last`` one of a prefill gives a token."""
 
     sequence: Sequence
+    start: int
     tokens: int
+    last: bool
     padding: int = 0
 
 
@@ -62,15 +65,14 @@ class Copy(NamedTuple):
     target: int
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(msgspec.Struct):
     """A step: first the ``moves``, in their order, then the chunks and, if ``decodes``, a token for each
     sequence of the decode set. ``preempted`` had to make room for it."""
 
-    chunks: list[Chunk] = field(default_factory=list)
+    chunks: list[Chunk] = []
     decodes: bool = False
-    moves: list[SwapOut | SwapIn | Copy] = field(default_factory=list)
-    preempted: list[Sequence] = field(default_factory=list)
+    moves: list[SwapOut | SwapIn | Copy] = []
+    preempted: list[Sequence] = []
 
     def __bool__(self) -> bool:
         return bool(self.chunks) or self.decodes
@@ -167,7 +169,8 @@ class Scheduler:
         """The next batch; an empty one if nothing can run."""
         batch = Batch()
         preempted = self.preemptions
-        self._make_room(batch, now)
+        if not self.manager.grow_by_one(self.decoding.due(), self.decoding.clock):
+            self._make_room(batch, now)
         if self._forked:
             self._privatise(batch, now)
         if self.preemptions == preempted:  # who was short of memory just now admits nobody
@@ -187,12 +190,12 @@ class Scheduler:
         started = []
         for chunk in batch.chunks:
             sequence = chunk.sequence
-            computed = sequence.computed + chunk.tokens
-            sequence.computed = computed
-            self.manager.commit(sequence)
-            if computed == sequence.length:
+            sequence.stored = chunk.start + chunk.tokens
+            if self.manager.prefix_cache:
+                self.manager.commit(sequence)
+            if chunk.last:
                 del self.prefilling[sequence]
-                sequence.length += 1
+                sequence.offset += 1
                 self.decoding.add(sequence)
                 started.append(sequence)
         return started
@@ -208,7 +211,7 @@ class Scheduler:
             return 0
         for ahead in range(most):
             due = self.decoding.due(ahead)
-            if self.manager.grow_by_one(due, ahead):
+            if self.manager.grow_by_one(due, self.decoding.clock + ahead):
                 continue
             if len(due) > self.manager.available:
                 return ahead
@@ -229,10 +232,7 @@ class Scheduler:
 
     def _make_room(self, batch: Batch, now: float) -> None:
         """A block for each sequence whose newest token starts one; the policy's victims pay."""
-        due = self.decoding.due()
-        if self.manager.grow_by_one(due):
-            return
-        for sequence in due:
+        for sequence in list(self.decoding.due()):
             while sequence in self.decoding and not self.manager.grow(sequence, sequence.length):
                 self._preempt(self.policy.victim(self.iter_running()), batch, now)
 
@@ -309,8 +309,10 @@ class Scheduler:
 
     def _fits(self, sequence: Sequence) -> bool:
         group = sequence.together()
-        taken = sum(one.width for one in self.prefilling) + len(self.decoding)
-        if taken + sum(one.width for one in group) > self.most_sequences:
+        places = len(self.decoding)
+        for one in chain(self.prefilling, group):
+            places += one.width
+        if places > self.most_sequences:
             return False
         manager = self.manager
         if sequence.status is Status.SWAPPED:
@@ -344,9 +346,11 @@ class Scheduler:
         return 1
 
     def _add_chunk(self, batch: Batch, sequence: Sequence, budget: int) -> int:
-        left = sequence.length - sequence.computed
-        tokens = min(left, budget) if self.chunked else left
-        batch.chunks.append(Chunk(sequence, tokens))
+        start = sequence.stored
+        tokens = left = sequence.offset - start
+        if left > budget and self.chunked:
+            tokens = budget
+        batch.chunks.append(Chunk(sequence, start, tokens, tokens == left))
         return tokens
 
     def _note_start(self, sequence: Sequence) -> None:

@@ -52,31 +52,31 @@ class Sequence:
     admitted_s: float = math.nan
     first_token_s: float = math.nan
     finished_s: float = math.nan
-    _length: int = 0
-    _computed: int = 0
+    offset: int = field(default=0, init=False)  # its length, less the clock of the set in which it decodes
+    stored: int = field(default=0, init=False)  # what is computed, while it does not decode
 
     def __post_init__(self) -> None:
-        self._length = self.prompt
+        self.offset = self.prompt
 
     @property
     def length(self) -> int:
         """Tokens known: the prompt and what was generated."""
-        return self._length if self.decoding is None else self._length + self.decoding.clock
+        return self.offset if self.decoding is None else self.offset + self.decoding.clock
 
     @length.setter
     def length(self, tokens: int) -> None:
         assert self.decoding is None, "a decoding sequence grows with its set's clock"
-        self._length = tokens
+        self.offset = tokens
 
     @property
     def computed(self) -> int:
         """Tokens whose keys and values are stored; a decoding sequence lacks those of its newest token."""
-        return self._computed if self.decoding is None else self.length - 1
+        return self.stored if self.decoding is None else self.length - 1
 
     @computed.setter
     def computed(self, tokens: int) -> None:
         assert self.decoding is None, "a decoding sequence grows with its set's clock"
-        self._computed = tokens
+        self.stored = tokens
 
     @property
     def generated(self) -> int:

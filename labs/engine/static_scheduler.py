@@ -60,7 +60,7 @@ class StaticScheduler(Scheduler):
             grown = self.manager.grow(member, prompt + limit)
             assert grown, "members are chosen so that they fit"
             self.prefilling[member] = None
-        return Batch([Chunk(member, member.prompt, prompt - member.prompt) for member in members])
+        return Batch([Chunk(one, 0, one.prompt, True, prompt - one.prompt) for one in members])
 
     def again(self, most: int = 1) -> int:
         return most if len(self.decoding) else 0

@@ -74,8 +74,8 @@ class Server:
             ticks += cost.prefill_attention(tokens, done) + cost.linear(tokens, int(last))
             done += tokens
         steps = request.output_tokens - 1
-        first, rise, _ = cost.decode_attention(1, request.input_tokens + 1)
-        ticks += steps * (cost.linear(1, 1) + first) + rise * (steps * (steps - 1) // 2)
+        ramp = cost.decode_attention(1, request.input_tokens + 1)
+        ticks += steps * (cost.linear(1, 1) + ramp.ticks) + ramp.rise * (steps * (steps - 1) // 2)
         return ticks / PER_SECOND
 
     def full(self, requests: Sequence[Request]) -> Full:

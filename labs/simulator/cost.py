@@ -8,7 +8,7 @@ parallelism, two all-reduces a layer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ACTIVATION_BYTES = 2
 
 
-class Ramp(NamedTuple):
+class Ramp(msgspec.Struct, frozen=True, gc=False):
     """Ticks that rise by ``rise`` a step, at least for ``steps`` steps."""
 
     ticks: int
@@ -106,7 +106,8 @@ class RooflineCost:
         ticks = cached * self._expand
         if self._full_layers:
             pairs, read = tokens * cached + tokens * (tokens + 1) / 2, cached + tokens
-            ticks += self._full_layers * max(pairs * self._pair, read * self._read)
+            computing, reading = pairs * self._pair, read * self._read
+            ticks += self._full_layers * (computing if computing > reading else reading)
         for window, layers in self._windows:
             pairs, read = causal_pairs(cached + tokens, cached, window), min(cached, window) + tokens
             ticks += layers * max(pairs * self._pair, read * self._read)

@@ -60,7 +60,8 @@ class DisaggregatedSimulator(Simulator):
         if whole is None:
             super()._end(replica, job)
             return
-        whole.admitted_s, whole.first_token_s = job.admitted_s, job.first_token_s
+        whole.admitted_s = job.admitted_s
+        whole.first_token, whole.first_token_s = job.first_token, job.first_token_s
         whole.preemptions = 0
         if whole.limit == 1:
             whole.length, whole.finished_s = job.length, job.finished_s
@@ -91,4 +92,5 @@ class DisaggregatedSimulator(Simulator):
             deadline_s=job.deadline_s,
             predicted=job.predicted,
             request=job.request,
+            arrived=job.arrived,
         )

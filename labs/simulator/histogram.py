@@ -14,13 +14,11 @@ class Histogram:
     """Non-negative integers. The bins are those of HdrHistogram: linear within a power of two."""
 
     def __init__(self) -> None:
-        self.count = 0
         self.total = 0
         self.most = 0
         self._bins: defaultdict[int, int] = defaultdict(int)
 
     def add(self, value: int, weight: int = 1) -> None:
-        self.count += weight
         self.total += value * weight
         if value > self.most:
             self.most = value
@@ -31,7 +29,6 @@ class Histogram:
     def add_ramp(self, first: int, step: int, count: int, weight: int) -> None:
         """``first``, ``first + step`` and so on, ``count`` of them, each ``weight`` times, as by ``add``."""
         last = first + step * (count - 1)
-        self.count += count * weight
         self.total += (first + last) * count // 2 * weight
         if last > self.most:
             self.most = last
@@ -47,16 +44,19 @@ class Histogram:
         self._spread(first + step * half, step, count - half, weight)
 
     def merge(self, other: Histogram) -> None:
-        self.count += other.count
         self.total += other.total
         self.most = max(self.most, other.most)
         for where, weight in other._bins.items():
             self._bins[where] += weight
 
     @property
+    def count(self) -> int:
+        return sum(self._bins.values())
+
+    @property
     def mean(self) -> float:
         """Exact; NaN of nothing."""
-        return self.total / self.count if self.count else float("nan")
+        return self.total / self.count if self._bins else float("nan")
 
     def percentile(self, percent: float) -> float:
         """The value below which ``percent`` of them lie, within ``RELATIVE_ERROR``; NaN of nothing."""

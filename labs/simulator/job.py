@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Job(Sequence):
-    """``last_token`` is the tick at which its newest token came; while it steps with the others
-    (``stepping``) it is not kept up to date, as theirs is the same."""
+    """``arrived``, ``first_token`` and ``last_token`` are ticks. The last one is that of its newest token;
+    while it steps with the others (``stepping``) it is not kept up to date, as theirs is the same."""
 
     request: Request | None = None
+    arrived: int = 0
+    first_token: int = 0
     last_token: int = 0
     stepping: bool = False
 

@@ -103,19 +103,19 @@ class Replica:
 
     def _start(self, horizon: int) -> None:
         self.now = self.at
-        scheduler = self.scheduler
-        decided = not scheduler.prefilling and (self._same or not scheduler.waiting)
-        if decided and self._fast and len(scheduler.decoding) and self._repeat(horizon):
-            return
+        scheduler, decoding = self.scheduler, self.scheduler.decoding
+        if self._fast and decoding and not scheduler.prefilling and (self._same or not scheduler.waiting):
+            if self._repeat(horizon):
+                return
         batch = scheduler.schedule(self.now / PER_SECOND)
         if batch.preempted:
             self._note_preempted(cast("list[Job]", batch.preempted))
-        if not batch:
+        if not (batch.decodes or batch.chunks):
             self.at = self._wakes()
             return
         self._same = not batch.chunks and not batch.preempted
         moving = self._move(batch) if batch.moves else 0
-        rows, context = len(scheduler.decoding), scheduler.decoding.context
+        rows, context = len(decoding), decoding.context
         self._begin(batch, moving + self._measure(batch, rows, context))
         self._occupy(self.at - self.now, rows, context)
         if batch.decodes:
@@ -126,12 +126,12 @@ class Replica:
         is then under way. False: there is something to decide."""
         scheduler, decoding = self.scheduler, self.scheduler.decoding
         rows, context = len(decoding), decoding.context
-        attention, rise, straight = self.cost.decode_attention(rows, context)
-        first = self.cost.linear(rows, rows) + attention
+        attention = self.cost.decode_attention(rows, context)
+        first, rise = self.cost.linear(rows, rows) + attention.ticks, attention.rise
         most = 1
         if self._log is None:
             ends, room = self._ends[0][0] - decoding.clock, horizon - self.now
-            most = min(straight, ends, starts(first, rise, room))
+            most = min(attention.steps, ends, starts(first, rise, room))
         owned = scheduler.manager.owned
         steps = scheduler.again(most)
         if not steps:
@@ -188,12 +188,10 @@ class Replica:
         usage, cost = self.usage, self.cost
         tokens = padding = sampled = ticks = 0
         for chunk in batch.chunks:
-            sequence, new = chunk.sequence, chunk.tokens
-            cached = sequence.computed
-            ticks += cost.prefill_attention(new + chunk.padding, cached)
-            tokens += new
+            ticks += cost.prefill_attention(chunk.tokens + chunk.padding, chunk.start)
+            tokens += chunk.tokens
             padding += chunk.padding
-            sampled += cached + new == sequence.length
+            sampled += chunk.last
         usage.prefill_tokens += tokens
         usage.padding_tokens += padding
         if not batch.decodes:
@@ -207,7 +205,7 @@ class Replica:
         manager = scheduler.manager
         owned, stored = manager.blocks - manager.available, context - rows
         for sequence in scheduler.prefilling:
-            stored += sequence.computed
+            stored += sequence.stored
         usage.steps += 1
         usage.busy += duration
         usage.sequences_time += (rows + len(scheduler.prefilling)) * duration
@@ -220,12 +218,13 @@ class Replica:
 
     def _give_tokens(self, rows: int) -> None:
         """At ``at`` the decode set has its next tokens: the gaps since those before."""
-        usage, joined, idle = self.usage, self._joined, self._idle
-        usage.decode_tokens += rows - idle
-        usage.padding_tokens += idle
-        others = rows - idle - len(joined)
-        if others:
-            usage.gaps.add(self.at - self._last, others)
+        usage, joined = self.usage, self._joined
+        if self._static is not None:
+            usage.padding_tokens += self._idle
+            rows -= self._idle
+        usage.decode_tokens += rows
+        if rows > len(joined):
+            usage.gaps.add(self.at - self._last, rows - len(joined))
         if joined:
             for job in joined:
                 usage.gaps.add(self.at - job.last_token)
@@ -269,7 +268,7 @@ class Replica:
         """Tokens are handed out; those who have all theirs end."""
         self.now, self.busy = self.at, False
         batch, scheduler = self._batch, self.scheduler
-        started = cast("list[Job]", scheduler.complete(batch))
+        started: list[Job] = scheduler.complete(batch)  # type: ignore[assignment]  # a replica has jobs only
         ended: list[Job] = []
         for job in started:
             self._hand_first(job)
@@ -296,7 +295,7 @@ class Replica:
         if job.generated > 1:
             self.usage.gaps.add(self.now - job.last_token)
         else:
-            job.first_token_s = self.now / PER_SECOND
+            job.first_token, job.first_token_s = self.now, self.now / PER_SECOND
             self.usage.prompt_tokens += job.prompt
             self.usage.cached_tokens += job.cached
         job.last_token = self.now

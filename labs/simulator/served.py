@@ -35,6 +35,11 @@ class Served:
     ttft: Histogram = field(default_factory=Histogram)
     tpot: Histogram = field(default_factory=Histogram)
     end_to_end: Histogram = field(default_factory=Histogram)
+    _most_ttft: int = field(init=False)
+    _most_tpot: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._most_ttft, self._most_tpot = _most(self.objective.ttft_s), _most(self.objective.tpot_s)
 
     def arrive(self, now: int) -> None:
         self.arrived += 1
@@ -42,25 +47,25 @@ class Served:
             self.first_arrival = now
 
     def end(
-        self,
-        prompt: int,
-        generated: int,
-        arrival_s: float,
-        admitted_s: float,
-        first_token_s: float,
-        finished_s: float,
+        self, prompt: int, generated: int, arrived: int, admitted: int, first_token: int, now: int
     ) -> None:
+        """It has all its tokens ``now``; the other moments are ticks too."""
         self.requests += 1
         self.input_tokens += prompt
         self.output_tokens += generated
-        ttft_s = first_token_s - arrival_s
-        self.queueing.add(ticks(admitted_s - arrival_s))
-        self.ttft.add(ticks(ttft_s))
-        self.end_to_end.add(ticks(finished_s - arrival_s))
-        kept = ttft_s <= self.objective.ttft_s
+        ttft = first_token - arrived
+        self.queueing.add(admitted - arrived)
+        self.ttft.add(ttft)
+        self.end_to_end.add(now - arrived)
+        kept = ttft <= self._most_ttft
         if generated > 1:
-            tpot_s = (finished_s - first_token_s) / (generated - 1)
-            self.tpot.add(ticks(tpot_s))
-            kept = kept and tpot_s <= self.objective.tpot_s
+            tpot = (now - first_token) // (generated - 1)
+            self.tpot.add(tpot)
+            kept = kept and tpot <= self._most_tpot
         self.kept += kept
-        self.last_end = max(self.last_end, ticks(finished_s))
+        if now > self.last_end:
+            self.last_end = now
+
+
+def _most(seconds: float) -> int:
+    return NEVER if math.isinf(seconds) else ticks(seconds)

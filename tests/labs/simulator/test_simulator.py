@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from labs.simulator.workloads import (
 )
 from labs.spec import LabError
 from tests.labs.engine.invariants import check, check_idle
-from tests.labs.simulator.settings import PlainCost, Setting, events
+from tests.labs.simulator.settings import BATCHING, PlainCost, Setting, events
 
 if TYPE_CHECKING:
     from labs.simulator.job import Job
@@ -136,6 +137,22 @@ def test_littles_law_in_steady_state() -> None:
     served = simulator.run()
     expected = rate * served.end_to_end.mean / 10**12
     assert sum(found) / count == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("batching", BATCHING)
+def test_what_has_ended_is_freed_without_a_search_for_cycles(batching: str) -> None:
+    """A run does without the collector, so it must leave nothing that only the collector finds."""
+    setting = Setting(blocks=40, batching=batching, prefix_cache=True, preemption="swap")
+    left = []
+    for count in (10, 200):
+        gc.collect()
+        gc.disable()
+        try:
+            run([Request(0.7 * n, 5 + n % 9, 1 + n % 30, hash_ids=(n % 3,)) for n in range(count)], setting)
+            left.append(gc.collect())
+        finally:
+            gc.enable()
+    assert left[0] == left[1]
 
 
 def test_one_seed_one_run() -> None:

@@ -31,9 +31,9 @@ def test_it_gives_back_the_machine_it_was_measured_on() -> None:
     cost = TableCost(rows())
     for tokens in (1, 3, 8, 12, 64, 100):  # on, between and beyond the points
         assert cost.linear(tokens, 1) / PER_SECOND == pytest.approx(0.010 + 0.001 * tokens)
-    ticks, rise, _ = cost.decode_attention(6, 5000)
-    assert ticks / PER_SECOND == pytest.approx(0.010, rel=1e-3)
-    assert rise / PER_SECOND == pytest.approx(6 * 2e-6, rel=1e-3)
+    ramp = cost.decode_attention(6, 5000)
+    assert ramp.ticks / PER_SECOND == pytest.approx(0.010, rel=1e-3)
+    assert ramp.rise / PER_SECOND == pytest.approx(6 * 2e-6, rel=1e-3)
     assert cost.prefill_attention(32, 500) / PER_SECOND == pytest.approx(0.001)
     assert cost.swap(10) / PER_SECOND == pytest.approx(0.005)
 
