@@ -1,0 +1,1 @@
+"""Matrix products: a ladder of real ones, tiles, pipelines, Strassen, tensor cores, their share."""
