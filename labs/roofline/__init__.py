@@ -1,0 +1,1 @@
+"""What the roofline lab runs: this machine's roofs, the operators and the model under them, and profiles."""

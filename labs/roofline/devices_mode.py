@@ -1,0 +1,290 @@
+"""Roofs of devices that one does not have, from their data sheets, and a model's step under them.
+
+Everything here is a data sheet's figure or a formula of it: dense peaks only, and no overhead at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from labs.formulas.decoder_demand import PARTS, Bits, Decoder, part_demands
+from labs.formulas.memory import ridge_point
+from labs.results import Column, Metric, Provenance, Scatter, Series, Table, array
+from labs.roofline import roof_views
+from labs.roofline.explanation import prose
+from labs.roofline.placed import VERDICTS, Placed, Roof
+from labs.roofline.setting import TITLES
+from labs.simulator.hardware import device, devices
+from labs.simulator.model_cost import kv_bytes
+from labs.simulator.model_shape import parameters
+from labs.text import Text, same
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from labs.context import Context
+    from labs.results import Result
+    from labs.simulator.hardware import Compute, Device
+    from labs.simulator.model_shape import ModelShape
+
+Weights = Literal["bf16", "fp8", "int8", "int4"]
+# Bits of a weight, of an activation and of KV, and the peak that products run at.
+_FORMATS: Final[dict[Weights, tuple[Bits, Compute]]] = {
+    "bf16": (Bits(16, 16, 16), "bf16"),
+    "fp8": (Bits(8, 8, 8), "fp8"),
+    "int8": (Bits(8, 8, 16), "int8"),
+    "int4": (Bits(4.5, 16, 16), "bf16"),  # groups of 64 with a scale and a minimum in fp16
+}
+_REPORTED, _ESTIMATED = Provenance.REPORTED, Provenance.ESTIMATED
+_BOUND: Final = Text(
+    zh="数据手册的稠密峰值与带宽；各部分取访存与计算中较大的，相加。没有任何开销，是下界",
+    en="dense peaks and bandwidths of data sheets; the larger of traffic and computing of each part, added "
+    "up. No overhead: a lower bound",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is computed: a decode step of ``batch`` sequences, or a prompt of ``context`` tokens each."""
+
+    shape: ModelShape
+    weights: Weights
+    batch: int
+    context: int
+
+    def placed(self, one: Device, *, prefill: bool) -> list[Placed] | None:
+        """The parts under a device's roof; None where its peak or bandwidth is not known."""
+        bits, compute = _FORMATS[self.weights]
+        if not (one.knows(f"peak.{compute}") and one.knows("memory_bandwidth")):
+            return None
+        roof = Roof(one.peak(compute), one.memory_bandwidth, 0.0)
+        shape = self.shape
+        decoder = Decoder(
+            shape.hidden, shape.intermediate, shape.heads, shape.kv_heads, shape.head_dim, shape.vocab
+        )
+        tokens = self.context if prefill else 1
+        found = part_demands(decoder, self.batch, tokens, self.context, bits)
+        return [
+            Placed(name, TITLES[name], found[name], roof, count=1 if name == "head" else shape.layers)
+            for name in PARTS
+        ]
+
+    @property
+    def bytes_needed(self) -> float:
+        """Weights and KV."""
+        bits = _FORMATS[self.weights][0]
+        weights = parameters(self.shape) * bits.weight / 8
+        return weights + self.batch * kv_bytes(self.shape, self.context, bits.kv / 8)
+
+
+def run_devices(ctx: Context, case: Case, chosen: str) -> Iterator[Result]:
+    """All of it is arithmetic: the same while a slider is dragged."""
+    one = device(chosen)
+    yield from _metrics(case, one)
+    yield _roofline(case, one)
+    yield _all_roofs(case, chosen)
+    yield _table(case, chosen)
+    if not ctx.preview:
+        yield _explanation(case, one)
+
+
+def _least(placed: list[Placed]) -> float:
+    return sum(part.count * part.bounds.least for part in placed)
+
+
+def _metrics(case: Case, one: Device) -> Iterator[Metric]:
+    decode, prefill = case.placed(one, prefill=False), case.placed(one, prefill=True)
+    if decode is None or prefill is None:
+        one.peak(_FORMATS[case.weights][1])  # refuses with what is known
+        return
+    ridge = decode[0].roof.ridge
+    figures = (
+        ("ridge", Text(zh="拐点", en="Ridge point"), ridge, "FLOP/B"),
+        ("decode_s", Text(zh="解码一步的下界", en="Least time of a decode step"), _least(decode), "s"),
+        (
+            "rate",
+            Text(zh="解码吞吐的上界", en="Most tokens/s of decode"),
+            case.batch / _least(decode),
+            "token/s",
+        ),
+        ("prefill_s", Text(zh="预填充的下界", en="Least time of the prefill"), _least(prefill), "s"),
+    )
+    for name, title, value, unit in figures:
+        yield Metric(id=name, title=title, provenance=_ESTIMATED, unit=unit, value=value, source=_BOUND)
+
+
+def _roofline(case: Case, one: Device) -> Result:
+    """All known dense peaks of the device, and both phases' parts on the roof that holds for them."""
+    decode, prefill = case.placed(one, prefill=False), case.placed(one, prefill=True)
+    assert decode is not None and prefill is not None
+    span = roof_views.span_of([part.demand.intensity for part in [*decode, *prefill]])
+    roofs = []
+    for compute in one.computes:
+        name = same(f"{compute.upper()} {one.peak(compute) / 1e12:.4g} TFLOP/s")
+        roofs.append(roof_views.roof_line(name, one.peak(compute), one.memory_bandwidth, _REPORTED, span))
+    points = [
+        _points(Text(zh="解码的各部分", en="parts of decode"), decode),
+        _points(Text(zh="预填充的各部分", en="parts of the prefill"), prefill),
+    ]
+    sources = dict.fromkeys(figure.source for figure in one.figures.values())
+    return roof_views.roofline(
+        roofs,
+        points,
+        title=same(f"{one.title}, {one.memory_bandwidth / 1e12:.4g} TB/s"),
+        source=Text(
+            zh=f"屋顶：{'；'.join(sources)}。只取稠密峰值。点：{_BOUND.zh}",
+            en=f"Roofs: {'; '.join(sources)}. Dense peaks only. Points: {_BOUND.en}",
+        ),
+        provenance=_ESTIMATED,
+    )
+
+
+def _points(name: Text, placed: list[Placed]) -> Series:
+    return Series(
+        name=name,
+        x=array([part.demand.intensity for part in placed]),
+        y=array([part.demand.flops / part.bounds.least for part in placed]),
+        labels=[
+            Text(
+                zh=f"{part.title.zh}（{VERDICTS[part.verdict].zh}）",
+                en=f"{part.title.en} ({VERDICTS[part.verdict].en})",
+            )
+            for part in placed
+        ],
+        provenance=_ESTIMATED,
+    )
+
+
+def _all_roofs(case: Case, chosen: str) -> Scatter:
+    """One dot a device: its ridge and its peak in the chosen format."""
+    compute = _FORMATS[case.weights][1]
+    names = [name for name in devices() if device(name).knows(f"peak.{compute}")]
+    known = [device(name) for name in names]
+    series = [
+        Series(
+            name=Text(zh="设备的拐点", en="devices' ridges")
+            if mine
+            else Text(zh="选中的设备", en="chosen device"),
+            x=array([ridge_point(one.peak(compute), one.memory_bandwidth) for one in group]),
+            y=array([one.peak(compute) for one in group]),
+            labels=[same(one.title) for one in group],
+            provenance=_REPORTED,
+        )
+        for mine, group in (
+            (True, [one for one in known if one.name != chosen]),
+            (False, [one for one in known if one.name == chosen]),
+        )
+    ]
+    return Scatter(
+        id="ridges",
+        title=Text(
+            zh=f"各设备的拐点（{compute.upper()} 稠密）",
+            en=f"Ridges of the devices ({compute.upper()}, dense)",
+        ),
+        help=Text(
+            zh="越靠右，越要更高的强度才喂得满：算力涨得比带宽快。",
+            en="The further right, the more intensity it takes to keep one busy: peaks grew faster than "
+            "bandwidth.",
+        ),
+        provenance=_REPORTED,
+        unit="FLOP/s",
+        x=roof_views.intensity_axis(),
+        y=roof_views.rate_axis(),
+        series=series,
+        source=Text(
+            zh="各厂商数据手册的稠密峰值 ÷ 显存带宽（labs/simulator/hardware.toml 逐项列出处）",
+            en="dense peaks over memory bandwidth, by the makers' data sheets (each named in "
+            "labs/simulator/hardware.toml)",
+        ),
+        wide=True,
+    )
+
+
+def _table(case: Case, chosen: str) -> Table:
+    compute = _FORMATS[case.weights][1]
+    rows: list[list[Text | float | int | None]] = []
+    names = devices()
+    for name in names:
+        one = device(name)
+        decode, prefill = case.placed(one, prefill=False), case.placed(one, prefill=True)
+        fits = case.bytes_needed <= one.memory_bytes
+        rows.append(
+            [
+                same(one.title),
+                one.memory_bandwidth / 1e12 if one.knows("memory_bandwidth") else None,
+                one.peak(compute) / 1e12 if one.knows(f"peak.{compute}") else None,
+                decode[0].roof.ridge if decode else None,
+                1e3 * _least(decode) if decode and fits else None,
+                case.batch / _least(decode) if decode and fits else None,
+                1e3 * _least(prefill) if prefill and fits else None,
+                _fits(fits),
+            ]
+        )
+    return Table(
+        id="devices",
+        title=Text(zh="同一个模型，各设备的上限", en="One model, every device's bounds"),
+        provenance=_ESTIMATED,
+        columns=[
+            Column(title=Text(zh="设备", en="device"), provenance=_REPORTED),
+            Column(title=Text(zh="带宽", en="bandwidth"), unit="TB/s", provenance=_REPORTED),
+            Column(title=Text(zh="稠密峰值", en="dense peak"), unit="TFLOP/s", provenance=_REPORTED),
+            Column(title=Text(zh="拐点", en="ridge"), unit="FLOP/B"),
+            Column(title=Text(zh="解码一步 ≥", en="decode step ≥"), unit="ms"),
+            Column(title=Text(zh="解码 ≤", en="decode ≤"), unit="token/s"),
+            Column(title=Text(zh="预填充 ≥", en="prefill ≥"), unit="ms"),
+            Column(
+                title=Text(zh="装得下", en="fits"),
+                help=Text(
+                    zh="权重加全部序列的 KV 不超过显存容量。",
+                    en="Weights and all KV do not exceed its memory.",
+                ),
+            ),
+        ],
+        rows=rows,
+        highlight=names.index(chosen),
+        source=_BOUND,
+        wide=True,
+    )
+
+
+def _fits(fits: bool) -> Text:
+    return Text(zh="是", en="yes") if fits else Text(zh="否", en="no")
+
+
+def _explanation(case: Case, one: Device) -> Result:
+    decode, prefill = case.placed(one, prefill=False), case.placed(one, prefill=True)
+    assert decode is not None and prefill is not None
+    texts = []
+    for name, placed in (
+        (Text(zh="解码", en="Decode"), decode),
+        (Text(zh="预填充", en="Prefill"), prefill),
+    ):
+        total = _least(placed)
+        memory = sum(part.count * part.bounds.least for part in placed if part.verdict == "bandwidth") / total
+        largest = max(placed, key=lambda part: part.count * part.bounds.least)
+        share = largest.count * largest.bounds.least / total
+        texts.append(
+            Text(
+                zh=f"**{name.zh}。** 下界 {1e3 * total:.2f} ms，其中 {memory:.0%} 的时间受访存限制；最大的是"
+                f"{largest.title.zh}（{share:.0%}），强度 {largest.demand.intensity:.1f}，拐点 "
+                f"{largest.roof.ridge:.0f}。",
+                en=f"**{name.en}.** At least {1e3 * total:.2f} ms, {memory:.0%} of it bound by memory; the "
+                f"largest part is {largest.title.en} ({share:.0%}) with an intensity of "
+                f"{largest.demand.intensity:.1f} against a ridge at {largest.roof.ridge:.0f}.",
+            )
+        )
+    texts.append(
+        Text(
+            zh="**数据手册不是实测。** 峰值按最高频率算，矩阵要够大、够整齐；真实的内核到不了。带稀疏的峰值"
+            "是稠密的两倍，"
+            "只对 2:4 的权重成立，这里一概不用。",
+            en="**A data sheet is no measurement.** Peaks assume the highest clock and large, aligned "
+            "matrices; "
+            "real kernels stay below. Peaks with sparsity are twice the dense ones and hold for 2:4 weights "
+            "only: "
+            "none is used here.",
+        )
+    )
+    return prose(texts)

@@ -1,0 +1,106 @@
+"""Rooflines as results: the roofs as lines, operators as points under them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from labs.formulas.roofline import attainable
+from labs.results import Axis, Provenance, Scatter, Series, array
+from labs.roofline.placed import VERDICTS
+from labs.text import Text, same
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from labs.results import Result
+    from labs.roofline.bandwidths import Level
+    from labs.roofline.placed import Placed
+
+_LOW, _HIGH = 1 / 16, 1024.0  # FLOPs a byte that are always in sight
+
+
+def intensity_axis() -> Axis:
+    return Axis(title=Text(zh="算术强度", en="arithmetic intensity"), unit="FLOP/B", log=True)
+
+
+def rate_axis() -> Axis:
+    return Axis(title=Text(zh="速率", en="rate"), unit="FLOP/s", log=True)
+
+
+def roof_line(
+    name: Text, peak: float, bandwidth: float, provenance: Provenance, span: tuple[float, float]
+) -> Series:
+    """The slope up to the ridge, then level."""
+    ridge = min(max(peak / bandwidth, span[0]), span[1])
+    x = array(sorted({span[0], ridge, span[1]}))
+    y = array([attainable(one, peak, bandwidth) for one in x])
+    return Series(name=name, x=x, y=y, provenance=provenance, reference=True)
+
+
+def level_roofs(levels: Sequence[Level], peak: float, span: tuple[float, float]) -> Iterator[Series]:
+    for level in levels:
+        yield roof_line(
+            same(f"{level.name} {level.bandwidth / 1e9:.0f} GB/s"),
+            peak,
+            level.bandwidth,
+            Provenance.MEASURED,
+            span,
+        )
+
+
+def point_series(
+    groups: Mapping[Text, Sequence[Placed]], provenance: Provenance = Provenance.MEASURED
+) -> Iterator[Series]:
+    """Measured points; NaN where not yet. A label tells the verdict and the share of the bound."""
+    for name, placed in groups.items():
+        labels = []
+        for one in placed:
+            verdict = VERDICTS[one.verdict]
+            share = "" if math.isnan(one.share) else f", {one.share:.0%}"
+            labels.append(
+                Text(zh=f"{one.title.zh}（{verdict.zh}{share}）", en=f"{one.title.en} ({verdict.en}{share})")
+            )
+        yield Series(
+            name=name,
+            x=array([one.demand.intensity for one in placed]),
+            y=array([one.rate for one in placed]),
+            labels=labels,
+            provenance=provenance,
+        )
+
+
+def span_of(intensities: Sequence[float]) -> tuple[float, float]:
+    known = [one for one in intensities if one > 0 and math.isfinite(one)]
+    return min([_LOW, *(one / 2 for one in known)]), max([_HIGH, *(one * 2 for one in known)])
+
+
+def roofline(
+    roofs: Sequence[Series],
+    points: Sequence[Series],
+    *,
+    title: Text,
+    source: Text,
+    provenance: Provenance = Provenance.MEASURED,
+    result_id: str = "roofline",
+) -> Result:
+    return Scatter(
+        id=result_id,
+        title=title,
+        provenance=provenance,
+        unit="FLOP/s",
+        help=Text(
+            zh="横轴：每搬一字节做几次浮点运算。斜线是带宽乘强度，平线是算力峰值，拐点处两者相等。点在斜线"
+            "下：访存是"
+            "上限；在平线下：计算是上限；离哪条线都远：时间花在别处。",
+            en="Across: FLOPs for each byte moved. The slope is bandwidth times intensity, the level part "
+            "the "
+            "compute peak; they meet at the ridge. A point below the slope is bounded by memory, below the "
+            "level part by compute; one far from both spends its time elsewhere.",
+        ),
+        x=intensity_axis(),
+        y=rate_axis(),
+        series=[*roofs, *points],
+        source=source,
+        wide=True,
+    )
