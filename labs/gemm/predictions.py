@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labs.spec import Prediction
 from labs.text import Text
@@ -10,22 +10,22 @@ from labs.text import Text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from labs.catalog.operator.gemm import Params
     from labs.context import Context
 
 
-def predictions(params: Params, ctx: Context) -> Iterator[Prediction]:
-    """None for modes whose figures follow from what is measured."""
+def predictions(params: Any, ctx: Context) -> Iterator[Prediction]:
+    """``params`` are the lab's. Nothing for modes whose figures follow from what is measured."""
     make = _MODES.get(params.mode)
     found = make(params, ctx) if make else None
     if found:
         yield found
 
 
-def _ladder(params: Params, ctx: Context) -> Prediction | None:
-    from labs.environment import threads
+def _ladder(params: Any, ctx: Context) -> Prediction | None:
+    import torch
 
-    used = min(params.threads or threads(), threads())
+    available = torch.get_num_threads()
+    used = min(params.threads or available, available)
     if used == 1:
         return None
     return Prediction(
@@ -37,7 +37,7 @@ def _ladder(params: Params, ctx: Context) -> Prediction | None:
     )
 
 
-def _loops(params: Params, ctx: Context) -> Prediction:
+def _loops(params: Any, ctx: Context) -> Prediction:
     from labs.gemm.loops_mode import FORMULA, expected
 
     return Prediction(
@@ -49,7 +49,7 @@ def _loops(params: Params, ctx: Context) -> Prediction:
     )
 
 
-def _pipeline(params: Params, ctx: Context) -> Prediction:
+def _pipeline(params: Any, ctx: Context) -> Prediction:
     from labs.gemm.pipeline import pipeline
     from labs.gemm.pipeline_mode import STEP_FORMULA
 
@@ -64,7 +64,7 @@ def _pipeline(params: Params, ctx: Context) -> Prediction:
     )
 
 
-def _strassen(params: Params, ctx: Context) -> Prediction:
+def _strassen(params: Any, ctx: Context) -> Prediction:
     from labs.formulas.gemm import strassen_flops
     from labs.gemm.strassen_mode import FLOPS_FORMULA
 
@@ -78,7 +78,7 @@ def _strassen(params: Params, ctx: Context) -> Prediction:
     )
 
 
-def _model(params: Params, ctx: Context) -> Prediction:
+def _model(params: Any, ctx: Context) -> Prediction:
     from labs.gemm.model_mode import SHARE_FORMULA, expected_share
 
     return Prediction(
@@ -90,7 +90,7 @@ def _model(params: Params, ctx: Context) -> Prediction:
     )
 
 
-_MODES: dict[str, Callable[[Params, Context], Prediction | None]] = {
+_MODES: dict[str, Callable[[Any, Context], Prediction | None]] = {
     "ladder": _ladder,
     "loops": _loops,
     "pipeline": _pipeline,
