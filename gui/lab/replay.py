@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-# Rows between two snapshots, and the most memory that snapshots may take.
+# Rows between two snapshots, unless told otherwise, and the most memory that snapshots may take.
 STRIDE = 1024
 MOST_BYTES = 64 * 2**20
 
@@ -14,15 +14,15 @@ MOST_BYTES = 64 * 2**20
 class LastRows:
     """Rows say what becomes of a key at an event; asked for an event, the last row of each key by then.
 
-    ``events`` ascends; ``keys`` are integers below ``count``. A snapshot every STRIDE rows (more, where the
-    keys are many) makes any seek as fast as the next one: a copy and one assignment of at most STRIDE rows.
+    ``events`` ascends; ``keys`` are integers below ``count``. A snapshot every ``stride`` rows (more, where
+    the keys are many) makes any seek as fast as the next one: a copy and one assignment of so many rows.
     """
 
-    def __init__(self, events: Any, keys: Any, count: int) -> None:
+    def __init__(self, events: Any, keys: Any, count: int, stride: int = STRIDE) -> None:
         self._events = np.asarray(events)
         self._keys = np.asarray(keys, dtype=np.intp)
         self._rows = np.arange(len(self._keys), dtype=np.int32)
-        self._stride = max(STRIDE, len(self._keys) * count * 4 // MOST_BYTES)
+        self._stride = max(stride, len(self._keys) * count * 4 // MOST_BYTES)
         state = np.full(count, -1, dtype=np.int32)
         self._snapshots = [state]
         for start in range(0, len(self._keys) - self._stride + 1, self._stride):

@@ -36,6 +36,15 @@ def code_font() -> QFont:
     return font
 
 
+# What Qt would make of a text by itself: lines where there are none, and other spaces.
+_SPACES = str.maketrans(dict.fromkeys("\r\u2028\u2029\ufdd0\ufdd1\xa0", " "))
+
+
+def in_lines(text: str) -> str:
+    """With ``\n`` alone between lines, and none after the last."""
+    return text.replace("\r\n", "\n").translate(_SPACES).removesuffix("\n")
+
+
 @dataclass(frozen=True)
 class LineMark:
     """``role``: ``error``, ``warning``, ``good`` or ``note``. ``line`` is 1-based."""

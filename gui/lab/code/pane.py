@@ -10,7 +10,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from gui.icons import icon
-from gui.lab.code.document import CodeDocument, LineMark, mark_colour
+from gui.lab.code.document import CodeDocument, LineMark, in_lines, mark_colour
 from gui.lab.code.editor import CodeEditor
 from gui.lab.code.find_bar import FindBar
 from gui.lab.elided import Elided
@@ -65,6 +65,9 @@ class CodePane(QWidget):
         button.setIconSize(QSize(15, 15))
         return button
 
+    def buttons(self) -> list[QWidget]:
+        return [self.revert_button, self.run_button, self.find_button, self.copy_button]
+
     def _lay_out(self) -> None:
         head_row = QWidget()
         head_row.setFixedHeight(HEAD)  # with and without buttons: neighbours stand at one height
@@ -72,13 +75,7 @@ class CodePane(QWidget):
         head.setContentsMargins(2, 0, 0, 0)
         head.setSpacing(6)
         head.addWidget(self._name, 1)
-        for widget in (
-            self._language,
-            self.revert_button,
-            self.run_button,
-            self.find_button,
-            self.copy_button,
-        ):
+        for widget in (self._language, *self.buttons()):
             head.addWidget(widget)
         body = QVBoxLayout(self)
         body.setContentsMargins(0, 0, 0, 0)
@@ -95,7 +92,7 @@ class CodePane(QWidget):
 
     def show_text(self, text: str, marks: Sequence[LineMark]) -> None:
         """What came of a run. What the reader has typed and not yet run stays, and can be reverted to it."""
-        text = text.removesuffix("\n")
+        text = in_lines(text)
         self.document.set_marks(marks)
         if self.document.modified:
             self.document.set_base(text)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QSplitter, QVBoxLayout
+from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from gui.lab.clock import Follower
-from gui.lab.code.document import LineMark
+from gui.lab.code.document import LineMark, in_lines
 from gui.lab.code.pane import CodePane
 from gui.lab.views.line_links import LineLinks
 from gui.lab.views.pane_tabs import PaneTabs
@@ -45,6 +45,9 @@ class CodeView(View):
         body.setSpacing(4)
         body.addWidget(self.tabs)
         body.addWidget(self.splitter, 1)
+
+    def controls(self) -> list[QWidget]:
+        return [self.tabs, *(button for pane in self.panes for button in pane.buttons())]
 
     def show_result(self, result: dict[str, Any]) -> None:
         panes = result["panes"]
@@ -178,7 +181,7 @@ class CodeView(View):
 def _rows(pane: dict[str, Any]) -> list[list[Any]]:
     links, marks = pane.get("links"), pane.get("marks") or []
     rows = []
-    lines = pane["text"].removesuffix("\n").split("\n") if pane["text"] else []
+    lines = in_lines(pane["text"]).split("\n") if pane["text"] else []
     for number, text in enumerate(lines, start=1):
         told = "; ".join(f"{one['role']}: {pick(one['text'])}" for one in marks if one["line"] == number)
         link = int(links[number - 1]) if links is not None else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,6 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from gui.lab.number_text import plain
 from gui.lab.views.block_look import readable_on
 from gui.lab.views.hover import HoverCard
 from gui.lab.views.plot import hover_card, hover_row
@@ -57,7 +57,7 @@ class TileCanvas(QWidget):
         self._view = view
         self.placed = Placed([], 0, 0, 1)
         self.at: Element | None = None
-        self._pictures: list[Picture] = []
+        self._pictures: list[Picture] | None = None  # made when they are needed
         self._table: Any = None
         self._card = HoverCard(self)
         self.setMouseTracking(True)
@@ -82,20 +82,27 @@ class TileCanvas(QWidget):
         self.move_clock()
 
     def move_clock(self) -> None:
-        cursor = self._view.follower.cursor
-        self._pictures = [
-            Picture(one.cells(elements_a_cell(place.y), elements_a_cell(place.x)), cursor, self._table)
-            for one, place in zip(self._view.touches, self.placed.places, strict=False)
-        ]
+        self._pictures = None
         self.tell()
         self.update()
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """How the tensors stand at the cursor."""
+        if self._pictures is None:
+            cursor = self._view.follower.cursor
+            self._pictures = [
+                Picture(one.cells(elements_a_cell(place.y), elements_a_cell(place.x)), cursor, self._table)
+                for one, place in zip(self._view.touches, self.placed.places, strict=True)
+            ]
+        return self._pictures
 
     # Drawing
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         area = QRectF(event.rect())
-        for tensor, place in enumerate(self.placed.places[: len(self._pictures)]):
+        for tensor, place in enumerate(self.placed.places):
             if place.grid.united(place.name).intersects(area):
                 self._paint_tensor(painter, tensor, place, area)
         if self.at is not None:
@@ -105,7 +112,7 @@ class TileCanvas(QWidget):
         painter.end()
 
     def _paint_tensor(self, painter: QPainter, tensor: int, place: Place, area: QRectF) -> None:
-        picture, theme = self._pictures[tensor], self._view.theme
+        picture, theme = self.pictures[tensor], self._view.theme
         self._paint_name(painter, tensor, place)
         self._paint_cells(painter, picture, place)
         cell = self._cell(picture, place)
@@ -193,7 +200,7 @@ class TileCanvas(QWidget):
         if place.x < LEAST_VALUED[0] or place.y < LEAST_VALUED[1]:
             return
         values, margins = self._view.result["tensors"][tensor]["values"], self._view.touches[tensor].margins
-        picture = self._pictures[tensor]
+        picture = self.pictures[tensor]
         painter.setFont(self._font(10))
         first, last = self._element_in(tensor, area.topLeft()), self._element_in(tensor, area.bottomRight())
         for row in range(max(0, first.row), min(len(values), last.row + 1)):
@@ -230,7 +237,7 @@ class TileCanvas(QWidget):
 
     def step(self, tensor: int) -> tuple[int, int]:
         """Rows and columns of a cell."""
-        cells = self._pictures[tensor].cells
+        cells = self.pictures[tensor].cells
         return cells.down, cells.across
 
     def element_at(self, position: QPointF) -> Element | None:
@@ -328,11 +335,5 @@ ZOOM_KEYS = {Qt.Key.Key_Plus: 1, Qt.Key.Key_Equal: 1, Qt.Key.Key_Minus: -1, Qt.K
 
 def short(value: float) -> str:
     """In at most six characters."""
-    if value == int(value) if np.isfinite(value) else False:
-        text = str(int(value))
-        return text if len(text) <= 6 else f"{value:.0e}"
-    for digits in (3, 2, 1):
-        text = f"{value:.{digits}g}".replace("e-0", "e-").replace("e+0", "e")
-        if len(text) <= 6:
-            return text
-    return plain(value)
+    texts = (re.sub(r"e(-?)\+?0*", r"e\1", f"{value:.{digits}g}") for digits in (3, 2, 1))
+    return next((text for text in texts if len(text) <= 6), "…")

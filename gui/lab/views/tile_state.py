@@ -16,6 +16,8 @@ MOST_CELLS = 2**20
 MOST_TOUCHES = 4_000_000
 # How many looks a touch has by its age, and when an untouched cell will have been touched: beyond all events.
 LEVELS, NEVER = 9, 2**30
+# Of the snapshots: to keep one costs more here than to play many touches.
+STRIDE = 8192
 # A margin shows what lies outside, up to this part of the tensor on each side (and two elements at least).
 MARGIN_SHARE = 8
 
@@ -103,7 +105,7 @@ class Touches:
         within = np.arange(int(counts.sum())) - np.repeat(firsts, counts)
         keys = np.repeat(runs.row * columns + runs.start, counts) + within
         event, look = np.repeat(runs.event, counts), np.repeat(1 + runs.category * LEVELS, counts)
-        last = LastRows(event, keys, rows * columns)
+        last = LastRows(event, keys, rows * columns, STRIDE)
         event = np.append(event, NEVER).astype(np.int32)
         return Cells(rows, columns, down, across, last, event, np.append(look, 0).astype(np.int32))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from gui.icons import icon
 from gui.lab.clock import Follower
@@ -96,6 +96,9 @@ class TilesView(View):
         button.setIconSize(QSize(15, 15))
         button.clicked.connect(lambda: self.zoom(by))
         return button
+
+    def controls(self) -> list[QWidget]:
+        return [self.in_button, self.out_button]
 
     def show_result(self, result: dict[str, Any]) -> None:
         self.touches, self._fitted = touches_of(result), {}

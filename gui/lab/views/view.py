@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from gui.language import language_switch
 from gui.theme import Theme, theme_switch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from gui.lab.badge import Badge
     from gui.lab.grid import Shape
@@ -61,11 +62,31 @@ class View(QWidget):
         """The result's figures in full precision, a header line first."""
         raise NotImplementedError
 
+    def controls(self) -> list[QWidget]:
+        """What is pressed: not for a picture."""
+        return []
+
     def to_svg(self) -> bytes:
-        return render_svg(self, pick(self.result["title"]), PLAIN)
+        with hidden(self.controls()):
+            return render_svg(self, pick(self.result["title"]), PLAIN)
 
     def to_png(self, scale: float = 2.0) -> bytes:
-        return render_png(self, scale, PLAIN)
+        with hidden(self.controls()):
+            return render_png(self, scale, PLAIN)
+
+
+@contextlib.contextmanager
+def hidden(widgets: list[QWidget]) -> Iterator[None]:
+    """Out of sight, their places kept."""
+    shown = [widget for widget in widgets if not widget.isHidden()]
+    for widget in shown:
+        policy = widget.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        widget.setSizePolicy(policy)
+        widget.hide()
+    yield
+    for widget in shown:
+        widget.show()
 
 
 def render_svg(widget: QWidget, title: str, flags: QWidget.RenderFlag = WHOLE) -> bytes:

@@ -216,6 +216,13 @@ def test_what_was_run_is_no_edit_any_more(view: CodeView, qtbot: Any) -> None:
     assert view.panes[0].text == "x = 1\n"
 
 
+def test_lines_end_as_they_may(qtbot: Any) -> None:
+    view = shown(
+        qtbot, kernels.code(panes=[kernels.pane("p", "python", "a\xa0= 1\r\nb\u2028\r\n", edits="p")])
+    )
+    assert view.panes[0].document.blockCount() == 2 and not view.panes[0].document.modified
+
+
 def test_links_and_marks_move_with_the_lines(view: CodeView, qtbot: Any) -> None:
     editor = typed(view, qtbot)  # all lines are one further down
     hover(editor, 13)

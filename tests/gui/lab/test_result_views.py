@@ -23,6 +23,7 @@ from tests.gui.lab import kernel_samples, replay_samples, samples
 EMPTY, NONE = np.empty(0), np.empty(0, dtype=np.int64)
 NO_CHANGES = {"event": NONE, "block": NONE, "owner": NONE, "shared": None, "filled": None}
 NO_TABLES = {"event": NONE, "owner": NONE, "logical": NONE, "block": NONE}
+NO_RUNS = kernel_samples.runs_of([])
 SOURCES = (samples, replay_samples, kernel_samples)
 KINDS = {name: next(getattr(one, name) for one in SOURCES if hasattr(one, name)) for name in VIEWS}
 
@@ -120,6 +121,36 @@ AWKWARD = {
             {"name": samples.both("乙", "b"), "tokens": [], "event": NONE, "value": None, "category": None},
         ],
         categories=[],
+    ),
+    "code empty": kernel_samples.code(panes=[kernel_samples.pane("", "text", "")]),
+    "code awkward": kernel_samples.code(
+        panes=[
+            kernel_samples.pane("长" * 90, "python", "\t'''\n\ufffd\U0001f600\r\x00\n" + "x" * 20_000),
+            kernel_samples.pane("b", "of the future", "a\n\n\n", links=np.array([9, 0, -1])),
+        ]
+    ),
+    "code of many panes": kernel_samples.code(panes=[kernel_samples.ptx_pane()] * 12),
+    "code huge": kernel_samples.code(panes=[kernel_samples.ptx_pane(copies=2000)]),
+    "tiles empty": kernel_samples.tiles(
+        tensors=[], runs=kernel_samples.runs_of([]), categories=[], faults=[]
+    ),
+    "tiles untouched": kernel_samples.tiles(runs=NO_RUNS),
+    "tiles of a row": kernel_samples.tiles(
+        tensors=[
+            {"name": samples.both("长" * 90, "long " * 40), "rows": 1, "columns": 10**6, "values": None}
+        ],
+        runs=kernel_samples.runs_of([(0, 0, 0, 1, 5, 10**6, 0), (3, 0, 99, 1, -(10**9), 10**9, 1)]),
+    ),
+    "tiles of no number": kernel_samples.tiles(
+        tensors=[
+            {
+                "name": samples.both("甲", "a"),
+                "rows": 2,
+                "columns": 2,
+                "values": np.array([[math.nan, math.inf], [-1e300, 1e-300]]),
+            }
+        ],
+        runs=kernel_samples.runs_of([(0, 0, 0, 1, 0, 2, 0)]),
     ),
     "markdown html": samples.markdown(
         body=samples.both("<script>x</script> ![图](http://x/y.png)", "<b>x</b> ![p](http://x/y.png)")
