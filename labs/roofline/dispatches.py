@@ -6,7 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile
+
+# What torch.profiler builds on: the latter also imports torch's compiler, which takes seconds.
+from torch.autograd.profiler import profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,14 +40,12 @@ IDLE: Final = frozenset(
 )
 
 
-def recorded(call: Callable[[], object], device: str) -> Any:
+def recorded(call: Callable[[], object], device: str, *, with_flops: bool = False) -> Any:
     """The profile of one call, with a GPU's kernels where there is one."""
-    kinds = [ProfilerActivity.CPU]
-    if device.startswith("cuda"):
-        kinds.append(ProfilerActivity.CUDA)
-    with profile(activities=kinds) as found:
+    gpu = device.startswith("cuda")
+    with profile(use_device="cuda" if gpu else None, with_flops=with_flops) as found:
         call()
-        if device.startswith("cuda"):
+        if gpu:
             torch.cuda.synchronize()
     return found
 
@@ -53,7 +53,7 @@ def recorded(call: Callable[[], object], device: str) -> Any:
 def dispatches(call: Callable[[], object]) -> int:
     """Operators that do some work in one call: those within an operator count, not the one around them."""
     call()  # what happens the first time only is not the call's
-    events = recorded(call, "cpu").events()
+    events = recorded(call, "cpu").function_events
     return sum(_working(event) for event in events if event.cpu_parent is None)
 
 

@@ -87,11 +87,11 @@ def _step(ctx: Context, found: views.Found, model: Llama, budget_s: float) -> It
     ctx.progress(0.55, Text(zh="整步计时", en="Timing the whole step"))
     step = step_call(ctx, model, found.setting)
     found.whole = ctx.measure(step, budget_s=3 * budget_s)
-    yield _flops(step, found)
+    yield _flops(ctx, step, found)
     yield from views.metrics(found)
 
 
-def _flops(step: Callable[[], object], found: views.Found) -> Metric:
+def _flops(ctx: Context, step: Callable[[], object], found: views.Found) -> Metric:
     """What torch's own counter says; the runner puts the formula's figure beside it."""
     decode = found.setting.phase == "decode"
     return Metric(
@@ -99,16 +99,16 @@ def _flops(step: Callable[[], object], found: views.Found) -> Metric:
         title=Text(zh="一步矩阵乘的浮点运算", en="FLOPs of a step's matrix products"),
         provenance=Provenance.MEASURED,
         unit="FLOP",
-        value=float(counted_flops(step)),
+        value=float(counted_flops(step, ctx.device)),
         source=Text(
-            zh="torch 的 FlopCounterMode 在真实的一步里逐个算子数出",
-            en="counted operator by operator in a real step by torch's FlopCounterMode",
+            zh="torch 的 profiler 在真实的一步里按每个算子的形状数出",
+            en="counted by torch's profiler in a real step, operator by operator",
         ),
         help=None
         if decode
         else Text(
-            zh="不含注意力：CPU 上的融合注意力不在 torch 的计数之内。",
-            en="Without attention: torch does not count a CPU's fused one.",
+            zh="不含注意力：融合的注意力不在 profiler 的计数之内。",
+            en="Without attention: the profiler does not count a fused one.",
         ),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from torch.profiler import record_function
+from torch.autograd.profiler import record_function
 
 from labs.roofline.dispatches import IDLE, recorded
 
@@ -78,7 +78,7 @@ def profile_step(model: Llama, step: Callable[[], object], device: str, trace: P
     if trace is not None:
         trace.parent.mkdir(parents=True, exist_ok=True)
         found.export_chrome_trace(str(trace))
-    return _read(found.events())
+    return _read(found.function_events)
 
 
 def traces_folder() -> Path:

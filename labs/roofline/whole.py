@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from labs.formulas.kv_cache import bytes_per_token
 from labs.models.kv_cache import KVCache
+from labs.roofline.dispatches import recorded
 from labs.roofline.setting import KV_BITS
 from labs.text import Text
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from labs.context import Context
     from labs.models.llama import Llama
-    from labs.roofline.setting import Setting
+    from labs.roofline.dispatches import recorded
+from labs.roofline.setting import Setting
 
-_PRODUCTS: Final = (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.bmm)
+_PRODUCTS: Final = ("aten::mm", "aten::addmm", "aten::bmm")
 
 
 def step_call(ctx: Context, model: Llama, setting: Setting) -> Callable[[], object]:
@@ -49,12 +50,11 @@ def step_call(ctx: Context, model: Llama, setting: Setting) -> Callable[[], obje
     return step
 
 
-def counted_flops(step: Callable[[], object]) -> int:
-    """FLOPs of the matrix products that torch dispatched in a step.
+def counted_flops(step: Callable[[], object], device: str) -> int:
+    """FLOPs of the matrix products that torch dispatched in a step, by the shapes that its profiler saw.
 
-    Fused attention is not among them: torch counts that of a GPU, and not that of a CPU.
+    Fused attention is not among them: the profiler does not count it.
     """
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        step()
-    counts = counter.get_flop_counts().get("Global", {})
-    return sum(counts.get(product, 0) for product in _PRODUCTS)
+    with torch.inference_mode():
+        events = recorded(step, device, with_flops=True).function_events
+    return sum(event.flops or 0 for event in events if event.name in _PRODUCTS)
