@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from labs.context import Context
     from labs.models.llama import Llama
-    from labs.roofline.dispatches import recorded
-from labs.roofline.setting import Setting
+    from labs.roofline.setting import Setting
 
 _PRODUCTS: Final = ("aten::mm", "aten::addmm", "aten::bmm")
 
