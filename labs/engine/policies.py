@@ -78,13 +78,26 @@ class FirstComeFirstServed(Policy):
     pass
 
 
+# Llama-3-8B on an A100: 53 us a token (15 GFLOP at 0.91 x 312 TFLOP/s); a step of decodes takes about 11 ms.
+PROMPT_WEIGHT = 1 / 200
+
+
 class ShortestFirst(Policy):
-    """By the tokens that are left to compute, as far as the length predictor knows; a sequence without a
-    prediction counts with the most that it may generate."""
+    """By the time that is left, in steps, as far as the length predictor knows; a sequence without a
+    prediction counts with the most that it may generate.
+
+    A prompt's tokens are computed together, an answer's one a step: those of the prompt that are left count
+    ``prompt_weight`` each. By the plain sum a long prompt with a short answer would pass for a long job.
+    """
+
+    def __init__(self, prompt_weight: float = PROMPT_WEIGHT) -> None:
+        super().__init__()
+        self.prompt_weight = prompt_weight
 
     def key(self, sequence: Sequence) -> float:
         expected = sequence.predicted or sequence.limit
-        return sequence.length - sequence.computed + max(0, expected - sequence.generated)
+        prefill = sequence.length - sequence.computed
+        return self.prompt_weight * prefill + max(0, expected - sequence.generated)
 
 
 class PriorityWithAgeing(Policy):

@@ -11,8 +11,8 @@ from labs.engine.policies import (
     FirstComeFirstServed,
     MultiLevelFeedback,
     PriorityWithAgeing,
+    ShortestFirst,
 )
-from labs.scheduling.shortest_time import ShortestTimeFirst
 from labs.scheduling.slo_first import AttainableFirst
 from labs.text import Text, same
 
@@ -77,7 +77,7 @@ def make_policy(order: Order, knobs: Knobs) -> Policy:
         case "fcfs":
             return FirstComeFirstServed()
         case "sjf":
-            return ShortestTimeFirst()
+            return ShortestFirst()
         case "priority":
             return PriorityWithAgeing(knobs.ageing_s)
         case "mlfq":

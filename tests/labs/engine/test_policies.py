@@ -46,7 +46,14 @@ def test_shortest_first_counts_what_is_left_of_prompt_and_prediction() -> None:
     half_done = sequence(0, prompt=10, predicted=50)
     half_done.length, half_done.computed = 50, 49  # 40 of the 50 are there
     short, long = sequence(1, predicted=5), sequence(2, prompt=5)  # no prediction: the limit, 100
-    assert order(ShortestFirst(), [long, short, half_done]) == [0, 1, 2]
+    assert order(ShortestFirst(prompt_weight=1), [long, short, half_done]) == [0, 1, 2]
+    assert order(ShortestFirst(), [long, short, half_done]) == [1, 0, 2]
+
+
+def test_the_shortest_job_is_the_one_with_the_shortest_answer() -> None:
+    long_prompt = sequence(0, prompt=900, predicted=40)
+    long_answer = sequence(1, prompt=10, predicted=300)
+    assert order(ShortestFirst(), [long_answer, long_prompt, sequence(2, predicted=40)]) == [2, 0, 1]
 
 
 def test_ageing_lets_the_patient_pass() -> None:

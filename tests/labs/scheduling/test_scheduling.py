@@ -21,7 +21,6 @@ from labs.scheduling.routers import BetterOfTwo, LeastWork, OldNews
 from labs.scheduling.scenario import Scenario
 from labs.scheduling.server import Server
 from labs.scheduling.sharing import sharing
-from labs.scheduling.shortest_time import ShortestTimeFirst
 from labs.scheduling.slo_first import AttainableFirst
 from labs.scheduling.step_cost import fit
 from labs.scheduling.workload import HEAVY, PATIENCE, URGENT, Workload
@@ -183,14 +182,6 @@ def test_any_of_them_can_be_taken() -> None:
     assert {one.id for one in policy} == {0, 1, 2}
     assert [one.id for one in policy.take(lambda one: one.id in (0, 1), 2)] == [1, 0]
     assert len(policy) == 1 and policy.pop(2.0).id == 2
-
-
-def test_the_shortest_job_is_the_one_with_the_shortest_answer() -> None:
-    policy = ShortestTimeFirst()
-    policy.add(Sequence(id=0, prompt=900, limit=500, predicted=40), 0.0)
-    policy.add(Sequence(id=1, prompt=10, limit=500, predicted=300), 0.0)
-    policy.add(Sequence(id=2, prompt=100, limit=500, predicted=40), 0.0)
-    assert [policy.pop(0.0).id for _ in range(3)] == [2, 0, 1]
 
 
 # The predictor
