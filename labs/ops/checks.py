@@ -1,0 +1,66 @@
+"""An operator's kernel against its reference, in Triton's interpreter or on a GPU, and its counts.
+
+Meant to be asked of ``labs.inspection.process.KernelProcess``, or called where CUDA is.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import torch
+
+from labs.ops.operator import Case, difference, operators
+
+_OPERATORS = operators()
+
+
+class Check(msgspec.Struct, frozen=True):
+    """``difference`` from naive, relative, by norms; ``tolerance``: what rounding may make of it. The counts
+    are the interpreter's (0 on a GPU), summed over tensors; ``outside``: lanes beyond every tensor."""
+
+    difference: float
+    tolerance: float
+    read: int = 0
+    written: int = 0
+    loaded: int = 0
+    stored: int = 0
+    matrix_flops: int = 0
+    vector_flops: int = 0
+    outside: int = 0
+
+    @property
+    def passed(self) -> bool:
+        return self.difference <= self.tolerance and not self.outside
+
+
+def interpreted_check(name: str, sizes: dict[str, int], dtype: str) -> Check:
+    """One case, poisoned, with everything that the kernel touches counted."""
+    from labs.inspection.interpreted import Recorder
+
+    operator, case = _OPERATORS[name], Case(sizes, dtype)  # type: ignore[arg-type]
+    assert operator.triton is not None
+    torch.use_deterministic_algorithms(True, warn_only=True)  # fills what torch.empty gives with NaN
+    arguments = operator.make(case, poisoned=True)
+    recorder = Recorder()
+    with recorder.entered():
+        found = operator.triton(**arguments)
+    gap, counts = difference(found, operator.naive(**arguments)), recorder.recording()
+    return Check(
+        difference=gap,
+        tolerance=operator.tolerance[case.dtype],
+        read=sum(one.distinct_loaded_bytes for one in counts.tensors),
+        written=sum(one.distinct_stored_bytes for one in counts.tensors),
+        loaded=sum(one.loaded_bytes for one in counts.tensors),
+        stored=sum(one.stored_bytes for one in counts.tensors),
+        matrix_flops=counts.matrix_flops,
+        vector_flops=counts.vector_flops,
+        outside=counts.outside,
+    )
+
+
+def device_check(name: str, case: Case, device: str) -> Check:
+    """One case on a GPU, poisoned."""
+    operator = _OPERATORS[name]
+    assert operator.triton is not None
+    arguments = operator.make(case, device=device, poisoned=True)
+    gap = difference(operator.triton(**arguments), operator.naive(**arguments))
+    return Check(gap, operator.tolerance[case.dtype])
