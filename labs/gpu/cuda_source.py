@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from labs.gpu.language import (
     ATOMICS,
@@ -16,10 +16,7 @@ from labs.gpu.language import (
     called,
     kind_of,
 )
-from labs.gpu.program import range_of
-
-if TYPE_CHECKING:
-    from labs.gpu.program import Program
+from labs.gpu.program import Program, range_of
 
 # How tightly operators of C bind; a call, a name or an element most.
 _TIGHT, _UNARY, _CONDITIONAL = 14, 13, 1
@@ -55,6 +52,15 @@ def cuda_source(program: Program, name: str = "kernel") -> tuple[str, list[int]]
     writer = _Writer(program)
     writer.kernel(name)
     return "\n".join(text for text, _ in writer.lines) + "\n", [line for _, line in writer.lines]
+
+
+def cuda_expression(text: str, block: tuple[int, int], names: list[str]) -> tuple[str, list[str]]:
+    """An index expression over integer ``names``, and the lines that declare what it uses."""
+    statement = ast.parse(text, mode="eval").body
+    program = Program(text, block=(*block, 1), body=[ast.Expr(statement)], kinds=dict.fromkeys(names, "int"))
+    writer = _Writer(program)
+    writer.registers()
+    return writer.expression(statement), [line for line, _ in writer.lines]
 
 
 def registers_used(program: Program) -> list[tuple[str, str]]:
@@ -145,15 +151,17 @@ class _Writer:
         self._indent = 0
         self._line("}")
 
-    def _prologue(self) -> None:
-        program = self._program
-        used = registers_used(program)
-        if used:
+    def registers(self) -> None:
+        """Signed copies of the special registers, for ``threadIdx.x - 1`` of CUDA's own is never negative."""
+        if used := registers_used(self._program):
             named = ", ".join(f"{register}_{axis} = {register}.{axis}" for register, axis in used)
             self._line(f"const int {named};  // CUDA's own are unsigned")
-        places = _named(program) & {"lane", "warp"}
-        if places:
+        if places := _named(self._program) & {"lane", "warp"}:
             self._places(places)
+
+    def _prologue(self) -> None:
+        program = self._program
+        self.registers()
         for name, value in program.constants.items():
             self._line(f"const int {name} = {value};")
         for array in program.of_space("shared"):

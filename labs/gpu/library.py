@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labs.text import Text, same
+from labs.formulas.warp_access import (
+    divergent_efficiency,
+    interleaved_reduction_share,
+    sequential_reduction_share,
+    strided_passes,
+    strided_sectors,
+)
+from labs.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,12 +24,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kernel:
-    """``expected``: what output arrays must hold, from the inputs. ``look``: what to look at."""
+    """``expected``: what output arrays must hold, from the inputs. ``look``: what to look at.
+
+    ``predicted`` by formula: ``sectors`` and ``passes`` of the whole kernel, ``active`` share of the lanes in
+    lines with ``focus``.
+    """
 
     name: Text
     look: Text
     source: str
     expected: Callable[[dict[str, Array]], dict[str, Array]]
+    predicted: dict[str, float] = field(default_factory=dict)
+    focus: str = ""
+
+
+# A transpose of 32 x 32 numbers makes 32 requests that read and 32 that write, each of a row or a column.
+_ROW, _COLUMN = 32 * strided_sectors(1, 4), 32 * strided_sectors(32, 4)
+_ROW_PASSES = 32 * strided_passes(1)
+# 512 numbers read by 16 warps, and a sum for each of two blocks, which lie in sectors of their own requests.
+_REDUCTION_SECTORS = 16 * strided_sectors(1, 4) + 2
 
 
 def _transposed(memory: dict[str, Array]) -> dict[str, Array]:
@@ -68,6 +88,7 @@ for j in range(0, N, 8):
     dst[x * N + y + j] = src[(y + j) * N + x]
 """,
         _transposed,
+        {"sectors": _ROW + _COLUMN},
     ),
     "transpose_shared": Kernel(
         Text(zh="转置：经共享内存", en="transpose: through shared memory"),
@@ -78,6 +99,7 @@ for j in range(0, N, 8):
         ),
         _transpose_in_shared("32", "(y + j) * 32 + x", "x * 32 + y + j"),
         _transposed,
+        {"sectors": 2 * _ROW, "passes": _ROW_PASSES + 32 * strided_passes(32)},
     ),
     "transpose_padded": Kernel(
         Text(zh="转置：每行垫一个字", en="transpose: a row padded by a word"),
@@ -87,6 +109,7 @@ for j in range(0, N, 8):
         ),
         _transpose_in_shared("33", "(y + j) * 33 + x", "x * 33 + y + j"),
         _transposed,
+        {"sectors": 2 * _ROW, "passes": _ROW_PASSES + 32 * strided_passes(33)},
     ),
     "transpose_swizzled": Kernel(
         Text(zh="转置：异或换位（swizzle）", en="transpose: swizzled"),
@@ -96,6 +119,7 @@ for j in range(0, N, 8):
         ),
         _transpose_in_shared("32", "(y + j) * 32 + (x ^ (y + j))", "x * 32 + ((y + j) ^ x)"),
         _transposed,
+        {"sectors": 2 * _ROW, "passes": 2 * _ROW_PASSES},
     ),
     "reduce_interleaved": Kernel(
         Text(zh="归约：交错寻址", en="reduction: interleaved"),
@@ -121,6 +145,8 @@ if t == 0:
     out[blockIdx.x] = s[0]
 """,
         _block_sums(256),
+        {"sectors": _REDUCTION_SECTORS, "active": interleaved_reduction_share(256)},
+        focus="s[t] += s[t + d]",
     ),
     "reduce_sequential": Kernel(
         Text(zh="归约：顺序寻址", en="reduction: sequential"),
@@ -147,6 +173,8 @@ if t == 0:
     out[blockIdx.x] = s[0]
 """,
         _block_sums(256),
+        {"sectors": _REDUCTION_SECTORS, "active": sequential_reduction_share(256)},
+        focus="s[t] += s[t + d]",
     ),
     "reduce_shuffle": Kernel(
         Text(zh="归约：warp 内 shuffle", en="reduction: shuffles"),
@@ -180,6 +208,7 @@ if warp == 0:
         out[blockIdx.x] = v
 """,
         _block_sums(256),
+        {"sectors": _REDUCTION_SECTORS},
     ),
     "missing_barrier": Kernel(
         Text(zh="归约：漏了屏障", en="reduction: a barrier is missing"),
@@ -240,6 +269,8 @@ out_warp[t] = b
             "out_lane": np.where(np.arange(128) % 2 == 0, memory["src"] * 2 + 1, memory["src"] * 3 - 1),
             "out_warp": np.where(np.arange(128) // 32 % 2 == 0, memory["src"] * 2 + 1, memory["src"] * 3 - 1),
         },
+        {"active": divergent_efficiency([16, 16])},
+        focus="a = a",
     ),
     "ballot_compaction": Kernel(
         Text(zh="表决：压紧保留的元素", en="vote: packing what is kept"),
@@ -352,6 +383,3 @@ if t < 16:
         lambda memory: {"hist": np.bincount(memory["src"] * memory["src"] % 16, minlength=16)},
     ),
 }
-
-# A name that stands for the user's own text.
-OWN = same("source")
