@@ -38,7 +38,8 @@ def interpreted_check(name: str, sizes: dict[str, int], dtype: str) -> Check:
 
     operator, case = _OPERATORS[name], Case(sizes, dtype)  # type: ignore[arg-type]
     assert operator.triton is not None
-    torch.use_deterministic_algorithms(True, warn_only=True)  # fills what torch.empty gives with NaN
+    # Fills what torch.empty gives with NaN; torch.use_deterministic_algorithms would import Inductor first.
+    torch._C._set_deterministic_algorithms(True, warn_only=True)
     arguments = operator.make(case, poisoned=True)
     recorder = Recorder()
     with recorder.entered():
