@@ -99,7 +99,7 @@ def run_kernel(ctx: Context, name: str, source: str, target: str) -> Iterator[Re
     ran = Ran(KERNELS[name] if own else None, counted(recording, ctx.check), other, races(recording))
     yield from figures(ran)
     yield code(ran.counts, ran.races, None)
-    yield kernel_views.trace(ran.counts)
+    yield kernel_views.trace(ran.counts, ran.races)
     yield kernel_views.lanes(recording)
     yield kernel_views.memory(recording)
     for view in (kernel_views.registers(recording), kernel_views.barriers(ran.counts)):
@@ -146,7 +146,7 @@ def figures(ran: Ran) -> Iterator[Metric]:
         )
         yield Metric(
             id="efficiency",
-            title=Text(zh="搬来的字节里要用的", en="Share of the moved bytes that is wanted"),
+            title=Text(zh="搬来的字节里要用的", en="Wanted share of bytes moved"),
             provenance=SIMULATED,
             unit="%",
             value=100 * (counts.efficiency or 0.0),

@@ -26,6 +26,7 @@ from labs.text import Text, same
 
 if TYPE_CHECKING:
     from labs.gpu.program import ArrayDeclaration
+    from labs.gpu.races import Race
     from labs.gpu.recording import Recording, Step
     from labs.results import Array
 
@@ -48,13 +49,15 @@ _SAID = {
 }
 
 
-def trace(counts: Counts) -> Trace:
-    """An event a step of a warp."""
+def trace(counts: Counts, races: list[Race]) -> Trace:
+    """An event a step of a warp; the cursor stands at a race, else at what costs most."""
     steps = counts.steps[:MOST_SHOWN]
     names = list(counts.recording.program.arrays)
     costs = [_cost(counts, place, step) for place, step in enumerate(steps)]
     distinct = list(dict.fromkeys(costs))
     worst = int(np.argmax((counts.sectors + counts.passes - counts.least)[:MOST_SHOWN]))
+    if races:
+        worst = next(place for place, step in enumerate(steps) if step.line == races[0].lines[0])
     return Trace(
         id=CLOCK,
         title=Text(zh="逐步回放", en="Step by step"),
@@ -136,7 +139,7 @@ def memory(recording: Recording) -> Tiles:
         "memory",
         Text(
             zh="内存：共享数组一列一个 bank，全局数组一行 128 字节",
-            en="Memory: a column of a shared array is a bank, a row of a global one 128 bytes",
+            en="Memory: shared arrays by bank, global ones by 128 bytes",
         ),
         tensors,
         rows,

@@ -121,7 +121,7 @@ def global_figures(pattern: Pattern) -> Iterator[Metric]:
     )
     yield Metric(
         id="efficiency",
-        title=Text(zh="搬来的字节里要用的", en="Share of the moved bytes that is wanted"),
+        title=Text(zh="搬来的字节里要用的", en="Wanted share of bytes moved"),
         provenance=SIMULATED,
         unit="%",
         value=100 * asked / moved,

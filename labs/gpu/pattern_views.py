@@ -9,10 +9,9 @@ import numpy as np
 from labs.formulas.warp_access import BANKS, LINE_BYTES, SECTOR_BYTES, WORD_BYTES
 from labs.gpu.language import WARP
 from labs.gpu.pattern import lines_touched
+from labs.gpu.pattern_text import COUNTED as SOURCE
 from labs.results import (
-    Axis,
     EventKind,
-    Heatmap,
     Provenance,
     TileRuns,
     Tiles,
@@ -20,7 +19,7 @@ from labs.results import (
     Trace,
     array,
 )
-from labs.text import Text, same
+from labs.text import Text
 
 if TYPE_CHECKING:
     from labs.gpu.memory_access import SharedRequest
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 CLOCK = "lanes"
 SIMULATED = Provenance.SIMULATED
-SOURCE = Text(zh="逐地址数，不是公式", en="counted address by address, not by a formula")
 # Beyond this the picture is cut: what is left out repeats.
 MOST_LINES, MOST_THREADS = 64, 256
 WANTED, MOVED = 0, 1
@@ -150,15 +148,64 @@ def shared_tiles(pattern: Pattern, requests: list[SharedRequest]) -> Tiles:
     )
 
 
+def lanes_against_sectors(pattern: Pattern) -> Tiles:
+    """Of the first warp: which of the sectors moved, in ascending order, each lane wants."""
+    sectors = pattern.addresses[0] // SECTOR_BYTES
+    distinct, place = np.unique(sectors, return_inverse=True)
+    _, new = _sectors(pattern)
+    rows = [(lane, lane, int(at), int(at) + 1, int(not new[lane])) for lane, at in enumerate(place)]
+    return _tiles(
+        Text(zh="warp 0：一行一个 lane，一列一个扇区", en="Warp 0: a row a lane, a column a sector"),
+        rows,
+        (WARP, len(distinct)),
+        [Text(zh="新扇区", en="new sector"), Text(zh="同一扇区", en="same sector")],
+        name="lanes_against",
+        tensor=Text(zh="lane × 扇区", en="lanes × sectors"),
+    )
+
+
+def lanes_against_banks(pattern: Pattern, request: SharedRequest) -> Tiles:
+    """Of the first warp: which banks each lane asks, and the pass in which it is served."""
+    words = max(1, pattern.element_bytes // WORD_BYTES)
+    banks = pattern.addresses[0] // WORD_BYTES % BANKS
+    values = np.full((WARP, BANKS), np.nan)
+    for word in range(words):
+        values[np.arange(WARP), banks + word] = request.cycle + 1
+    rows = [
+        (lane, lane, int(bank), int(bank) + words, int(request.cycle[lane] > 0))
+        for lane, bank in enumerate(banks)
+    ]
+    return _tiles(
+        Text(
+            zh="warp 0：一行一个 lane，一列一个 bank；数字是第几拍",
+            en="Warp 0: a row a lane, a column a bank; the number is its pass",
+        ),
+        rows,
+        (WARP, BANKS),
+        [Text(zh="头一拍给出", en="given in the first pass"), Text(zh="要等的", en="has to wait")],
+        name="lanes_against",
+        tensor=Text(zh="lane × bank", en="lanes × banks"),
+        values=values,
+    )
+
+
 def _tiles(
-    title: Text, rows: list[tuple[int, int, int, int, int]], shape: tuple[int, int], categories: list[Text]
+    title: Text,
+    rows: list[tuple[int, int, int, int, int]],
+    shape: tuple[int, int],
+    categories: list[Text],
+    *,
+    name: str = "memory",
+    tensor: Text | None = None,
+    values: Array | None = None,
 ) -> Tiles:
     event, row, start, stop, category = np.array(rows, dtype=np.int64).reshape(-1, 5).T
+    named = tensor or Text(zh="内存", en="memory")
     return Tiles(
-        id="memory",
+        id=name,
         title=title,
         provenance=SIMULATED,
-        tensors=[TileTensor(name=Text(zh="内存", en="memory"), rows=shape[0], columns=shape[1])],
+        tensors=[TileTensor(name=named, rows=shape[0], columns=shape[1], values=values)],
         runs=TileRuns(
             event=event, tensor=np.zeros_like(event), row=row, start=start, stop=stop, category=category
         ),
@@ -166,44 +213,4 @@ def _tiles(
         clock=CLOCK,
         source=SOURCE,
         wide=True,
-    )
-
-
-def lanes_against_sectors(pattern: Pattern) -> Heatmap:
-    """Of the first warp: which of the sectors moved, in ascending order, each lane wants."""
-    sectors = pattern.addresses[0] // SECTOR_BYTES
-    distinct, place = np.unique(sectors, return_inverse=True)
-    cells = np.full((WARP, len(distinct)), np.nan)
-    cells[np.arange(WARP), place] = np.bincount(place)[place]
-    return _heatmap(
-        Text(zh="warp 0：lane 对扇区", en="Warp 0: lanes against sectors"),
-        cells,
-        Text(zh="搬来的第几个扇区", en="sectors moved, in order"),
-        Text(zh="颜色：几个 lane 共用这个扇区", en="colour: how many lanes share the sector"),
-    )
-
-
-def lanes_against_banks(pattern: Pattern, request: SharedRequest) -> Heatmap:
-    """Of the first warp: which bank each lane asks, and in which pass it is served."""
-    banks = pattern.addresses[0] // WORD_BYTES % BANKS
-    cells = np.full((WARP, BANKS), np.nan)
-    for word in range(max(1, pattern.element_bytes // WORD_BYTES)):
-        cells[np.arange(WARP), (banks + word) % BANKS] = request.cycle + 1
-    return _heatmap(
-        Text(zh="warp 0：lane 对 bank", en="Warp 0: lanes against banks"),
-        cells,
-        same("bank"),
-        Text(zh="颜色：第几拍得到服务", en="colour: the pass in which it is served"),
-    )
-
-
-def _heatmap(title: Text, cells: Array, columns: Text, source: Text) -> Heatmap:
-    return Heatmap(
-        id="lanes_against",
-        title=title,
-        provenance=SIMULATED,
-        values=cells,
-        rows=Axis(title=same("lane")),
-        columns=Axis(title=columns),
-        source=source,
     )
