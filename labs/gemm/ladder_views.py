@@ -20,9 +20,9 @@ _GIGA = 1e9
 _UNIT = "GFLOP/s"
 _FAILED = Text(zh="与 torch 的结果不符，不显示速度", en="not what torch computes: no speed is shown")
 METHOD = Text(
-    zh="预热后的中位数，触须是 20% 与 80% 分位；C 先填 NaN，与 torch 的结果相符才计时",
-    en="median after warming up, whiskers from the 20th to the 80th percentile; C is filled with NaN first, "
-    "and only what agrees with torch is timed",
+    zh="预热后的中位数，三轮取快者，触须是 20% 与 80% 分位；C 先填 NaN，与 torch 的结果相符才计时",
+    en="median after warming up, the fastest of three rounds, whiskers from the 20th to the 80th "
+    "percentile; C is filled with NaN first, and only what agrees with torch is timed",
 )
 BOUND = Text(
     zh="内层循环的指令（实测的乘加与 L1 速率）与各级缓存缺失的搬运（公式 × 实测带宽），取慢者",
@@ -136,7 +136,6 @@ def table(ladder: Ladder) -> Table:
         provenance=_MEASURED,
         columns=[
             Column(title=Text(zh="级", en="rung")),
-            Column(title=Text(zh="修好了什么", en="what it mends")),
             Column(title=Text(zh="速度", en="rate"), unit=_UNIT),
             Column(title=Text(zh="比上一级", en="on the last"), unit="×"),
             Column(
@@ -174,6 +173,7 @@ def table(ladder: Ladder) -> Table:
                 ),
             ),
             Column(title=Text(zh="噪声", en="noise")),
+            Column(title=Text(zh="修好了什么", en="what it mends")),
         ],
         rows=[_row(ladder, i) for i in range(len(ladder.timed))],
         source=METHOD,
@@ -201,7 +201,6 @@ def _row(ladder: Ladder, index: int) -> list[Text | float | int | None]:
     bound = ladder.bound(one)
     return [
         one.way.name,
-        one.way.mends if one.timing else _FAILED,
         _shown(one.rate / _GIGA),
         _shown(one.rate / before.rate) if before else None,
         _shown(100 * one.rate / ladder.peak(one.way.threads)) if one.timing else None,
@@ -212,6 +211,7 @@ def _row(ladder: Ladder, index: int) -> list[Text | float | int | None]:
         one.difference,
         one.rows,
         one.timing.noise if one.timing else None,
+        one.way.mends if one.timing else _FAILED,
     ]
 
 
@@ -268,9 +268,7 @@ def _told(ladder: Ladder) -> Text:
         en += f" {count} threads give ×{steps[6] / steps[5]:.2f}."
     noisy = [one.way.name for one in ladder.timed if one.timing and one.timing.noisy]
     if noisy:
-        zh += (
-            f"\n\n**有噪声。** {'、'.join(name.zh for name in noisy)} 的样本彼此相差很大，别从小差别下结论。"
-        )
+        zh += f"\n\n**有噪声。** {'、'.join(name.zh for name in noisy)}的样本彼此相差很大，别从小差别下结论。"
         en += (
             f"\n\n**Noise.** Samples of {', '.join(name.en for name in noisy)} differ widely: do not "
             "conclude from small differences."

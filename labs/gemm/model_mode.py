@@ -147,7 +147,7 @@ def figures(loaded: LoadedModel, phases: list[Phase], tokens: int) -> Iterator[M
     for identity, phase in zip(("prefill_gemm", "decode_gemm"), phases, strict=False):
         yield Metric(
             id=identity,
-            title=Text(zh=f"{phase.name.zh}：GEMM 占的时间", en=f"{phase.name.en}: GEMM's share of time"),
+            title=Text(zh=f"GEMM 的时间：{phase.name.zh}", en=f"GEMM: {phase.name.en}"),
             provenance=_MEASURED,
             unit="%",
             value=100 * phase.gemm,

@@ -50,8 +50,9 @@ NAMES: dict[Compute, Text] = {
 _TILES = ((128, 128), (256, 128))
 _SWEEP = 64  # points of n
 _BUDGET_S = 0.15
-_HERE = 1024
-_SIZES = (_HERE, _HERE - 1, _HERE + 1, _HERE + 8)
+# A processor without matrix instructions for a narrow type takes a hundred times as long for it.
+_HERE = {"cpu": 256, "cuda": 4096}
+_OFF = (0, -1, 1, 8)  # from a power of two
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,12 @@ def run_tensor_cores(ctx: Context, *, chip: str, m: int, n: int, k: int) -> Iter
     if ctx.preview:
         return
     found: dict[tuple[str, int], float] = {}
-    for index, (name, size) in enumerate((name, size) for size in _SIZES for name in _kernels()):
-        ctx.progress(index / (len(_SIZES) * len(_kernels())), same(f"{name}, {size}"))
+    sizes = [_HERE[ctx.device] + off for off in _OFF]
+    for index, (name, size) in enumerate((name, size) for size in sizes for name in _kernels()):
+        ctx.progress(index / (len(sizes) * len(_kernels())), same(f"{name}, {size}"))
         found[name, size] = _rate(ctx, name, size)
-        yield here(found)
-    yield explanation(shape, found)
+        yield here(found, sizes)
+    yield explanation(shape, found, sizes)
 
 
 def figures(shape: Shape) -> Iterator[Metric]:
@@ -92,7 +94,7 @@ def figures(shape: Shape) -> Iterator[Metric]:
     tiles, slots = tile_count(shape.m, shape.n, *best), CHIPS[shape.chip].processors
     yield Metric(
         id="useful",
-        title=Text(zh="块与波之后剩下的峰值", en="Of the peak after tiles and waves"),
+        title=Text(zh="块与波之后的有用部分", en="Useful share of the peak"),
         provenance=_ESTIMATED,
         unit="%",
         value=100 * shape.useful(best),
@@ -112,8 +114,8 @@ def figures(shape: Shape) -> Iterator[Metric]:
         yield Metric(
             id=f"crossover_{compute}",
             title=Text(
-                zh=f"{gpu.title}：{compute.upper()} 从多少行起受限于算力",
-                en=f"{gpu.title}: rows from which {compute.upper()} is bound by compute",
+                zh=f"{compute.upper()} 从几行起受限于算力",
+                en=f"{compute.upper()} bound by compute from",
             ),
             provenance=_ESTIMATED,
             unit="token",
@@ -222,7 +224,7 @@ def by_rows(shape: Shape) -> Lines:
         ),
         provenance=_ESTIMATED,
         unit="TFLOP/s",
-        x=Axis(title=Text(zh="m（token 数）", en="m (tokens)"), unit="token", log=True),
+        x=Axis(title=Text(zh="m（token 数）", en="m (tokens)"), log=True),
         y=Axis(title=Text(zh="至多", en="at best"), unit="TFLOP/s", log=True),
         series=series,
         marks=[Mark(x=float(shape.m), name=Text(zh="当前", en="now"))],
@@ -254,27 +256,26 @@ def _rate(ctx: Context, name: str, size: int) -> float:
     return gemm_flops(size, size, size) / timing.median_s
 
 
-def here(found: dict[tuple[str, int], float]) -> Bars:
+def here(found: dict[tuple[str, int], float], sizes: list[int]) -> Bars:
     """This device: types across, sizes beside each other."""
     return Bars(
         id="here",
         title=Text(zh="本机：类型与对齐", en="Here: types and alignment"),
         provenance=_MEASURED,
         unit="GFLOP/s",
-        categories=[same(str(size)) for size in _SIZES],
+        categories=[same(str(size)) for size in sizes],
         series=[
             BarSeries(
                 name=same(name),
-                values=array([found.get((name, size), math.nan) / 1e9 for size in _SIZES]),
+                values=array([found.get((name, size), math.nan) / 1e9 for size in sizes]),
             )
             for name in _kernels()
         ],
         y=Axis(title=Text(zh="速度", en="rate"), unit="GFLOP/s"),
         help=Text(
-            zh="三边相同的方阵。1024 对齐到 2 的幂；1023 与 1025 一行是奇数个数；1032 是 8 的倍数，不是 2 的"
-            "幂。",
-            en="Squares. 1024 is a power of two; rows of 1023 and 1025 are odd; 1032 is a multiple of 8 and "
-            "no power of two.",
+            zh="三边相同的方阵：2 的幂；一行奇数个数的少一、多一；是 8 的倍数而不是 2 的幂的多八。",
+            en="Squares: a power of two; one less and one more, whose rows are odd; eight more, a multiple "
+            "of 8 that is no power of two.",
         ),
         source=Text(
             zh="torch.matmul 与 torch._int_mm，与双精度结果相符才计时；中位数",
@@ -283,15 +284,15 @@ def here(found: dict[tuple[str, int], float]) -> Bars:
     )
 
 
-def explanation(shape: Shape, found: dict[tuple[str, int], float]) -> Markdown:
+def explanation(shape: Shape, found: dict[tuple[str, int], float], sizes: list[int]) -> Markdown:
     gpu, best = device(CHIPS[shape.chip].device), max(_TILES, key=shape.useful)
     tiles, slots = tile_count(shape.m, shape.n, *best), CHIPS[shape.chip].processors
     waves = math.ceil(tiles / slots)
     rows = crossover(shape, "bf16")
-    fp32, bf16 = found["FP32", _HERE], found["BF16", _HERE]
+    fp32, bf16 = found["FP32", sizes[0]], found["BF16", sizes[0]]
     ratio = gpu.peak("bf16") / gpu.peak("fp32")
-    slow = min(found["FP32", size] for size in _SIZES[1:]) / fp32
-    int8 = found["INT8", _HERE] / fp32
+    slow = min(found["FP32", size] for size in sizes[1:]) / fp32
+    int8 = found["INT8", sizes[0]] / fp32
     body = Text(
         zh=f"**{gpu.title} 上。** BF16 的 Tensor Core 峰值是 FP32 CUDA 核的 {ratio:.0f} 倍；每减一半位宽，峰"
         f"值再翻倍。但只有 m 大过约 {rows:.0f} 行才碰得到峰值，再小就是在读权重：那里省的是字节，不是 FLOP。"

@@ -187,7 +187,7 @@ class Params(LabParams, frozen=True):
             step=4,
             when={"mode": ["loops"]},
         ),
-    ] = 32
+    ] = 24
     chip: Annotated[
         Literal["a100", "h100"],
         Field(
@@ -418,8 +418,8 @@ LAB = Lab(
             id="watch_ijk",
             title=Text(zh="看朴素循环怎样浪费", en="Watch naive loops waste"),
             story=Text(
-                zh="缓存 32 行，B 的一列要 32 行，A 的一行还要 4 行。先猜：每个数会取几次？",
-                en="The cache has 32 lines; a column of B takes 32 and a row of A 4 more. Guess first: how "
+                zh="缓存 24 行，B 的一列就要 32 行，A 的一行还要 4 行。先猜：每个数会取几次？",
+                en="The cache has 24 lines; a column of B takes 32 and a row of A 4 more. Guess first: how "
                 "often is each number fetched?",
             ),
             values={"mode": "loops", "order": "ijk"},
