@@ -152,6 +152,11 @@ AWKWARD = {
         ],
         runs=kernel_samples.runs_of([(0, 0, 0, 1, 0, 2, 0)]),
     ),
+    "graph empty": kernel_samples.graph(nodes=[], edges=[], categories=[], groups=[]),
+    "graph one": kernel_samples.graph(
+        nodes=[kernel_samples.node("长" * 90, 0)], edges=[], groups=[samples.both("空", "none")]
+    ),
+    "graph apart": kernel_samples.graph(edges=[]),
     "markdown html": samples.markdown(
         body=samples.both("<script>x</script> ![图](http://x/y.png)", "<b>x</b> ![p](http://x/y.png)")
     ),
