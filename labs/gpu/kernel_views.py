@@ -198,6 +198,7 @@ def _grid_runs(elements: Array, columns: int) -> list[tuple[int, int, int]]:
 
 
 MOST_ASSIGNMENTS = 24
+WIDE_SPREAD = 20  # maximum over median from which colours are logarithmic
 
 
 def registers(recording: Recording) -> Heatmap | None:
@@ -208,12 +209,15 @@ def registers(recording: Recording) -> Heatmap | None:
     changes = [step for step in steps if step.values is not None and step.into not in _constants(steps)]
     changes = changes[:MOST_ASSIGNMENTS]
     values = np.array([np.where(step.active, array(step.values), np.nan) for step in changes])
+    known = values[np.isfinite(values)]
+    wide = known.size > 0 and known.min() >= 0 and known.max() > WIDE_SPREAD * np.median(known)
     ticks = [Tick(at=row, name=same(f"{step.line}: {step.into}")) for row, step in enumerate(changes)]
     return Heatmap(
         id="registers",
         title=Text(zh="warp 0 的寄存器，一行一次赋值", en="Registers of warp 0, an assignment a row"),
         provenance=SIMULATED,
         values=values,
+        log=bool(wide),
         rows=Axis(title=Text(zh="行号：变量", en="line: variable"), ticks=ticks),
         columns=Axis(title=same("lane")),
         source=SOURCE,

@@ -55,7 +55,7 @@ def run_occupancy(target: str, threads: int, registers: int, shared_bytes: int) 
     chip = MULTIPROCESSORS[target]
     held = residency(chip, threads=threads, registers=registers, shared_bytes=shared_bytes)
     yield from figures(held)
-    yield limits(target, held)
+    yield limits(target, held, shared_bytes)
     yield curve(
         "by_registers",
         Text(zh="每线程寄存器数与占用率", en="Occupancy against registers a thread"),
@@ -109,8 +109,12 @@ def figures(held: Residency) -> Iterator[Metric]:
     )
 
 
-def limits(target: str, held: Residency) -> Bars:
-    """The lowest bar is the limiter."""
+def limits(target: str, held: Residency, shared_bytes: int) -> Bars:
+    """The lowest bar is the limiter. No bar for shared memory that is not used: it would dwarf the others."""
+    allowed = [
+        float("nan") if name == "shared" and not shared_bytes else blocks
+        for name, blocks in held.limits.items()
+    ]
     return Bars(
         id="limits",
         title=Text(
@@ -118,7 +122,10 @@ def limits(target: str, held: Residency) -> Bars:
         ),
         provenance=ESTIMATED,
         categories=[NAMES[name] for name in held.limits],
-        series=[BarSeries(name=same("block"), values=array(list(held.limits.values())))],
+        series=[BarSeries(name=same("block"), values=array(allowed))],
+        missing={}
+        if shared_bytes
+        else {list(held.limits).index("shared"): Text(zh="没有用", en="none is used")},
         y=Axis(title=Text(zh="block / SM", en="blocks an SM")),
         source=SOURCE,
     )
