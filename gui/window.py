@@ -65,6 +65,7 @@ class MainWindow(QMainWindow):
         self._once_described: Callable[[], object] | None = None
         self._visited: list[str] = []
         self._at = -1
+        self._unsaved: list[Place] = []
         self._painted = False
         self._indexing: Thread | None = None
         self._lay_out()
@@ -173,13 +174,15 @@ class MainWindow(QMainWindow):
         node_id = self._visited[self._at]
         self._show(self.library.outline.nodes[node_id])
         self.tree.select(node_id)
-        self.library.study.remember_place(Place(node_id, self.library.study.scroll_of(node_id)))
+        self._unsaved.append(Place(node_id, self._scroll_of(node_id)))
         self._update_commands()
+        # Behind the paint: a commit waits for the disk, 2 ms and more.
+        QTimer.singleShot(0, self._save_places)
 
     def _show(self, node: Node) -> None:
         if node.kind == "question":
             self.note.show_page(self._page(node))
-            self.note.set_scroll(self.library.study.scroll_of(node.id))
+            self.note.set_scroll(self._scroll_of(node.id))
             self.reader.setCurrentWidget(self.note)
         else:
             self.overview.show_node(node, self.marks, self.labs.under(node))
@@ -192,8 +195,8 @@ class MainWindow(QMainWindow):
         outline = self.library.outline
         section = outline.section_of(node.id)
         assert section is not None, "a question is always in a section"
-        siblings = [other for other in outline.questions if outline.section_of(other.id) is section]
-        written = [other for other in siblings if other.id in self.library.notes and other is not node]
+        siblings = self.tree.model.questions_below(section)
+        written = [other for other in siblings if other in self.library.notes and other != node.id]
         crumbs: list[Node] = []
         above = node.parent
         while above is not None:
@@ -206,10 +209,15 @@ class MainWindow(QMainWindow):
             title_en=node.title_en,
             breadcrumb=[(crumb.id, crumb.title_zh, crumb.title_en) for crumb in crumbs],
             note=note,
-            section_notes=[(other.id, other.title_zh, other.title_en) for other in written],
+            section_notes=[(other, *self._titles[other]) for other in written],
             labs=[(lab["id"], lab["title"]["zh"], lab["title"]["en"]) for lab in self.labs.of_question(node)],
-            titles={other.id: (other.title_zh, other.title_en) for other in outline.questions},
+            titles=self._titles,
         )
+
+    @cached_property
+    def _titles(self) -> dict[str, tuple[str, str]]:
+        """Of all questions, in the order of the outline."""
+        return {node.id: (node.title_zh, node.title_en) for node in self.library.outline.questions}
 
     def current_node(self) -> Node | None:
         return self.library.outline.nodes[self._visited[self._at]] if self._at >= 0 else None
@@ -217,7 +225,17 @@ class MainWindow(QMainWindow):
     def _remember_scroll(self) -> None:
         node = self.current_node()
         if node and node.kind == "question" and self.reader.currentWidget() is self.note:
-            self.library.study.remember_place(Place(node.id, self.note.scroll()))
+            self._unsaved.append(Place(node.id, self.note.scroll()))
+
+    def _scroll_of(self, node_id: str) -> float:
+        unsaved = {place.node_id: place.scroll for place in self._unsaved}
+        return unsaved[node_id] if node_id in unsaved else self.library.study.scroll_of(node_id)
+
+    @Slot()
+    def _save_places(self) -> None:
+        places, self._unsaved = self._unsaved, []
+        if places:
+            self.library.study.remember_place(*places)
 
     def _travel(self, step: int) -> None:
         if 0 <= self._at + step < len(self._visited):
@@ -501,6 +519,7 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._remember_scroll()
+        self._save_places()
         study = self.library.study
         study.set("geometry", bytes(self.saveGeometry().toBase64().data()).decode())
         study.set("zoom", self.note.zoom())

@@ -39,14 +39,14 @@ class Study:
         rows = self._database.connection.execute("select node_id, read_at from read_marks")
         return {node_id: datetime.fromisoformat(read_at) for node_id, read_at in rows}
 
-    def remember_place(self, place: Place) -> None:
-        """Make this the last place. Going where one is already writes nothing."""
-        if place == self.last_place():
+    def remember_place(self, *places: Place) -> None:
+        """Make these the last places, in this order, at once. Going where one is already writes nothing."""
+        last = self.last_place()
+        if all(place == last for place in places):
             return
         with self._database.transaction() as connection:
-            connection.execute(
-                "insert or replace into places select ?, ?, coalesce(max(visit), 0) + 1 from places",
-                (place.node_id, place.scroll),
+            connection.executemany(
+                "insert or replace into places select ?, ?, coalesce(max(visit), 0) + 1 from places", places
             )
 
     def last_place(self) -> Place | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QSizeF
@@ -12,7 +14,6 @@ from gui.theme import LIGHT, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 FIGURE_PREFIXES = ("resources/figures/", "figures/")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}\b")
@@ -34,11 +35,17 @@ def find_figure(source: str, content_dir: Path, figures_dir: Path, language: str
         if source.startswith(prefix):
             root, name = figures_dir, source.removeprefix(prefix)
             break
+    root = _resolved(root)
     for candidate in _variants(name, language):
         path = (root / candidate).resolve()
-        if path.is_file() and path.is_relative_to(root.resolve()):
+        if path.is_relative_to(root) and path.is_file():
             return path
     return None
+
+
+@lru_cache(maxsize=8)
+def _resolved(folder: Path) -> Path:
+    return folder.resolve()
 
 
 def _variants(name: str, language: str) -> Sequence[str]:

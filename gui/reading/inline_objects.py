@@ -37,6 +37,16 @@ if TYPE_CHECKING:
 
 # The maths font has a smaller x-height than the text font.
 FORMULA_EM = 1.1
+# What an object's size depends on, read without a Python object for each kind of format: Qt asks forty times.
+_NAME, _PIXEL_SIZE, _ALIGNMENT, _WEIGHT = (
+    which.value
+    for which in (
+        QTextFormat.Property.ImageName,
+        QTextFormat.Property.FontPixelSize,
+        QTextFormat.Property.TextVerticalAlignment,
+        QTextFormat.Property.FontWeight,
+    )
+)
 DOT_EM = 0.55
 
 
@@ -60,11 +70,13 @@ class InlineObjects(QPyTextObject):
         self._formulas = formulas
         self._figures = figures
         # Qt asks for each size several times; an object's depends on its name and the text around it.
-        self._sizes: dict[tuple[str, float, float, bool, int], QSizeF] = {}
+        self._sizes: dict[tuple[str, int, float, int, int], QSizeF] = {}
+        self._paths: dict[tuple[str, str], Path | None] = {}
 
     def forget_sizes(self) -> None:
         """Call it for each page: the files of its figures may be others now."""
         self._sizes.clear()
+        self._paths.clear()
 
     def attach(self, document: QTextDocument) -> None:
         """Draw the objects of ``document``, which keeps its layout through every setHtml."""
@@ -72,11 +84,17 @@ class InlineObjects(QPyTextObject):
 
     # The names and arguments of the two methods are Qt's.
     def intrinsicSize(self, doc: QTextDocument, posInDocument: int, format: QTextFormat) -> QSizeF:
-        image, em = format.toImageFormat(), _em(doc, format)
-        key = (image.name(), em, self.drawing.column, _is_middle(format), image.fontWeight())
-        if key not in self._sizes:
-            self._sizes[key] = self._size(doc, format, em)
-        return self._sizes[key]
+        key = (
+            format.stringProperty(_NAME),
+            format.intProperty(_PIXEL_SIZE),
+            self.drawing.column,
+            format.intProperty(_ALIGNMENT),
+            format.intProperty(_WEIGHT),
+        )
+        size = self._sizes.get(key)
+        if size is None:
+            size = self._sizes[key] = self._size(doc, format, _em(doc, format))
+        return size
 
     def _size(self, doc: QTextDocument, format: QTextFormat, em: float) -> QSizeF:
         kind, name = object_name(format)
@@ -128,7 +146,11 @@ class InlineObjects(QPyTextObject):
 
     def figure_path(self, name: str) -> Path | None:
         """The file of the figure that an image or a ``figure:`` link names."""
-        return find_figure(name, self.drawing.content_dir, self.drawing.figures_dir, self.drawing.language)
+        drawing = self.drawing
+        key = (name, drawing.language)
+        if key not in self._paths:
+            self._paths[key] = find_figure(name, drawing.content_dir, drawing.figures_dir, drawing.language)
+        return self._paths[key]
 
     def _formula_size(self, name: str, display: bool, em: float, format: QTextFormat) -> QSizeF:
         formula = self._formulas.extent(unquote(name), display)
@@ -228,14 +250,13 @@ class InlineObjects(QPyTextObject):
 
 def object_name(format: QTextFormat) -> tuple[str, str]:
     """("formula-inline", percent-encoded TeX), ("figure", path), ... of an image format."""
-    kind, _colon, name = format.toImageFormat().name().partition(":")
+    kind, _colon, name = format.stringProperty(_NAME).partition(":")
     return kind, name
 
 
 def _em(doc: QTextDocument, format: QTextFormat) -> float:
     """The pixel size of the text around the object."""
-    own = format.intProperty(QTextFormat.Property.FontPixelSize.value)
-    return float(own or doc.defaultFont().pixelSize())
+    return float(format.intProperty(_PIXEL_SIZE) or doc.defaultFont().pixelSize())
 
 
 def _is_middle(format: QTextFormat) -> bool:

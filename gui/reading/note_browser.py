@@ -73,7 +73,9 @@ class NoteBrowser(QTextBrowser):
         if page_font(zoom) != document.defaultFont():
             document.setDefaultFont(page_font(zoom))
             document.setIndentWidth(26 * zoom)
-        document.setDefaultStyleSheet(page_style(theme, zoom, self.narrow))
+        page_sheet = page_style(theme, zoom, self.narrow)
+        if page_sheet != document.defaultStyleSheet():  # Qt would parse it again
+            document.setDefaultStyleSheet(page_sheet)
         self.objects.forget_sizes()
         self.setHtml(html)
         if self.isVisible():

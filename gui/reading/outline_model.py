@@ -46,6 +46,7 @@ class OutlineModel(QAbstractItemModel):
         self._rows = {
             id(node): row for siblings in self._sibling_lists() for row, node in enumerate(siblings)
         }
+        self._indexes: dict[str, QModelIndex] = {}
         self._questions: dict[str, list[str]] = {}
         for part in outline.parts:
             self._collect(part)
@@ -64,13 +65,21 @@ class OutlineModel(QAbstractItemModel):
         return index.internalPointer() if index.isValid() else None
 
     def index_of(self, node: Node) -> QModelIndex:
-        return self.createIndex(self._rows[id(node)], 0, node)
+        """Kept, for the outline never changes: a view asks some hundred times when one goes elsewhere."""
+        found = self._indexes.get(node.id)
+        if found is None:
+            found = self._indexes[node.id] = self.createIndex(self._rows[id(node)], 0, node)
+        return found
+
+    def questions_below(self, node: Node) -> list[str]:
+        """Ids of the questions below a node, in the order of the outline."""
+        return self._questions[node.id]
 
     def index(self, row: int, column: int, parent: Index = QModelIndex()) -> QModelIndex:  # noqa: B008
         above = self.node(parent)
         siblings = above.children if above else self.outline.parts
         if column == 0 and 0 <= row < len(siblings):
-            return self.createIndex(row, 0, siblings[row])
+            return self.index_of(siblings[row])
         return QModelIndex()
 
     def parent(self, index: Index = QModelIndex()) -> QModelIndex:  # type: ignore[override]  # noqa: B008
@@ -100,7 +109,7 @@ class OutlineModel(QAbstractItemModel):
         return None
 
     def node_marks(self, node: Node) -> NodeMarks:
-        questions = self._questions[node.id]
+        questions = self.questions_below(node)
         read = sum(question in self.marks.read for question in questions)
         if node.kind == "question":
             return NodeMarks(node.id in self.marks.notes, node.id in self.marks.labs, read, 1)

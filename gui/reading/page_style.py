@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from string import Template
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,7 @@ td.box-body { padding: 8px 10px 8px 10px; }
 _LENGTH = re.compile(r"(\d+)px")
 
 
+@lru_cache(maxsize=8)
 def page_style(theme: Theme, zoom: float, narrow: bool = False) -> str:
     """The sheet for ``document.setDefaultStyleSheet``; every length grows with ``zoom``.
 

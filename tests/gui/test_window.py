@@ -129,6 +129,14 @@ def test_going_back_keeps_each_note_where_it_was_left(window: MainWindow) -> Non
     assert window.note.scroll() < 1.0
 
 
+def test_the_page_reopened_at_once_is_where_it_was_left(window: MainWindow) -> None:
+    """Places are written behind the paint: one that is not written yet counts."""
+    window.open_node("1.2.1-01")
+    window.note.set_scroll(2.0)
+    window.open_node("1.2.1-01")
+    assert window.note.scroll() == pytest.approx(2.0, abs=0.1)
+
+
 def test_next_question_crosses_sections(window: MainWindow) -> None:
     window.open_node("1.2.1-09")
     window.commands["go.next"].trigger()
