@@ -42,6 +42,9 @@ class Editor(QWidget):
     def show_value(self, value: Any) -> None:
         raise NotImplementedError
 
+    def show_error(self, text: str) -> None:
+        """Why the value was refused, ``""``: it was not. An editor may show where in the value."""
+
     def describe(self, label: str, help_text: str) -> None:
         """Label and help in the current language, for assistive technology and for choices' names."""
         for widget in self.findChildren(QWidget):
@@ -311,8 +314,12 @@ def editor_for(schema: dict[str, Any]) -> Editor:
             return SegmentedEditor(schema)
         ordered = all(isinstance(value, int | float) for value in schema["enum"])
         return NumberChoiceEditor(schema) if ordered else ComboEditor(schema)
-    lines = schema.get("x-inferlab", {}).get("lines", 1)
-    if schema["type"] == "string" and lines > 1:
+    lines, language = (schema.get("x-inferlab", {}).get(key) for key in ("lines", "language"))
+    if schema["type"] == "string" and language:
+        from gui.lab.code.code_field import CodeField  # few labs have one
+
+        return CodeField(language, lines or 1)
+    if schema["type"] == "string" and (lines or 1) > 1:
         return ParagraphEditor(lines)
     kinds = {"boolean": SwitchEditor, "string": TextEditor}
     if schema["type"] in kinds:

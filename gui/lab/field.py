@@ -24,7 +24,7 @@ class Field(QWidget):
         self.default = schema["default"]
         self._extra: dict[str, Any] = schema.get("x-inferlab", {})
         self._schema = schema
-        if self._extra.get("lines", 1) > 1:
+        if self._extra.get("lines", 1) > 1 or self._extra.get("language"):
             self.setProperty("shape", "wide")
         self.editor: Editor = editor_for(schema)
         self.editor.moved.connect(self._on_moved)
@@ -93,6 +93,7 @@ class Field(QWidget):
         self.moved.emit("final")
 
     def show_error(self, text: str) -> None:
+        self.editor.show_error(text)
         self._error.setText(text)
         self._error.setVisible(bool(text))
 
@@ -111,7 +112,7 @@ class Field(QWidget):
 
     def _mark(self) -> None:
         self._reset.setVisible(self.modified)
-        default = self._named_default()
+        default = shortened(self._named_default())
         self._reset.setToolTip(self.tr("Changed. Back to the default, {value}").format(value=default))
         font = self._label.font()
         font.setBold(self.modified)
@@ -121,3 +122,9 @@ class Field(QWidget):
         names = self._extra.get("choices") or {}
         text = names.get(str(self.default))
         return language_switch.pick(text) if text else str(self.default)
+
+
+def shortened(text: str) -> str:
+    """The first line of a text of several."""
+    first, *rest = text.strip().split("\n")
+    return f"{first} …" if rest else first

@@ -91,6 +91,7 @@ class CodeDocument(QTextDocument):
         self.marks: list[LineMark] = []
         self._theme: Theme = theme_switch.current
         self._base: list[str] = [""]
+        self._ending = ""
         self._states: list[str] = [""]  # at the start of each line, as far as known
         self._stamp = 0  # blocks whose state is this are highlighted
         self._unchanged: tuple[int, int] | None = None
@@ -104,6 +105,11 @@ class CodeDocument(QTextDocument):
         return self.toPlainText()
 
     @property
+    def full_text(self) -> str:
+        """With a line break at its end if the base has one."""
+        return self.text + self._ending
+
+    @property
     def base(self) -> str:
         return "\n".join(self._base)
 
@@ -114,12 +120,13 @@ class CodeDocument(QTextDocument):
     def show_base(self, text: str) -> None:
         """Another text from outside, in place of whatever is there. The way back is forgotten."""
         self.set_base(text)
-        if self.text != text:
-            self.setPlainText(text)
+        if self.modified:
+            self.setPlainText(self.base)
 
     def set_base(self, text: str) -> None:
         """What ``modified`` and marks refer to; the text stays."""
-        self._base, self._unchanged = text.split("\n"), None
+        self._base, self._unchanged = in_lines(text).split("\n"), None
+        self._ending = "\n" if text.endswith("\n") else ""
 
     def replace_all(self, text: str) -> None:
         """As an edit, which can be undone."""

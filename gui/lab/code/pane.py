@@ -92,7 +92,6 @@ class CodePane(QWidget):
 
     def show_text(self, text: str, marks: Sequence[LineMark]) -> None:
         """What came of a run. What the reader has typed and not yet run stays, and can be reverted to it."""
-        text = in_lines(text)
         self.document.set_marks(marks)
         if self.document.modified:
             self.document.set_base(text)
@@ -104,11 +103,12 @@ class CodePane(QWidget):
 
     def _replace(self, text: str) -> None:
         """The cursor and what is in sight stay where they were."""
-        if text != self.document.text:
+        if in_lines(text) != self.document.text:
             cursor, scrolled = self.editor.cursor_line(), self.editor.verticalScrollBar().value()
             self.document.show_base(text)
             self.editor.go_to_line(min(cursor, self.document.blockCount()))
             self.editor.verticalScrollBar().setValue(scrolled)
+        self.document.set_base(text)
 
     def _check(self) -> None:
         changed = self.editable and self.document.modified
@@ -118,11 +118,7 @@ class CodePane(QWidget):
 
     def _run(self) -> None:
         if self.editable and self.document.modified:
-            self.run_asked.emit(self.text)
-
-    @property
-    def text(self) -> str:
-        return self.document.text + "\n" if self.document.text else ""
+            self.run_asked.emit(self.document.full_text)
 
     def revert(self) -> None:
         """Back to what ran. Undo brings the edit back."""
@@ -130,7 +126,7 @@ class CodePane(QWidget):
         self._check()
 
     def _copy(self) -> None:
-        QGuiApplication.clipboard().setText(self.text)
+        QGuiApplication.clipboard().setText(self.document.full_text)
 
     def tell(self, line: int) -> None:
         """What marks say of a line (0: none), where one reads it without a pointer too."""

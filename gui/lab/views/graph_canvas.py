@@ -42,7 +42,7 @@ SHORTEST, TALLEST = 140, 520
 MARGIN = 10.0
 ZOOM, LARGEST = 1.25, 3.0
 # Below this scale names cannot be read: a graph that does not fit is begun at its top instead.
-LEGIBLE = 0.62
+LEGIBLE = 0.55
 FONT, SMALL = 12, 10
 ARROW = 6.0
 

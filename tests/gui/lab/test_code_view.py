@@ -199,7 +199,7 @@ def test_an_edit_survives_a_new_result(view: CodeView, qtbot: Any) -> None:
     assert editor.toPlainText().startswith("# faster\n")
     assert view.panes[0].revert_button.isVisible()
     qtbot.mouseClick(view.panes[0].revert_button, Qt.MouseButton.LeftButton)
-    assert view.panes[0].text == other["panes"][0]["text"]
+    assert view.panes[0].document.full_text == other["panes"][0]["text"]
     assert not view.panes[0].revert_button.isVisible()
     editor.undo()
     assert editor.toPlainText().startswith("# faster\n")
@@ -208,12 +208,12 @@ def test_an_edit_survives_a_new_result(view: CodeView, qtbot: Any) -> None:
 def test_what_was_run_is_no_edit_any_more(view: CodeView, qtbot: Any) -> None:
     typed(view, qtbot)
     ran = kernels.code()
-    ran["panes"][0]["text"] = view.panes[0].text
+    ran["panes"][0]["text"] = view.panes[0].document.full_text
     view.show_result(ran)
     assert not view.panes[0].document.modified
     ran["panes"][0]["text"] = "x = 1\n"  # nothing stands against what comes now
     view.show_result(ran)
-    assert view.panes[0].text == "x = 1\n"
+    assert view.panes[0].document.full_text == "x = 1\n"
 
 
 def test_lines_end_as_they_may(qtbot: Any) -> None:

@@ -177,7 +177,7 @@ def test_the_overview_shows_the_way(qtbot: Any) -> None:
     qtbot.waitUntil(lambda: view.canvas.drawing is not None)
     beside, below = view.overviews
     assert beside.isVisible() and not below.isVisible()
-    assert view.canvas.scale >= 0.62
+    assert view.canvas.scale >= 0.55
     assert QRectF(view.canvas.rect()).contains(view.canvas.box(0))
     qtbot.mouseClick(beside, Qt.MouseButton.LeftButton, pos=QPoint(30, beside.height() - 6))
     assert QRectF(view.canvas.rect()).intersects(view.canvas.box(299))
