@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PARTS: Final = ("norms", "qkv", "rope", "attention", "o", "residual", "gate_up", "activation", "down", "head")
 PRODUCTS: Final = ("qkv", "o", "gate_up", "down", "head")
+SMALL: Final = ("norms", "rope", "residual", "activation")  # what compilers fuse into their neighbours
 
 
 class Decoder(NamedTuple):
@@ -89,7 +90,7 @@ def step_demand(
 ) -> Demand:
     """A whole step. ``fused``: norms, rotation, activation and additions move nothing of their own."""
     parts = part_demands(shape, batch, tokens, context, bits)
-    counted = ("qkv", "attention", "o", "gate_up", "down") if fused else PARTS[:-1]
+    counted = [name for name in PARTS if name != "head" and not (fused and name in SMALL)]
     whole = parts["head"]
     for name in counted:
         whole = whole.plus(parts[name].times(layers))

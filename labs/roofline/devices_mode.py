@@ -5,15 +5,15 @@ Everything here is a data sheet's figure or a formula of it: dense peaks only, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from labs.formulas.decoder_demand import PARTS, Bits, Decoder, part_demands
+from labs.formulas.decoder_demand import PARTS, SMALL, Bits, Decoder, part_demands, step_demand
 from labs.formulas.memory import ridge_point
-from labs.results import Column, Metric, Provenance, Scatter, Series, Table, array
+from labs.results import Axis, Bars, BarSeries, Column, Metric, Provenance, Series, Table, array
 from labs.roofline import roof_views
 from labs.roofline.explanation import prose
-from labs.roofline.placed import VERDICTS, Placed, Roof
+from labs.roofline.placed import Placed, Roof
 from labs.roofline.setting import TITLES
 from labs.simulator.hardware import device, devices
 from labs.simulator.model_cost import kv_bytes
@@ -37,9 +37,11 @@ _FORMATS: Final[dict[Weights, tuple[Bits, Compute]]] = {
     "int8": (Bits(8, 8, 16), "int8"),
     "int4": (Bits(4.5, 16, 16), "bf16"),  # groups of 64 with a scale and a minimum in fp16
 }
+_BATCHES: Final = tuple(2**power for power in range(9))
 _REPORTED, _ESTIMATED = Provenance.REPORTED, Provenance.ESTIMATED
 _BOUND: Final = Text(
-    zh="数据手册的稠密峰值与带宽；各部分取访存与计算中较大的，相加。没有任何开销，是下界",
+    zh="数据手册的稠密峰值与带宽；矩阵乘与注意力各取访存与计算中较大的，相加；小算子算作已融合，没有任何开"
+    "销：是下界",
     en="dense peaks and bandwidths of data sheets; the larger of traffic and computing of each part, added "
     "up. No overhead: a lower bound",
 )
@@ -54,21 +56,25 @@ class Case:
     batch: int
     context: int
 
+    @property
+    def decoder(self) -> Decoder:
+        shape = self.shape
+        return Decoder(
+            shape.hidden, shape.intermediate, shape.heads, shape.kv_heads, shape.head_dim, shape.vocab
+        )
+
     def placed(self, one: Device, *, prefill: bool) -> list[Placed] | None:
-        """The parts under a device's roof; None where its peak or bandwidth is not known."""
+        """Products and attention under a device's roof, all else fused into them; None without its peak."""
         bits, compute = _FORMATS[self.weights]
         if not (one.knows(f"peak.{compute}") and one.knows("memory_bandwidth")):
             return None
         roof = Roof(one.peak(compute), one.memory_bandwidth, 0.0)
-        shape = self.shape
-        decoder = Decoder(
-            shape.hidden, shape.intermediate, shape.heads, shape.kv_heads, shape.head_dim, shape.vocab
-        )
         tokens = self.context if prefill else 1
-        found = part_demands(decoder, self.batch, tokens, self.context, bits)
+        found = part_demands(self.decoder, self.batch, tokens, self.context, bits)
         return [
-            Placed(name, TITLES[name], found[name], roof, count=1 if name == "head" else shape.layers)
+            Placed(name, TITLES[name], found[name], roof, count=1 if name == "head" else self.shape.layers)
             for name in PARTS
+            if name not in SMALL
         ]
 
     @property
@@ -84,7 +90,7 @@ def run_devices(ctx: Context, case: Case, chosen: str) -> Iterator[Result]:
     one = device(chosen)
     yield from _metrics(case, one)
     yield _roofline(case, one)
-    yield _all_roofs(case, chosen)
+    yield _ridges(case, chosen)
     yield _table(case, chosen)
     if not ctx.preview:
         yield _explanation(case, one)
@@ -125,13 +131,13 @@ def _roofline(case: Case, one: Device) -> Result:
         name = same(f"{compute.upper()} {one.peak(compute) / 1e12:.4g} TFLOP/s")
         roofs.append(roof_views.roof_line(name, one.peak(compute), one.memory_bandwidth, _REPORTED, span))
     points = [
-        _points(Text(zh="解码的各部分", en="parts of decode"), decode),
         _points(Text(zh="预填充的各部分", en="parts of the prefill"), prefill),
+        _points(Text(zh="解码的各部分", en="parts of decode"), decode),
+        _batches(case, one),
     ]
     sources = dict.fromkeys(figure.source for figure in one.figures.values())
     return roof_views.roofline(
-        roofs,
-        points,
+        [*roofs, *points],
         title=same(f"{one.title}, {one.memory_bandwidth / 1e12:.4g} TB/s"),
         source=Text(
             zh=f"屋顶：{'；'.join(sources)}。只取稠密峰值。点：{_BOUND.zh}",
@@ -141,58 +147,73 @@ def _roofline(case: Case, one: Device) -> Result:
     )
 
 
+def _batches(case: Case, one: Device) -> Series:
+    """Whole decode steps, small operators fused, at growing batch sizes: the way along the roof."""
+    bits = _FORMATS[case.weights][0]
+    shape, decoder = case.shape, case.decoder
+    demands = [step_demand(decoder, shape.layers, batch, 1, case.context, bits) for batch in _BATCHES]
+    least = []
+    for batch in _BATCHES:
+        parts = replace(case, batch=batch).placed(one, prefill=False) or []
+        least.append(_least(parts))
+    return Series(
+        name=Text(
+            zh=f"整步解码，批 1 到 {_BATCHES[-1]}", en=f"whole decode steps, batch 1 to {_BATCHES[-1]}"
+        ),
+        x=array([demand.intensity for demand in demands]),
+        y=array([demand.flops / seconds for demand, seconds in zip(demands, least, strict=True)]),
+        labels=[Text(zh=f"批 {batch}", en=f"batch {batch}") for batch in _BATCHES],
+        provenance=_ESTIMATED,
+    )
+
+
 def _points(name: Text, placed: list[Placed]) -> Series:
     return Series(
         name=name,
         x=array([part.demand.intensity for part in placed]),
         y=array([part.demand.flops / part.bounds.least for part in placed]),
-        labels=[
-            Text(
-                zh=f"{part.title.zh}（{VERDICTS[part.verdict].zh}）",
-                en=f"{part.title.en} ({VERDICTS[part.verdict].en})",
-            )
-            for part in placed
-        ],
+        labels=[part.title for part in placed],
         provenance=_ESTIMATED,
     )
 
 
-def _all_roofs(case: Case, chosen: str) -> Scatter:
-    """One dot a device: its ridge and its peak in the chosen format."""
+def _ridges(case: Case, chosen: str) -> Bars:
+    """How much intensity it takes to keep each device busy, least first."""
     compute = _FORMATS[case.weights][1]
-    names = [name for name in devices() if device(name).knows(f"peak.{compute}")]
-    known = [device(name) for name in names]
-    series = [
-        Series(
-            name=Text(zh="设备的拐点", en="devices' ridges")
-            if mine
-            else Text(zh="选中的设备", en="chosen device"),
-            x=array([ridge_point(one.peak(compute), one.memory_bandwidth) for one in group]),
-            y=array([one.peak(compute) for one in group]),
-            labels=[same(one.title) for one in group],
-            provenance=_REPORTED,
-        )
-        for mine, group in (
-            (True, [one for one in known if one.name != chosen]),
-            (False, [one for one in known if one.name == chosen]),
-        )
+    ridges = [
+        (ridge_point(one.peak(compute), one.memory_bandwidth), one)
+        for one in map(device, devices())
+        if one.knows(f"peak.{compute}") and one.knows("memory_bandwidth")
     ]
-    return Scatter(
+    ridges.sort(key=lambda pair: pair[0])
+    mine = [one.name == chosen for _, one in ridges]
+    values = [ridge for ridge, _ in ridges]
+    return Bars(
         id="ridges",
         title=Text(
             zh=f"各设备的拐点（{compute.upper()} 稠密）",
             en=f"Ridges of the devices ({compute.upper()}, dense)",
         ),
         help=Text(
-            zh="越靠右，越要更高的强度才喂得满：算力涨得比带宽快。",
-            en="The further right, the more intensity it takes to keep one busy: peaks grew faster than "
-            "bandwidth.",
+            zh="稠密峰值 ÷ 显存带宽：强度低于它就喂不饱计算单元。算力涨得比带宽快，拐点就越来越高。",
+            en="Dense peak over memory bandwidth: with less intensity the units starve. Where peaks grow "
+            "faster "
+            "than bandwidth, the ridge moves up.",
         ),
         provenance=_REPORTED,
-        unit="FLOP/s",
-        x=roof_views.intensity_axis(),
-        y=roof_views.rate_axis(),
-        series=series,
+        unit="FLOP/B",
+        categories=[same(one.title) for _, one in ridges],
+        y=Axis(title=Text(zh="拐点", en="ridge"), unit="FLOP/B"),
+        series=[
+            BarSeries(
+                name=name,
+                values=array([value if is_it == wanted else float("nan") for value, is_it in pairs]),
+            )
+            for name, wanted, pairs in (
+                (Text(zh="其他设备", en="other devices"), False, list(zip(values, mine, strict=True))),
+                (Text(zh="选中的设备", en="the chosen device"), True, list(zip(values, mine, strict=True))),
+            )
+        ],
         source=Text(
             zh="各厂商数据手册的稠密峰值 ÷ 显存带宽（labs/simulator/hardware.toml 逐项列出处）",
             en="dense peaks over memory bandwidth, by the makers' data sheets (each named in "
@@ -205,7 +226,7 @@ def _all_roofs(case: Case, chosen: str) -> Scatter:
 def _table(case: Case, chosen: str) -> Table:
     compute = _FORMATS[case.weights][1]
     rows: list[list[Text | float | int | None]] = []
-    names = devices()
+    names = [name for name in devices() if device(name).knows(f"peak.{compute}")]
     for name in names:
         one = device(name)
         decode, prefill = case.placed(one, prefill=False), case.placed(one, prefill=True)
@@ -213,8 +234,8 @@ def _table(case: Case, chosen: str) -> Table:
         rows.append(
             [
                 same(one.title),
-                one.memory_bandwidth / 1e12 if one.knows("memory_bandwidth") else None,
-                one.peak(compute) / 1e12 if one.knows(f"peak.{compute}") else None,
+                one.memory_bandwidth / 1e12,
+                one.peak(compute) / 1e12,
                 decode[0].roof.ridge if decode else None,
                 1e3 * _least(decode) if decode and fits else None,
                 case.batch / _least(decode) if decode and fits else None,

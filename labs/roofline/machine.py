@@ -94,14 +94,14 @@ def measure_machine(
     pairs = [(kind, threads) for kind in wanted]
     with limited(threads):
         machine.empty_call = empty_call(ctx)
+        ctx.progress(0.0, Text(zh="测计算峰值", en="Measuring compute ceilings"))
+        for ceiling in ceilings(ctx, threads, quick):
+            machine.ceilings.append(ceiling)
+            yield machine
         for one in sweep(ctx, pairs, sizes, quick):
             machine.streamed.append(one)
             share = sizes.index(one.working_bytes) / len(sizes)
-            ctx.progress(0.5 * share, Text(zh="测带宽", en="Measuring bandwidth"))
-            yield machine
-        for ceiling in ceilings(ctx, threads, quick):
-            machine.ceilings.append(ceiling)
-            ctx.progress(0.5, Text(zh="测计算峰值", en="Measuring compute ceilings"))
+            ctx.progress(0.1 + 0.4 * share, Text(zh="测带宽", en="Measuring bandwidth"))
             yield machine
     machine.complete = True
     _kept(ctx).by_threads[threads] = machine

@@ -68,7 +68,6 @@ def roofline(machine: Machine) -> Result:
             )
     return roof_views.roofline(
         roofs,
-        [],
         title=Text(zh="这台机器的分层屋顶线", en="This machine's hierarchical roofline"),
         source=views.METHOD,
     )

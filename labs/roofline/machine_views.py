@@ -42,12 +42,12 @@ def bandwidth_lines(machines: Sequence[Machine]) -> Result:
             series.append(
                 Series(
                     name=_name(kind, machine, len(machines) > 1),
-                    x=array([one.working_bytes for one in points]),
+                    x=array([one.working_bytes / 2**10 for one in points]),
                     y=array([one.rate for one in points]),
                 )
             )
     first = machines[0]
-    marks = [Mark(x=size, name=same(name)) for name, size in capacities(first.threads, first.device)]
+    marks = [Mark(x=size / 2**10, name=same(name)) for name, size in capacities(first.threads, first.device)]
     return Lines(
         id="bandwidth",
         title=Text(zh="带宽与数据大小", en="Bandwidth and the size of the data"),
@@ -61,7 +61,7 @@ def bandwidth_lines(machines: Sequence[Machine]) -> Result:
         ),
         provenance=_MEASURED,
         unit="B/s",
-        x=Axis(title=Text(zh="数据大小", en="size of the data"), unit="B", log=True),
+        x=Axis(title=Text(zh="数据大小", en="size of the data"), unit="KiB", log=True),
         y=Axis(title=Text(zh="带宽", en="bandwidth"), unit="B/s", log=True),
         series=series,
         marks=marks,

@@ -13,7 +13,6 @@ from labs.roofline import model_views as views
 from labs.roofline.bandwidths import QUICK_S
 from labs.roofline.explanation import model_explanation
 from labs.roofline.machine import known_machine, measure_machine
-from labs.roofline.machine_views import bandwidth_lines
 from labs.roofline.next_steps import next_steps
 from labs.roofline.parts import make_parts, model_as
 from labs.roofline.placed import Placed, Roof
@@ -47,12 +46,11 @@ def run_model(ctx: Context, setting: Setting, threads: int, again: bool, quick: 
             yield views.preview_roofline(found)
         return
     yield from views.metrics(found)
-    yield views.table(found)
-    size = 0
+    levels = 0
     for machine in measure_machine(ctx, threads, again=again, quick=quick):
-        if len(machine.streamed) != size:
-            size = len(machine.streamed)
-            yield bandwidth_lines([machine])
+        if len(machine.levels()) != levels:
+            levels = len(machine.levels())
+            yield views.growing_roofline(found, machine.levels(), machine.peak(setting.precision))
     _place(ctx, found, machine)
     yield views.preview_roofline(found)
     if found.bound_s > _LONGEST_S:

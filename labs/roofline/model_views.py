@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from labs.formulas.decoder_demand import PRODUCTS
 from labs.formulas.roofline import Demand
-from labs.results import Axis, Bars, BarSeries, Column, Metric, Provenance, Series, Table, array
+from labs.results import Array, Axis, Bars, BarSeries, Column, Metric, Provenance, Series, Table, array
 from labs.roofline import roof_views
 from labs.roofline.placed import VERDICTS, Placed
 from labs.text import Text
 from labs.timing_results import method
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from labs.measure import Timing
     from labs.results import Result
@@ -86,6 +86,12 @@ def roofline(found: Found) -> Result:
     return _scatter(found, list(roof_views.point_series(groups)), _MEASURED)
 
 
+def growing_roofline(found: Found, levels: list[Level], peak: float) -> Result:
+    """The roofs that have been measured so far, and nothing under them yet."""
+    span = roof_views.span_of([one.demand.intensity for one in found.parts])
+    return _roofline(list(roof_views.level_roofs(levels, peak, span)), _MEASURED)
+
+
 def preview_roofline(found: Found) -> Result:
     """Where each part could be at best: on the roof, at its intensity."""
     assert found.roof is not None
@@ -103,9 +109,12 @@ def _scatter(found: Found, points: list[Series], provenance: Provenance) -> Resu
     assert found.roof is not None
     span = roof_views.span_of([one.demand.intensity for one in found.parts])
     roofs = list(roof_views.level_roofs(found.levels, found.roof.peak, span))
+    return _roofline([*roofs, *points], provenance)
+
+
+def _roofline(series: list[Series], provenance: Provenance) -> Result:
     return roof_views.roofline(
-        roofs,
-        points,
+        series,
         title=Text(zh="屋顶线下的各部分", en="The parts under the roofline"),
         source=_COUNTED,
         provenance=provenance,
@@ -113,43 +122,44 @@ def _scatter(found: Found, points: list[Series], provenance: Provenance) -> Resu
 
 
 def metrics(found: Found) -> Iterator[Metric]:
-    """Time of a step beside its bound, tokens a second, intensity."""
-    setting, timing = found.setting, found.whole
+    """Time of a step beside its bound, tokens a second, intensity and ridge; empty where not known yet."""
+    setting, timing, known = found.setting, found.whole, found.roof is not None
     tokens = setting.batch * setting.tokens
-    if found.roof is not None:
-        noisy = timing is not None and timing.noisy
-        yield Metric(
-            id="step",
-            title=Text(
-                zh="一步的时间" + ("（噪声大）" if noisy else ""),
-                en="Time of a step" + (" (noisy)" if noisy else ""),
-            ),
-            provenance=_MEASURED if timing else _ESTIMATED,
-            unit="s",
-            value=timing.median_s if timing else found.bound_s,
-            low=timing.low_s if timing else None,
-            high=timing.high_s if timing else None,
-            predicted=found.bound_s if timing else None,
-            formula=_SUM,
-            better="lower",
-            source=method(timing) if timing else _SUM,
-            help=Text(
-                zh="预测是下界：实测越接近它，剩下能优化的越少；远大于它，时间就花在上限之外的地方。",
-                en="The prediction is a lower bound: near it nothing is left to win; far above it, time goes "
-                "where no bound explains it.",
-            ),
-        )
-        yield Metric(
-            id="rate",
-            title=Text(zh="吞吐", en="Throughput"),
-            provenance=_MEASURED if timing else _ESTIMATED,
-            unit="token/s",
-            value=tokens / (timing.median_s if timing else found.bound_s),
-            predicted=tokens / found.bound_s if timing else None,
-            formula=_SUM,
-            better="higher",
-            source=_SUM,
-        )
+    least = found.bound_s if known else None
+    noisy = timing is not None and timing.noisy
+    yield Metric(
+        id="step",
+        title=Text(
+            zh="一步的时间（噪声大）" if noisy else "一步的时间",
+            en="Time of a step (noisy)" if noisy else "Time of a step",
+        ),
+        provenance=_MEASURED if timing else _ESTIMATED,
+        unit="s",
+        value=timing.median_s if timing else least,
+        low=timing.low_s if timing else None,
+        high=timing.high_s if timing else None,
+        predicted=least if timing else None,
+        formula=_SUM,
+        better="lower",
+        source=method(timing) if timing else _SUM,
+        help=Text(
+            zh="预测是下界：实测越接近它，剩下能优化的越少；远大于它，时间就花在上限之外的地方。",
+            en="The prediction is a lower bound: near it nothing is left to win; far above it, time goes "
+            "where "
+            "no bound explains it.",
+        ),
+    )
+    yield Metric(
+        id="rate",
+        title=Text(zh="吞吐", en="Throughput"),
+        provenance=_MEASURED if timing else _ESTIMATED,
+        unit="token/s",
+        value=tokens / timing.median_s if timing else tokens / least if least else None,
+        predicted=tokens / least if timing and least else None,
+        formula=_SUM,
+        better="higher",
+        source=_SUM,
+    )
     yield Metric(
         id="intensity",
         title=Text(zh="整步的算术强度", en="Intensity of the step"),
@@ -163,21 +173,20 @@ def metrics(found: Found) -> Iterator[Metric]:
             "a weight.",
         ),
     )
-    if found.roof is not None:
-        yield Metric(
-            id="ridge",
-            title=Text(zh="拐点", en="Ridge point"),
-            provenance=_MEASURED,
-            unit="FLOP/B",
-            value=found.roof.ridge,
-            source=Text(
-                zh="计算峰值 ÷ 读内存的带宽，都是实测", en="compute peak over read bandwidth, both measured"
-            ),
-            help=Text(
-                zh="强度低于它：访存是上限；高于它：计算是上限。",
-                en="Below it memory is the bound, above it computing.",
-            ),
-        )
+    yield Metric(
+        id="ridge",
+        title=Text(zh="本机的拐点", en="This machine's ridge"),
+        provenance=_MEASURED,
+        unit="FLOP/B",
+        value=found.roof.ridge if found.roof is not None else None,
+        source=Text(
+            zh="计算峰值 ÷ 读内存的带宽，都是实测", en="compute peak over read bandwidth, both measured"
+        ),
+        help=Text(
+            zh="强度低于它：访存是上限；高于它：计算是上限。",
+            en="Below it memory is the bound, above it computing.",
+        ),
+    )
 
 
 def table(found: Found) -> Table:
@@ -190,18 +199,18 @@ def table(found: Found) -> Table:
         rows.append(
             [
                 one.title,
-                one.count,
-                one.demand.calls if one.timing else None,
-                one.demand.flops / 1e6,
-                one.demand.moved_bytes / 2**20,
-                one.demand.intensity,
-                1e6 * one.bounds.least if known else None,
+                _verdict(one) if known else None,
+                100 * one.count * seconds / total if seconds and not math.isnan(total) else None,
                 1e6 * seconds if seconds else None,
+                1e6 * one.bounds.least if known else None,
+                100 * one.share if seconds else None,
+                one.demand.intensity,
                 one.rate / 1e9 if seconds else None,
                 one.demand.moved_bytes / seconds / 1e9 if seconds else None,
-                100 * one.share if seconds else None,
-                100 * one.count * seconds / total if seconds and not math.isnan(total) else None,
-                _verdict(one) if known else None,
+                one.demand.flops / 1e6,
+                one.demand.moved_bytes / 2**20,
+                one.demand.calls if one.timing else None,
+                one.count,
             ]
         )
     return Table(
@@ -225,39 +234,6 @@ def _verdict(one: Placed) -> Text:
 def _columns() -> list[Column]:
     return [
         Column(title=Text(zh="部分", en="part")),
-        Column(title=Text(zh="每步次数", en="times a step"), provenance=_ESTIMATED),
-        Column(
-            title=Text(zh="算子数", en="operators"),
-            help=Text(
-                zh="一次里框架真正派发了几个干活的 ATen 算子（不算 view 和分配），由 profiler 数出。",
-                en="ATen operators that do some work in one call (no views, no allocations), by the "
-                "profiler.",
-            ),
-        ),
-        Column(title=Text(zh="运算", en="FLOPs"), unit="MFLOP", provenance=_ESTIMATED),
-        Column(title=Text(zh="字节", en="bytes"), unit="MiB", provenance=_ESTIMATED),
-        Column(title=Text(zh="强度", en="intensity"), unit="FLOP/B", provenance=_ESTIMATED),
-        Column(
-            title=Text(zh="上限时间", en="bound"),
-            unit="µs",
-            provenance=_ESTIMATED,
-            help=Text(
-                zh="访存、计算、调用开销三个下界里最大的。",
-                en="The largest of traffic, computing and overhead.",
-            ),
-        ),
-        Column(title=Text(zh="实测", en="measured"), unit="µs"),
-        Column(title=Text(zh="算力", en="rate"), unit="GFLOP/s"),
-        Column(title=Text(zh="带宽", en="traffic"), unit="GB/s"),
-        Column(
-            title=Text(zh="占上限", en="of the bound"),
-            unit="%",
-            help=Text(
-                zh="上限时间 ÷ 实测。超过 100%：数据其实来自缓存，没有走内存。",
-                en="Bound over measured. Above 100 %: the data came from a cache, not from memory.",
-            ),
-        ),
-        Column(title=Text(zh="占一步", en="of a step"), unit="%"),
         Column(
             title=Text(zh="判断", en="verdict"),
             help=Text(
@@ -266,50 +242,80 @@ def _columns() -> list[Column]:
                 "itself is slow.",
             ),
         ),
+        Column(title=Text(zh="占一步", en="of a step"), unit="%"),
+        Column(title=Text(zh="实测", en="measured"), unit="µs"),
+        Column(
+            title=Text(zh="下界", en="least"),
+            unit="µs",
+            provenance=_ESTIMATED,
+            help=Text(
+                zh="访存、计算、调用开销三个下界里最大的。",
+                en="The largest of traffic, computing and overhead.",
+            ),
+        ),
+        Column(
+            title=Text(zh="占上限", en="of the bound"),
+            unit="%",
+            help=Text(
+                zh="下界 ÷ 实测。超过 100%：数据其实来自缓存，没有走内存。",
+                en="Least over measured. Above 100 %: the data came from a cache, not from memory.",
+            ),
+        ),
+        Column(title=Text(zh="强度", en="intensity"), unit="FLOP/B", provenance=_ESTIMATED),
+        Column(title=Text(zh="算力", en="rate"), unit="GFLOP/s"),
+        Column(title=Text(zh="带宽", en="traffic"), unit="GB/s"),
+        Column(title=Text(zh="运算", en="FLOPs"), unit="MFLOP", provenance=_ESTIMATED),
+        Column(title=Text(zh="字节", en="bytes"), unit="MiB", provenance=_ESTIMATED),
+        Column(
+            title=Text(zh="算子数", en="operators"),
+            help=Text(
+                zh="一次里框架真正派发了几个干活的 ATen 算子（不算 view 和分配），由 profiler 数出。",
+                en="ATen operators that do some work in one call (no views, no allocations), by the "
+                "profiler.",
+            ),
+        ),
+        Column(title=Text(zh="每步次数", en="times a step"), provenance=_ESTIMATED),
     ]
 
 
 def time_bars(found: Found) -> Bars:
-    """A step's time by part beside the three bounds."""
-    scale = 1e3
-    parts = found.parts
-    bounds = [one.bounds for one in parts]
-    counts = [one.count for one in parts]
-    low_high = [
-        (one.timing.low_s, one.timing.high_s) if one.timing else (math.nan, math.nan) for one in parts
-    ]
+    """A step's time by part, over all layers, beside what bounds it."""
+    parts, scale = found.parts, 1e3
+
+    def over_layers(seconds: Callable[[Placed], float]) -> Array:
+        return array([scale * one.count * seconds(one) for one in parts])
+
     measured = BarSeries(
         name=Text(zh="实测", en="measured"),
-        values=array([scale * one.count * one.seconds for one in parts]),
-        low=array([scale * n * low for n, (low, _) in zip(counts, low_high, strict=True)]),
-        high=array([scale * n * high for n, (_, high) in zip(counts, low_high, strict=True)]),
+        values=over_layers(lambda one: one.seconds),
+        low=over_layers(lambda one: one.timing.low_s if one.timing else math.nan),
+        high=over_layers(lambda one: one.timing.high_s if one.timing else math.nan),
         provenance=_MEASURED,
     )
-    names = (
-        ("bandwidth", Text(zh="访存下界", en="bound by traffic")),
-        ("compute", Text(zh="计算下界", en="bound by computing")),
-        ("overhead", Text(zh="调用开销下界", en="bound by call overhead")),
+    least = BarSeries(
+        name=Text(zh="下界（三者中最大的）", en="least (the largest of three bounds)"),
+        values=over_layers(lambda one: one.bounds.least),
+        provenance=_ESTIMATED,
     )
-    lines = [
-        BarSeries(
-            name=name,
-            values=array([scale * n * getattr(bound, key) for n, bound in zip(counts, bounds, strict=True)]),
-            provenance=_ESTIMATED,
-        )
-        for key, name in names
-    ]
     return Bars(
         id="time",
         title=Text(zh="一步的时间花在哪", en="Where the time of a step goes"),
         help=Text(
-            zh="每个部分在所有层里合计。实测贴着哪个下界，就受谁限制。",
-            en="Each part over all layers. The bound that a measured bar comes near to is what limits it.",
+            zh="每个部分在所有层里合计。名字后是判断：实测贴着的那个下界，或离谁都远。",
+            en="Each part over all layers. Beside its name the verdict: the bound that it comes near to, or "
+            "none.",
         ),
         provenance=_MEASURED,
         unit="ms",
-        categories=[one.title for one in parts],
+        categories=[
+            Text(
+                zh=f"{one.title.zh} · {VERDICTS[one.verdict].zh}",
+                en=f"{one.title.en} · {VERDICTS[one.verdict].en}",
+            )
+            for one in parts
+        ],
         y=Axis(title=Text(zh="时间", en="time"), unit="ms"),
-        series=[measured, *lines],
+        series=[measured, least],
         source=_COUNTED,
         wide=True,
     )

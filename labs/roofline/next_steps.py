@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from labs.formulas.decoder_demand import PRODUCTS, Bits, part_demands
+from labs.formulas.decoder_demand import PRODUCTS, SMALL, Bits, part_demands
 from labs.roofline.setting import decoder_of, demands
 from labs.text import Text
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # A group of 32 weights of 4 bits with an fp16 scale and minimum: 4 + 32 / 32 bits.
 INT4_BITS: Final = 5.0
-_SMALL: Final = ("norms", "rope", "residual", "activation")
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def _with_weights(config: ModelConfig, setting: Setting, weight: float) -> dict[
 
 def _fused(placed: Sequence[Placed]) -> float:
     """Norms, rotation, activation and additions happen while their neighbours' data is on chip."""
-    return sum(one.count * one.seconds for one in placed if one.name not in _SMALL)
+    return sum(one.count * one.seconds for one in placed if one.name not in SMALL)
 
 
 def _twice_bandwidth(roof: Roof) -> Roof:

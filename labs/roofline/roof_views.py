@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from labs.formulas.roofline import attainable
 from labs.results import Axis, Provenance, Scatter, Series, array
-from labs.roofline.placed import VERDICTS
 from labs.text import Text, same
 
 if TYPE_CHECKING:
@@ -52,20 +51,17 @@ def level_roofs(levels: Sequence[Level], peak: float, span: tuple[float, float])
 def point_series(
     groups: Mapping[Text, Sequence[Placed]], provenance: Provenance = Provenance.MEASURED
 ) -> Iterator[Series]:
-    """Measured points; NaN where not yet. A label tells the verdict and the share of the bound."""
+    """Measured points, each named with its share of the bound."""
     for name, placed in groups.items():
-        labels = []
-        for one in placed:
-            verdict = VERDICTS[one.verdict]
-            share = "" if math.isnan(one.share) else f", {one.share:.0%}"
-            labels.append(
-                Text(zh=f"{one.title.zh}（{verdict.zh}{share}）", en=f"{one.title.en} ({verdict.en}{share})")
-            )
+        shares = ["" if math.isnan(one.share) else f" {one.share:.0%}" for one in placed]
         yield Series(
             name=name,
             x=array([one.demand.intensity for one in placed]),
             y=array([one.rate for one in placed]),
-            labels=labels,
+            labels=[
+                Text(zh=f"{one.title.zh}{share}", en=f"{one.title.en}{share}")
+                for one, share in zip(placed, shares, strict=True)
+            ],
             provenance=provenance,
         )
 
@@ -76,8 +72,7 @@ def span_of(intensities: Sequence[float]) -> tuple[float, float]:
 
 
 def roofline(
-    roofs: Sequence[Series],
-    points: Sequence[Series],
+    series: Sequence[Series],
     *,
     title: Text,
     source: Text,
@@ -100,7 +95,7 @@ def roofline(
         ),
         x=intensity_axis(),
         y=rate_axis(),
-        series=[*roofs, *points],
+        series=list(series),
         source=source,
         wide=True,
     )

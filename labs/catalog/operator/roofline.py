@@ -18,17 +18,19 @@ class Params(LabParams, frozen=True):
     """What to place under which roof."""
 
     mode: Annotated[
-        Literal["model", "machine", "profile", "devices"],
+        Literal["model", "operators", "machine", "profile", "devices"],
         Field(
             zh="看什么",
             en="Look at",
-            zh_help="模型：真实模型一步的各部分在本机屋顶线下的位置。本机：各级带宽与计算峰值。"
-            "剖析：profiler 眼里的一步。设备：数据手册上的屋顶。",
-            en_help="Model: the parts of a real step under this machine's roofs. Machine: bandwidths and "
-            "ceilings. Profile: a step as the profiler sees it. Devices: roofs from data sheets.",
+            zh_help="模型：真实模型一步的各部分在本机屋顶线下的位置。算子：算子库里的每一个。"
+            "本机：各级带宽与计算峰值。剖析：profiler 眼里的一步。设备：数据手册上的屋顶。",
+            en_help="Model: the parts of a real step under this machine's roofs. Operators: those of the "
+            "library. Machine: bandwidths and ceilings. Profile: a step as the profiler sees it. "
+            "Devices: roofs from data sheets.",
             choices={
                 "model": Text(zh="模型", en="model"),
-                "machine": Text(zh="本机", en="this machine"),
+                "operators": Text(zh="算子", en="operators"),
+                "machine": Text(zh="本机", en="machine"),
                 "profile": Text(zh="剖析", en="profile"),
                 "devices": Text(zh="设备", en="devices"),
             },
@@ -94,7 +96,7 @@ class Params(LabParams, frozen=True):
             zh_help="CPU 上用几个线程：屋顶也按同样的线程数测。",
             en_help="Threads on a CPU; roofs are measured with as many.",
             choices={"all": Text(zh="全部", en="all"), "one": Text(zh="一个", en="one")},
-            when={"mode": [*_HERE, "machine"]},
+            when={"mode": [*_HERE, "operators", "machine"]},
             preview=False,
         ),
     ] = "all"
@@ -105,7 +107,7 @@ class Params(LabParams, frozen=True):
             en="Measure the roofs again",
             zh_help="屋顶每个会话只测一次；机器忙闲变了就打开它重测。",
             en_help="Roofs are measured once a session; measure again when the machine has become quieter.",
-            when={"mode": ["model", "machine"]},
+            when={"mode": ["model", "operators", "machine"]},
             preview=False,
         ),
     ] = False
@@ -118,7 +120,7 @@ class Params(LabParams, frozen=True):
             en_help="Careful: every size and part until it is steady. Quick: one size a level, some "
             "milliseconds each; figures jump more.",
             choices={"full": Text(zh="仔细", en="careful"), "quick": Text(zh="粗略", en="quick")},
-            when={"mode": ["model", "machine"]},
+            when={"mode": ["model", "operators", "machine"]},
             preview=False,
         ),
     ] = "full"
@@ -226,6 +228,10 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
         from labs.roofline.machine_mode import run_machine
 
         yield from run_machine(ctx, _threads(params), params.again, params.effort == "quick")
+    elif params.mode == "operators":
+        from labs.roofline.operators_mode import run_operators
+
+        yield from run_operators(ctx, _threads(params), params.again, params.effort == "quick")
     else:
         from labs.roofline.setting import Setting
 
@@ -277,6 +283,16 @@ LAB = Lab(
                 "stay below the slope?",
             ),
             values={"phase": "prefill", "context": 256},
+        ),
+        Preset(
+            id="operators",
+            title=Text(zh="算子库", en="The operators"),
+            story=Text(
+                zh="每个算子的快路径与朴素实现，先对照再计时。先猜：哪些在斜线下，朴素实现低多少？",
+                en="Each operator's fast path and the naive one, checked, then timed. Guess first: which are "
+                "below the slope, and how much lower is the naive dot?",
+            ),
+            values={"mode": "operators"},
         ),
         Preset(
             id="machine",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,11 +19,15 @@ from labs.formulas.roofline import Demand
 from labs.measure import Timing
 from labs.models.config import ModelConfig
 from labs.models.llama import Llama, rotate
+from labs.ops import softmax
+from labs.ops.operator import Case as OperatorCase
 from labs.results import Provenance, Scatter
-from labs.roofline import bandwidths
+from labs.roofline import bandwidths, operators_mode
 from labs.roofline.bandwidths import Streamed, levels, working_sets
+from labs.roofline.ceilings import Ceiling
 from labs.roofline.devices_mode import Case, run_devices
 from labs.roofline.dispatches import dispatches
+from labs.roofline.machine import Machine
 from labs.roofline.next_steps import next_steps
 from labs.roofline.parts import make_parts
 from labs.roofline.placed import Placed, Roof
@@ -233,3 +239,28 @@ def test_a_format_that_a_device_has_no_peak_of_is_refused() -> None:
     case = Case(model("llama-3.1-8b"), "fp8", batch=1, context=1024)
     with pytest.raises(LabError, match="FP8 peak of NVIDIA A100"):
         list(run_devices(Context(), case, "a100-80gb-sxm"))
+
+
+def test_an_operator_that_fails_its_check_shows_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine("cpu", 1, empty_call=timed(1e-6))
+    machine.ceilings.append(Ceiling("gemm fp32", "fp32", 1e11, 512, ONE_SECOND))
+    machine.streamed.append(Streamed("read", 1, 2**40, 10**10, ONE_SECOND))
+    right = softmax.OPERATOR
+    small = replace(right, shipped=(OperatorCase({"rows": 4, "columns": 64}, "fp16"),), aligned=())
+    wrong = replace(small, fast=lambda x: x.softmax(dim=0))
+    monkeypatch.setattr(operators_mode, "rotate", lambda make, size, device: functools.partial(dict, make()))
+    by_name = {
+        name: {one.way: one for one in operators_mode._try(Context(), operator, machine)}
+        for name, operator in (("right", small), ("wrong", wrong))
+    }
+    assert by_name["right"]["fast"].placed.timing and by_name["right"]["naive"].placed.timing
+    assert by_name["wrong"]["fast"].placed.timing is None
+    tried = list(by_name["wrong"].values())
+    assert "no speed" in operators_mode._table(tried).rows[0][2].en  # type: ignore[union-attr]
+    demand = by_name["right"]["fast"].placed.demand
+    assert (demand.flops, demand.moved_bytes, demand.calls) == (
+        right.work(tried[0].case).flops,
+        2 * 4 * 64 * 4,
+        1,
+    )
+    assert by_name["right"]["naive"].placed.demand.calls == 5  # maximum, difference, exp, sum, quotient

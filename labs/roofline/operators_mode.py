@@ -1,0 +1,234 @@
+"""Every operator of ``labs.ops`` under this machine's roofs: its fast path and the naive one, checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from labs.caches import copies_beyond_cache, rotate
+from labs.formulas.roofline import Demand
+from labs.ops.operator import difference, operators
+from labs.quantization.threads import threads as limited
+from labs.results import Column, Provenance, Table
+from labs.roofline import roof_views
+from labs.roofline.dispatches import dispatches
+from labs.roofline.explanation import prose
+from labs.roofline.machine import measure_machine
+from labs.roofline.placed import VERDICTS, Placed, Roof
+from labs.text import Text
+from labs.timing_results import noise_warning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any, Final
+
+    from labs.context import Context
+    from labs.ops.operator import Case, Operator
+    from labs.results import Result
+    from labs.roofline.machine import Machine
+
+_BUDGET_S: Final = 0.08
+_LONGEST_S: Final = 0.02  # by its bound: a slow way of computing the same then ends in a second
+_MOST_BYTES: Final = 256 * 2**20
+_WAYS: Final = {
+    "fast": Text(zh="快路径（torch）", en="fast path (torch)"),
+    "triton": Text(zh="Triton 内核", en="Triton kernel"),
+    "naive": Text(zh="朴素实现", en="naive"),
+}
+_COUNTED: Final = Text(
+    zh="字节与浮点运算由每个算子自己的公式给出（labs/ops），各读写一遍；输入轮换，不在缓存里",
+    en="bytes and FLOPs by each operator's own formula (labs/ops), read and written once; inputs are "
+    "rotated, "
+    "so that no cache holds them",
+)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One operator in one way at one size. Without a timing in ``placed`` it failed its check."""
+
+    way: str
+    case: Case
+    placed: Placed
+    difference: float
+
+
+def run_operators(
+    ctx: Context, threads: int, again: bool, quick: bool, names: Sequence[str] | None = None
+) -> Iterator[Result]:
+    """Of all operators, or of those in ``names``."""
+    if ctx.preview:
+        return
+    levels = 0
+    for machine in measure_machine(ctx, threads, again=again, quick=quick):
+        if len(machine.levels()) != levels:
+            levels = len(machine.levels())
+            yield _roofline(machine, [])
+    found: list[Tried] = []
+    chosen = [one for one in operators().values() if names is None or one.name in names]
+    with limited(threads), torch.inference_mode():
+        for index, operator in enumerate(chosen):
+            ctx.progress(0.5 + 0.5 * index / len(chosen), operator.title)
+            for tried in _try(ctx, operator, machine):
+                found.append(tried)
+                yield _roofline(machine, found)
+            yield _table(found)
+    yield _explanation(found, machine)
+
+
+def _try(ctx: Context, operator: Operator, machine: Machine) -> Iterator[Tried]:
+    """At the largest of its sizes that is quick enough, in every way that runs here."""
+    gpu = ctx.device != "cpu"
+    case = _case(operator, machine, gpu)
+    work = operator.work(case)
+    demand, roof = Demand(work.flops, work.bytes), _roof(case, machine)
+    ctx.reserve(2 * work.bytes * copies_beyond_cache(work.bytes, ctx.device), operator.title)
+    make = rotate(lambda: operator.make(case, device=ctx.device), work.bytes, ctx.device)
+    first = make()
+    expected = operator.naive(**first)
+    ways = {"triton": operator.triton if gpu else None, "fast": operator.fast, "naive": operator.naive}
+    for name, function in ways.items():
+        if function is None:
+            continue
+        ctx.check()
+        placed = Placed(operator.name, operator.title, demand, roof)
+        gap = difference(function(**first), expected)
+        if gap <= operator.tolerance[case.dtype]:
+            placed = _timed(ctx, placed, function, make)
+        yield Tried(name, case, placed, gap)
+
+
+def _timed(
+    ctx: Context, placed: Placed, function: Callable[..., Any], make: Callable[[], dict[str, Any]]
+) -> Placed:
+    demand = placed.demand._replace(calls=dispatches(lambda: function(**make())))
+    timing = ctx.measure(lambda: function(**make()), budget_s=_BUDGET_S)
+    return replace(placed, demand=demand, timing=timing)
+
+
+def _case(operator: Operator, machine: Machine, gpu: bool) -> Case:
+    """In fp32 on a CPU, whose units for fp16 are rare; the smallest one where all are too large."""
+    known = (*operator.shipped, *operator.aligned)
+    cases = known if gpu else tuple(replace(case, dtype="fp32") for case in known)
+
+    def least(case: Case) -> float:
+        work = operator.work(case)
+        return _roof(case, machine).bounds(Demand(work.flops, work.bytes)).least
+
+    fitting = [one for one in cases if least(one) < _LONGEST_S and operator.work(one).bytes < _MOST_BYTES]
+    return max(fitting, key=least) if fitting else min(cases, key=least)
+
+
+def _roof(case: Case, machine: Machine) -> Roof:
+    precision = "bf16" if case.dtype == "fp16" else case.dtype
+    return Roof(machine.peak(precision), machine.bandwidth, machine.call_s)
+
+
+def _roofline(machine: Machine, found: Sequence[Tried]) -> Result:
+    timed = [one for one in found if one.placed.timing]
+    span = roof_views.span_of([one.placed.demand.intensity for one in timed])
+    roofs = list(roof_views.level_roofs(machine.levels(), machine.peak("fp32"), span))
+    groups = {
+        title: [one.placed for one in timed if one.way == way]
+        for way, title in _WAYS.items()
+        if any(one.way == way for one in timed)
+    }
+    return roof_views.roofline(
+        [*roofs, *roof_views.point_series(groups)],
+        title=Text(zh="算子库在屋顶线下", en="The operators under the roofline"),
+        source=_COUNTED,
+    )
+
+
+def _table(found: Sequence[Tried]) -> Table:
+    rows: list[list[Text | float | int | None]] = []
+    for one in found:
+        placed, seconds = one.placed, one.placed.seconds
+        known = placed.timing is not None
+        failed = Text(zh="未通过检查，不给速度", en="failed its check: no speed")
+        rows.append(
+            [
+                placed.title,
+                _WAYS[one.way],
+                VERDICTS[placed.verdict] if known else failed,
+                1e6 * seconds if known else None,
+                1e6 * placed.bounds.least,
+                100 * placed.share if known else None,
+                placed.demand.intensity,
+                placed.rate / 1e9 if known else None,
+                placed.demand.moved_bytes / seconds / 1e9 if known else None,
+                one.difference,
+                Text(zh=str(one.case), en=str(one.case)),
+            ]
+        )
+    return Table(
+        id="operators",
+        title=Text(zh="逐个算子", en="Operator by operator"),
+        provenance=Provenance.MEASURED,
+        columns=[
+            Column(title=Text(zh="算子", en="operator")),
+            Column(title=Text(zh="实现", en="way")),
+            Column(title=Text(zh="判断", en="verdict")),
+            Column(title=Text(zh="实测", en="measured"), unit="µs"),
+            Column(title=Text(zh="下界", en="least"), unit="µs", provenance=Provenance.ESTIMATED),
+            Column(title=Text(zh="占上限", en="of the bound"), unit="%"),
+            Column(title=Text(zh="强度", en="intensity"), unit="FLOP/B", provenance=Provenance.ESTIMATED),
+            Column(title=Text(zh="算力", en="rate"), unit="GFLOP/s"),
+            Column(title=Text(zh="带宽", en="traffic"), unit="GB/s"),
+            Column(
+                title=Text(zh="与朴素实现之差", en="off the naive one"),
+                help=Text(zh="相对误差（范数之比）。", en="Relative, by norms."),
+            ),
+            Column(title=Text(zh="大小", en="size")),
+        ],
+        rows=rows,
+        source=_COUNTED,
+        wide=True,
+    )
+
+
+def _explanation(found: Sequence[Tried], machine: Machine) -> Result:
+    timed = [one for one in found if one.placed.timing]
+    parts = []
+    for pair in _pairs(timed):
+        fast, naive = pair
+        parts.append(
+            Text(
+                zh=f"**{fast.placed.title.zh}**：{_WAYS[fast.way].zh}是朴素实现的 "
+                f"{naive.placed.seconds / fast.placed.seconds:.1f} 倍快，派发 {fast.placed.demand.calls} 个"
+                "算子"
+                f"而不是 {naive.placed.demand.calls} 个，达到上限的 {fast.placed.share:.0%}"
+                f"（{VERDICTS[fast.placed.verdict].zh}）。",
+                en=f"**{fast.placed.title.en}**: the {_WAYS[fast.way].en} is "
+                f"{naive.placed.seconds / fast.placed.seconds:.1f} times as fast as the naive one, with "
+                f"{fast.placed.demand.calls} operators dispatched instead of {naive.placed.demand.calls}, at "
+                f"{fast.placed.share:.0%} of its bound ({VERDICTS[fast.placed.verdict].en}).",
+            )
+        )
+    parts.append(
+        Text(
+            zh="同一个算子的几种实现在图上横坐标相同：公式数的是必须做的事。朴素实现的点更低，因为它把中间结"
+            "果"
+            "写出去又读回来，那些字节不在公式里。",
+            en="Ways of one operator share their place across: the formula counts what must be done. The "
+            "naive "
+            "dot is lower, for it writes what lies between and reads it again, bytes that are not in the "
+            "formula.",
+        )
+    )
+    timings = [one.placed.timing for one in timed if one.placed.timing]
+    if warning := noise_warning([*timings, *machine.timings]):
+        parts.append(warning)
+    return prose(parts)
+
+
+def _pairs(timed: Sequence[Tried]) -> Iterator[tuple[Tried, Tried]]:
+    """The best way of each operator and the naive one."""
+    for name in dict.fromkeys(one.placed.name for one in timed):
+        ways = {one.way: one for one in timed if one.placed.name == name}
+        naive = ways.pop("naive", None)
+        if ways and naive is not None and math.isfinite(naive.placed.seconds):
+            yield min(ways.values(), key=lambda one: one.placed.seconds), naive
