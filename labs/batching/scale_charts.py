@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labs.batching.simulated_race import ACHIEVED, SCALE_DEVICE, SCALE_DEVICES, SCALE_MODEL
+from labs.batching.simulated_race import SCALE_CONSTANTS, SCALE_DEVICE, SCALE_DEVICES, SCALE_MODEL
 from labs.batching.strategies import TITLES
 from labs.results import Axis, Column, Lines, Markdown, Provenance, Series, Table, array
 from labs.simulator.hardware import device
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 _WHERE = f"{SCALE_DEVICES} × {device(SCALE_DEVICE).title}, {SCALE_MODEL}, BF16"
 SOURCE = Text(
-    zh=f"离散事件模拟，与引擎共用调度器和块管理器；{_WHERE}；{ACHIEVED.source}",
+    zh=f"离散事件模拟，与引擎共用调度器和块管理器；{_WHERE}；{SCALE_CONSTANTS.source}",
     en=f"discrete-event simulation with the engine's own scheduler and block manager; {_WHERE}; "
-    f"{ACHIEVED.source}",
+    f"{SCALE_CONSTANTS.source}",
 )
 SIMULATED = Provenance.SIMULATED
 _PERCENTS = np.arange(0.0, 100.5, 1.0)

@@ -11,7 +11,8 @@ from labs.batching.run import read_run
 from labs.batching.strategies import BATCHING
 from labs.engine.events import EventLog
 from labs.engine.serving import make_scheduler
-from labs.simulator.cost import Constants, Ramp, RooflineCost
+from labs.simulator.constants import constants
+from labs.simulator.cost import Ramp, RooflineCost
 from labs.simulator.deployment import Deployment
 from labs.simulator.disaggregation import DisaggregatedSimulator
 from labs.simulator.hardware import device
@@ -35,14 +36,7 @@ if TYPE_CHECKING:
 SCALE_STRATEGIES: tuple[Strategy, ...] = ("static", "dynamic", "continuous", "chunked", "disaggregated")
 SCALE_PROMPT, SCALE_ANSWER = 1024, 512  # the longest, in tokens
 SCALE_MODEL, SCALE_DEVICE, SCALE_DEVICES = "llama-3.1-8b", "a100-80gb-sxm", 2
-# Shares of the data sheet's peaks that measured kernels reach; overheads of a step are left out.
-ACHIEVED = Constants(
-    compute=0.91,
-    attention=0.60,
-    bandwidth=0.85,
-    source="A100: median bf16 GEMM 91 % of peak, prefill attention 60 %, decode attention 85 % of bandwidth "
-    "(AIConfigurator's measured tables); no overhead of launches or host",
-)
+SCALE_CONSTANTS = constants("kernels", SCALE_DEVICE)  # what the host adds to a step is left out
 
 
 class StepCost(NamedTuple):
@@ -110,7 +104,7 @@ def at_scale(
 ) -> ScaleRun:
     """Two A100s with a replica each or, disaggregated, one that prefills and one that decodes."""
     deployment = Deployment(model=model(SCALE_MODEL), device=device(SCALE_DEVICE))
-    cost = RooflineCost(deployment, ACHIEVED)
+    cost = RooflineCost(deployment, SCALE_CONSTANTS)
     setting = replace(setting, blocks=deployment.kv_blocks(setting.block_size))
     jobs: list[Job] = []
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from labs.engine.block_manager import BlockManager
 from labs.engine.scheduler import Scheduler
 from labs.formulas.scheduling import mgk_wait
-from labs.simulator.cost import Constants, RooflineCost
+from labs.simulator.constants import constants
+from labs.simulator.cost import RooflineCost
 from labs.simulator.deployment import Deployment
 from labs.simulator.hardware import device
 from labs.simulator.models import model
@@ -29,19 +30,11 @@ if TYPE_CHECKING:
 MODEL, DEVICE = "llama-3-8b", "a100-80gb-sxm"
 BLOCK_SIZE = 16
 
-# Of an A100's peaks: bf16 GEMM, prefill attention, decode attention.
-ACHIEVED = Constants(
-    compute=0.91,
-    attention=0.60,
-    bandwidth=0.85,
-    source="AIConfigurator's measured tables for the A100 (ai-dynamo/aiconfigurator 095f58a5); host overhead "
-    "left out",
-)
-
 
 @functools.cache
 def cost_model() -> RooflineCost:
-    return RooflineCost(Deployment(model=model(MODEL), device=device(DEVICE)), ACHIEVED)
+    """By times of its kernels; what the host adds to a step is left out."""
+    return RooflineCost(Deployment(model=model(MODEL), device=device(DEVICE)), constants("kernels", DEVICE))
 
 
 @dataclass(frozen=True)
