@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,9 @@ class Card(QFrame):
             menu.addAction(self.tr("Save as PNG…"), lambda: self._save("png"))
             menu.addAction(self.tr("Save as SVG…"), lambda: self._save("svg"))
         menu.addAction(self.tr("Save as CSV…"), lambda: self._save("csv"))
+        names = {"trace.json": self.tr("Save as a Chrome trace…")}
+        for suffix in self.view.other_formats():
+            menu.addAction(names[suffix], functools.partial(self._save, suffix))
         if self._kind not in TEXTUAL:
             menu.addSeparator()
             menu.addAction(icon("expand"), self.tr("Enlarge"), self.enlarge)
@@ -185,8 +189,11 @@ class Card(QFrame):
             self.write(Path(path), suffix)
 
     def write(self, path: Path, suffix: str) -> None:
-        """The result as a ``csv``, ``png`` or ``svg`` file."""
-        if suffix == "csv":
+        """The result as a ``csv``, ``png`` or ``svg`` file, or in another format of its kind."""
+        others = self.view.other_formats()
+        if suffix in others:
+            path.write_text(others[suffix](), encoding="utf-8")
+        elif suffix == "csv":
             path.write_text(self.view.to_csv(), encoding="utf-8-sig")  # the mark makes Excel read Chinese
         else:
             path.write_bytes(self.view.to_svg() if suffix == "svg" else self.view.to_png())

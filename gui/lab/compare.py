@@ -21,6 +21,8 @@ from PySide6.QtWidgets import (
 from gui.lab.card import Card
 from gui.lab.change_text import change_text
 from gui.lab.clock import Clocks
+from gui.lab.code.changes import changed_lines, line_counts
+from gui.lab.code.document import in_lines
 from gui.lab.number_text import with_unit
 from gui.lab.parameter_text import parameter_label, value_text
 from gui.lab.stored_run import StoredRun, local_time
@@ -95,10 +97,28 @@ class Compare(QWidget):
                 grid.addWidget(label, grid.rowCount() if place == 0 else grid.rowCount() - 1, place)
         for by_column in found.values():
             row = grid.rowCount()
-            for column, result in by_column.items():
+            base = next(iter(by_column.values()))
+            for column, found_result in by_column.items():
+                result = self._only_read(found_result, base)
                 card = self._card(result, self._runs[column].record.environment, self._clocks[column])
                 grid.addWidget(card, row, column, Qt.AlignmentFlag.AlignTop)
             self._share_scale(list(self._cards[-len(by_column) :]))
+
+    def _only_read(self, result: Result, base: Result) -> Result:
+        """A result that nobody runs again from here; in code the lines that differ from the first run's."""
+        if result["kind"] == "bits":
+            return result | {"edits": ""}
+        if result["kind"] != "code":
+            return result
+        panes = []
+        for place, pane in enumerate(result["panes"]):
+            marks = list(pane.get("marks") or [])
+            if result is not base and base["kind"] == "code" and place < len(base["panes"]):
+                told = _both(self.tr("differs from run A"))
+                lines = changed_lines(in_lines(base["panes"][place]["text"]), in_lines(pane["text"]))
+                marks += [{"line": line, "text": told, "role": "note"} for line in lines]
+            panes.append(pane | {"edits": "", "marks": marks})
+        return result | {"panes": panes}
 
     def _share_scale(self, cards: list[Card]) -> None:
         """Heat maps of one result in one scale: else a difference in colour means nothing."""
@@ -132,9 +152,20 @@ class Compare(QWidget):
         for name in names:
             values = [run.record.params.get(name) for run in self._runs]
             if any(value != values[0] for value in values):
-                texts = ["—" if value is None else value_text(schema, name, value) for value in values]
+                texts = [self._parameter(schema, name, value, values[0]) for value in values]
                 rows.append([parameter_label(schema, name), *texts])
         return self._table("compare_parameters", self.tr("Parameters that differ"), self._names(), rows)
+
+    def _parameter(self, schema: dict[str, Any], name: str, value: Any, base: Any) -> str:
+        """Of a text of several lines: how many there are, or what has changed."""
+        if value is None:
+            return "—"
+        if not isinstance(value, str) or "\n" not in value.strip():
+            return value_text(schema, name, value)
+        if value == base or not isinstance(base, str):
+            return self.tr("{count} lines").format(count=len(value.strip().split("\n")))
+        added, gone = line_counts(base, value)
+        return self.tr("+{added} −{gone} lines").format(added=added, gone=gone)
 
     def _metrics(self) -> Result:
         found: dict[str, list[Result | None]] = {}

@@ -16,6 +16,7 @@ from gui.lab.badge import PROVENANCES, provenance_meaning, provenance_word
 from gui.lab.change_text import change_text
 from gui.lab.clock import Clocks
 from gui.lab.export import record_map
+from gui.lab.export_code import CODE_STYLE, code_colours, code_parts
 from gui.lab.link import make_link
 from gui.lab.number_text import plain, with_unit
 from gui.lab.parameter_text import parameter_label, value_text
@@ -74,7 +75,8 @@ def html_parts(run: StoredRun, description: dict[str, Any]) -> Iterator[str]:
     yield from (
         f"<!doctype html><html lang='{language_switch.current}'><head><meta charset='utf-8'>",
         "<meta name='viewport' content='width=device-width'><meta name='color-scheme' content='light dark'>",
-        f"<title>{html.escape(title)} · InferLab</title><style>{_colours()}{_STYLE}</style></head>",
+        f"<title>{html.escape(title)} · InferLab</title>",
+        f"<style>{_colours()}{_STYLE}{CODE_STYLE}</style></head>",
         "<body><main>",
         f"<h1>{html.escape(title)}</h1><p class='muted'>{html.escape(pick(description['summary']))}</p>",
         _circumstances(run, description),
@@ -86,7 +88,8 @@ def html_parts(run: StoredRun, description: dict[str, Any]) -> Iterator[str]:
 def _colours() -> str:
     def block(theme: Theme) -> str:
         names = ["ink", "muted", "rule", "chrome", "raised", "code", "selection", *PROVENANCES]
-        return ":root{" + "".join(f"--{name}:{getattr(theme, name)};" for name in names) + "}"
+        plain = "".join(f"--{name}:{getattr(theme, name)};" for name in names)
+        return f":root{{{plain}{code_colours(theme)}}}"
 
     return f"{block(LIGHT)}@media (prefers-color-scheme:dark){{{block(DARK)}}}"
 
@@ -95,7 +98,7 @@ def _circumstances(run: StoredRun, description: dict[str, Any]) -> str:
     record, schema = run.record, description["schema"]
     defaults = {name: prop["default"] for name, prop in schema.get("properties", {}).items()}
     changed = {name: value for name, value in record.params.items() if defaults.get(name) != value}
-    params = [(parameter_label(schema, n), value_text(schema, n, v)) for n, v in record.params.items()]
+    params = [(parameter_label(schema, n), _parameter(schema, n, v)) for n, v in record.params.items()]
     about = [
         (translate("HtmlExport", "Started"), local_time(record.started)),
         (translate("HtmlExport", "Took"), f"{record.seconds:.2f} s"),
@@ -113,11 +116,18 @@ def _circumstances(run: StoredRun, description: dict[str, Any]) -> str:
     )
 
 
+def _parameter(schema: dict[str, Any], name: str, value: Any) -> str:
+    """Code in full: the page stands alone."""
+    return value if isinstance(value, str) and "\n" in value else value_text(schema, name, value)
+
+
 def _pairs(pairs: list[tuple[str, str]]) -> str:
-    rows = "".join(
-        f"<tr><td class='muted'>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in pairs
-    )
+    rows = "".join(f"<tr><td class='muted'>{html.escape(k)}</td><td>{_words(v)}</td></tr>" for k, v in pairs)
     return f"<div class='scroll'><table>{rows}</table></div>"
+
+
+def _words(text: str) -> str:
+    return f"<pre>{html.escape(text)}</pre>" if "\n" in text else html.escape(text)
 
 
 def _results(run: StoredRun) -> Iterator[str]:
@@ -129,7 +139,7 @@ def _results(run: StoredRun) -> Iterator[str]:
         if metric != in_metrics:
             yield "<div class='metrics'>" if metric else "</div>"
             in_metrics = metric
-        yield _section(result, around)
+        yield from _section(result, around)
     if in_metrics:
         yield "</div>"
     around.deleteLater()
@@ -146,14 +156,18 @@ def _replayed(run: StoredRun) -> QWidget:
     return around
 
 
-def _section(result: dict[str, Any], around: QWidget) -> str:
+def _section(result: dict[str, Any], around: QWidget) -> Iterator[str]:
     makers = {"metric": _metric, "table": _table, "markdown": _prose, "trace": _trace}
     maker = makers.get(result["kind"])
-    body = maker(result) if maker else _pictures(result, around)
     source = f"<p class='muted'>{html.escape(pick(result['source']))}</p>" if result.get("source") else ""
     badge = _badge(result["provenance"]) if result["kind"] != "markdown" else ""
     title = html.escape(pick(result["title"]))
-    return f"<section><div class='head'><h2>{title}</h2>{badge}</div>{body}{source}</section>"
+    yield f"<section><div class='head'><h2>{title}</h2>{badge}</div>"
+    if result["kind"] == "code":
+        yield from code_parts(result)
+    else:
+        yield maker(result) if maker else _pictures(result, around)
+    yield f"{source}</section>"
 
 
 def _badge(provenance: str) -> str:
@@ -235,6 +249,7 @@ def _pictures(result: dict[str, Any], around: QWidget) -> str:
     view = make_view(result["kind"])
     view.setParent(around)
     view.show_result(result)
+    view.settle()
     width = WIDE if result.get("wide") or view.shape == "wide" else WIDTH
     height = view.heightForWidth(width) if view.hasHeightForWidth() else max(300, view.sizeHint().height())
     view.resize(width, height)

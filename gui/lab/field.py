@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWi
 
 from gui.lab.editors import Editor, editor_for
 from gui.lab.help_button import HelpButton
+from gui.lab.parameter_text import shortened
 from gui.language import language_switch
 
 
@@ -122,9 +123,3 @@ class Field(QWidget):
         names = self._extra.get("choices") or {}
         text = names.get(str(self.default))
         return language_switch.pick(text) if text else str(self.default)
-
-
-def shortened(text: str) -> str:
-    """The first line of a text of several."""
-    first, *rest = text.strip().split("\n")
-    return f"{first} …" if rest else first

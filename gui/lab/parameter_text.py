@@ -24,7 +24,13 @@ def value_text(schema: dict[str, Any], name: str, value: Any) -> str:
         return "✓" if value else "✗"
     if isinstance(value, int | float):
         return f"{plain(value)} {extra.get('unit') or ''}".strip()
-    return str(value)
+    return shortened(str(value))
+
+
+def shortened(text: str) -> str:
+    """The first line of a text of several: code stands elsewhere in full."""
+    first, *rest = text.strip().split("\n")
+    return f"{first} …" if rest else first
 
 
 def changed_text(schema: dict[str, Any], params: dict[str, Any]) -> str:

@@ -67,11 +67,13 @@ class CodeField(Editor):
 
     def show_value(self, value: Any) -> None:
         """A later value can be undone, like an edit."""
-        text = str(value)
-        if not self.document.text:
-            self.document.show_base(text)
-        elif in_lines(text) != self.document.text:
-            self.document.replace_all(in_lines(text))
+        text, line = str(value), self.editor.cursor_line()
+        if in_lines(text) != self.document.text:
+            if self.document.text:
+                self.document.replace_all(in_lines(text))
+            else:
+                self.document.show_base(text)
+            self.editor.go_to_line(min(line, self.document.blockCount()))
         self.document.set_base(text)
 
     def show_error(self, text: str) -> None:

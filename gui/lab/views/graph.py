@@ -112,7 +112,7 @@ class GraphView(View):
         self._drawn_shape = shape
         self._layout = _both_ways(shape) if len(shape.sizes) <= BOTH_WAYS else _one_way(shape)
         if len(shape.sizes) <= AT_ONCE or self._same:
-            self.finish()
+            self.settle()
         else:
             self.canvas.show_drawings([], same=False)
             self._timer.start(0)
@@ -156,8 +156,7 @@ class GraphView(View):
             self._timer.stop()
             self.canvas.show_drawings(done.value, same=self._same)
 
-    def finish(self) -> None:
-        """Lay out to the end, now."""
+    def settle(self) -> None:
         while self._layout is not None:
             self._step()
 
@@ -219,13 +218,13 @@ class GraphView(View):
 
     def to_svg(self) -> bytes:
         """All of the graph, whatever is in sight: in an SVG one can zoom."""
-        self.finish()
+        self.settle()
         with self.canvas.showing_all():
             return super().to_svg()
 
     def to_png(self, scale: float = 2.0) -> bytes:
         """The part in sight."""
-        self.finish()
+        self.settle()
         return super().to_png(scale)
 
     def to_csv(self) -> str:

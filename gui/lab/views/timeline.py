@@ -20,6 +20,8 @@ from gui.lab.views.plot import PlotView, hover_card, hover_row
 from gui.lab.views.view import csv_text, pick
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gui.theme import Theme
 
 LANE, LEAST_LANE = 24, 14  # px
@@ -244,6 +246,11 @@ class TimelineView(PlotView):
         self.hover_at(self.plot.vb.mapViewToScene(QPointF(middle, lane)))
         told = ", ".join(f"{name} {value}" for name, value in self.describe(bar))
         self.setAccessibleDescription(f"{self.bar_title(bar)}: {told}")
+
+    def other_formats(self) -> dict[str, Callable[[], str]]:
+        from gui.lab.chrome_trace import chrome_trace
+
+        return {"trace.json": lambda: chrome_trace(self.result)}
 
     def to_csv(self) -> str:
         unit = self.result["x"].get("unit") or ""

@@ -16,7 +16,7 @@ from gui.language import language_switch
 from gui.theme import Theme, theme_switch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from gui.lab.badge import Badge
     from gui.lab.grid import Shape
@@ -61,6 +61,13 @@ class View(QWidget):
     def to_csv(self) -> str:
         """The result's figures in full precision, a header line first."""
         raise NotImplementedError
+
+    def settle(self) -> None:
+        """Make now what is still being made, a slice at a time: a picture is wanted."""
+
+    def other_formats(self) -> dict[str, Callable[[], str]]:
+        """Texts that this kind is also saved as, by the suffix of their files."""
+        return {}
 
     def controls(self) -> list[QWidget]:
         """What is pressed: not for a picture."""

@@ -226,7 +226,7 @@ def test_a_loop_and_a_circle_are_drawn(qtbot: Any) -> None:
 
 def test_an_svg_has_all_of_it_with_names(qtbot: Any) -> None:
     view = shown(qtbot, chain(120), width=700)
-    view.finish()
+    view.settle()
     scale = view.canvas.scale
     svg = view.to_svg().decode()
     assert all(f">op_{place}" in svg for place in range(120))
