@@ -254,6 +254,10 @@
         <translation>另存为 CSV…</translation>
     </message>
     <message>
+        <source>Save as a Chrome trace…</source>
+        <translation>存为 Chrome 追踪文件…</translation>
+    </message>
+    <message>
         <source>Enlarge</source>
         <translation>放大</translation>
     </message>
@@ -267,6 +271,102 @@
     <message>
         <source>{change} pp</source>
         <translation>{change} 个百分点</translation>
+    </message>
+</context>
+<context>
+    <name>CodeField</name>
+    <message>
+        <source>Tab indents, Ctrl+Return runs; Escape, then Tab leaves</source>
+        <translation>Tab 缩进，Ctrl+回车运行；先按 Esc 再按 Tab 离开</translation>
+    </message>
+    <message>
+        <source>Edit in a larger window</source>
+        <translation>在大窗口中编辑</translation>
+    </message>
+</context>
+<context>
+    <name>CodePane</name>
+    <message>
+        <source>errors</source>
+        <translation>错误</translation>
+    </message>
+    <message>
+        <source>warnings</source>
+        <translation>警告</translation>
+    </message>
+    <message>
+        <source>good</source>
+        <translation>良好</translation>
+    </message>
+    <message>
+        <source>notes</source>
+        <translation>说明</translation>
+    </message>
+    <message>
+        <source>Run</source>
+        <translation>运行</translation>
+    </message>
+    <message>
+        <source>Run what stands here (Ctrl+Return)</source>
+        <translation>运行这里的代码（Ctrl+回车）</translation>
+    </message>
+    <message>
+        <source>Revert</source>
+        <translation>还原</translation>
+    </message>
+    <message>
+        <source>Back to the text that ran</source>
+        <translation>恢复为运行过的代码</translation>
+    </message>
+    <message>
+        <source>Find (Ctrl+F)</source>
+        <translation>查找（Ctrl+F）</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Tab indents, Ctrl+Return runs; Escape, then Tab leaves</source>
+        <translation>Tab 缩进，Ctrl+回车运行；先按 Esc 再按 Tab 离开</translation>
+    </message>
+</context>
+<context>
+    <name>CodeView</name>
+    <message>
+        <source>pane</source>
+        <translation>栏</translation>
+    </message>
+    <message>
+        <source>line</source>
+        <translation>行</translation>
+    </message>
+    <message>
+        <source>text</source>
+        <translation>文本</translation>
+    </message>
+    <message>
+        <source>comes from line</source>
+        <translation>来自行</translation>
+    </message>
+    <message>
+        <source>marks</source>
+        <translation>标注</translation>
+    </message>
+</context>
+<context>
+    <name>CodeWindow</name>
+    <message>
+        <source>Run</source>
+        <translation>运行</translation>
+    </message>
+    <message>
+        <source>Run what stands here (Ctrl+Return)</source>
+        <translation>运行这里的代码（Ctrl+回车）</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
     </message>
 </context>
 <context>
@@ -411,8 +511,20 @@
 <context>
     <name>Compare</name>
     <message>
+        <source>differs from run A</source>
+        <translation>与运行 A 不同</translation>
+    </message>
+    <message>
         <source>Parameters that differ</source>
         <translation>不同的参数</translation>
+    </message>
+    <message>
+        <source>{count} lines</source>
+        <translation>{count} 行</translation>
+    </message>
+    <message>
+        <source>+{added} −{gone} lines</source>
+        <translation>+{added} −{gone} 行</translation>
     </message>
     <message>
         <source>Figures</source>
@@ -463,6 +575,26 @@
         <source>No matches</source>
         <translation>没有匹配</translation>
     </message>
+    <message>
+        <source>Previous hit (Shift+Return)</source>
+        <translation>上一处（Shift+回车）</translation>
+    </message>
+    <message>
+        <source>Next hit (Return)</source>
+        <translation>下一处（回车）</translation>
+    </message>
+    <message>
+        <source>Close (Escape)</source>
+        <translation>关闭（Esc）</translation>
+    </message>
+    <message>
+        <source>Find in this code</source>
+        <translation>在此代码中查找</translation>
+    </message>
+    <message>
+        <source>none</source>
+        <translation>无</translation>
+    </message>
 </context>
 <context>
     <name>Finder</name>
@@ -493,6 +625,84 @@
     <message>
         <source>No such command.</source>
         <translation>没有这样的命令。</translation>
+    </message>
+</context>
+<context>
+    <name>GraphCanvas</name>
+    <message>
+        <source>Graph; arrow keys go from node to node, Ctrl with + and − zooms</source>
+        <translation>计算图；方向键在节点间移动，Ctrl 加 + 与 − 缩放</translation>
+    </message>
+    <message>
+        <source>Laying the graph out…</source>
+        <translation>正在排布图…</translation>
+    </message>
+</context>
+<context>
+    <name>GraphView</name>
+    <message>
+        <source>Larger (Ctrl +)</source>
+        <translation>放大（Ctrl +）</translation>
+    </message>
+    <message>
+        <source>Smaller (Ctrl −)</source>
+        <translation>缩小（Ctrl −）</translation>
+    </message>
+    <message>
+        <source>All in sight (Ctrl 0)</source>
+        <translation>显示全部（Ctrl 0）</translation>
+    </message>
+    <message>
+        <source>kind</source>
+        <translation>类别</translation>
+    </message>
+    <message>
+        <source>in</source>
+        <translation>属于</translation>
+    </message>
+    <message>
+        <source>value</source>
+        <translation>值</translation>
+    </message>
+    <message>
+        <source>about</source>
+        <translation>说明</translation>
+    </message>
+    <message>
+        <source>needs</source>
+        <translation>需要</translation>
+    </message>
+    <message>
+        <source>needed by</source>
+        <translation>被需要于</translation>
+    </message>
+    <message>
+        <source>row</source>
+        <translation>行</translation>
+    </message>
+    <message>
+        <source>name</source>
+        <translation>名称</translation>
+    </message>
+    <message>
+        <source>from</source>
+        <translation>从</translation>
+    </message>
+    <message>
+        <source>to</source>
+        <translation>到</translation>
+    </message>
+    <message>
+        <source>group</source>
+        <translation>组</translation>
+    </message>
+    <message>
+        <source>node</source>
+        <translation>节点</translation>
+    </message>
+    <message>
+        <source>edge</source>
+        <translation>边</translation>
     </message>
 </context>
 <context>
@@ -1122,6 +1332,96 @@ Every number shown can be run, traced, or cited.</source>
     <message>
         <source>off</source>
         <translation>关</translation>
+    </message>
+</context>
+<context>
+    <name>TileCanvas</name>
+    <message>
+        <source>Tensors; arrow keys move, Space plays</source>
+        <translation>张量；方向键移动，空格播放</translation>
+    </message>
+</context>
+<context>
+    <name>TilesView</name>
+    <message>
+        <source>Larger (Ctrl +)</source>
+        <translation>放大（Ctrl +）</translation>
+    </message>
+    <message>
+        <source>Smaller (Ctrl −)</source>
+        <translation>缩小（Ctrl −）</translation>
+    </message>
+    <message>
+        <source>earlier</source>
+        <translation>此前</translation>
+    </message>
+    <message>
+        <source>not touched</source>
+        <translation>未访问</translation>
+    </message>
+    <message>
+        <source>outside the tensor</source>
+        <translation>张量之外</translation>
+    </message>
+    <message>
+        <source>all that is touched</source>
+        <translation>被访问的全部元素</translation>
+    </message>
+    <message>
+        <source>{category}: {count} elements</source>
+        <translation>{category}：{count} 个元素</translation>
+    </message>
+    <message>
+        <source>event {number}</source>
+        <translation>事件 {number}</translation>
+    </message>
+    <message>
+        <source>touches nothing</source>
+        <translation>没有访问</translation>
+    </message>
+    <message>
+        <source>place</source>
+        <translation>位置</translation>
+    </message>
+    <message>
+        <source>value</source>
+        <translation>值</translation>
+    </message>
+    <message>
+        <source>touched</source>
+        <translation>被访问</translation>
+    </message>
+    <message>
+        <source>not yet</source>
+        <translation>尚未</translation>
+    </message>
+    <message>
+        <source>{count} times</source>
+        <translation>{count} 次</translation>
+    </message>
+    <message>
+        <source>event</source>
+        <translation>事件</translation>
+    </message>
+    <message>
+        <source>tensor</source>
+        <translation>张量</translation>
+    </message>
+    <message>
+        <source>row</source>
+        <translation>行</translation>
+    </message>
+    <message>
+        <source>start</source>
+        <translation>起</translation>
+    </message>
+    <message>
+        <source>stop</source>
+        <translation>止</translation>
+    </message>
+    <message>
+        <source>category</source>
+        <translation>类别</translation>
     </message>
 </context>
 <context>

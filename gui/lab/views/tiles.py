@@ -225,7 +225,8 @@ class TilesView(View):
 
     def to_csv(self) -> str:
         runs = self.result["runs"]
-        header = [self.tr(name) for name in ("event", "tensor", "row", "start", "stop", "category")]
+        header = [self.tr("event"), self.tr("tensor"), self.tr("row")]
+        header += [self.tr("start"), self.tr("stop"), self.tr("category")]
         names = [pick(tensor["name"]) for tensor in self.result["tensors"]]
         categories = [pick(name) for name in self.result["categories"]]
         rows = zip(
