@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from labs.quantization.threads import threads as limited
-from labs.roofline.bandwidths import Level, Streamed, levels, sweep, working_sets
-from labs.roofline.ceilings import Ceiling, ceilings
+from labs.roofline.bandwidths import Level, Streamed, keep_faster, levels, sweep, working_sets
+from labs.roofline.ceilings import Ceiling, ceilings, keep_higher
 from labs.text import Text
 
 if TYPE_CHECKING:
@@ -96,11 +96,12 @@ def measure_machine(
         machine.empty_call = empty_call(ctx)
         ctx.progress(0.0, Text(zh="测计算峰值", en="Measuring compute ceilings"))
         for ceiling in ceilings(ctx, threads, quick):
-            machine.ceilings.append(ceiling)
+            keep_higher(machine.ceilings, ceiling)
             yield machine
         for one in sweep(ctx, pairs, sizes, quick):
-            machine.streamed.append(one)
-            share = sizes.index(one.working_bytes) / len(sizes)
+            before = len(machine.streamed)
+            keep_faster(machine.streamed, one)
+            share = sizes.index(one.working_bytes) / len(sizes) / 2 + (len(machine.streamed) == before) / 2
             ctx.progress(0.1 + 0.4 * share, Text(zh="测带宽", en="Measuring bandwidth"))
             yield machine
     machine.complete = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labs.caches import cpu_caches
-from labs.results import Provenance
+from labs.results import Provenance, Series, array
 from labs.roofline import machine_views as views
 from labs.roofline import roof_views
 from labs.roofline.explanation import prose
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labs.context import Context
-    from labs.results import Result, Series
+    from labs.results import Result
     from labs.roofline.machine import Machine
 
 
@@ -32,12 +32,9 @@ def run_machine(ctx: Context, threads: int, again: bool, quick: bool) -> Iterato
             yield from _results(list(machines.values()))
         return
     for count in counts:
-        size = 0
-        for machine in measure_machine(ctx, count, again=again, quick=quick, wanted=KINDS):
+        for index, machine in enumerate(measure_machine(ctx, count, again=again, quick=quick, wanted=KINDS)):
             machines[count] = machine
-            now = len(machine.streamed) // len(KINDS) + len(machine.ceilings)
-            if now != size:  # a picture for each size, not for each way of streaming it
-                size = now
+            if index % len(KINDS) == 0:  # a picture for each size, not for each way of streaming it
                 yield from _results(list(machines.values()))
     found = list(machines.values())
     yield from _results(found)
@@ -67,9 +64,22 @@ def roofline(machine: Machine) -> Result:
                 )
             )
     return roof_views.roofline(
-        roofs,
+        [*roofs, _named(machine, span[0])],
         title=Text(zh="这台机器的分层屋顶线", en="This machine's hierarchical roofline"),
         source=views.METHOD,
+    )
+
+
+def _named(machine: Machine, left: float) -> Series:
+    """A dot on each slope, so that it has its name beside it, at distances that keep the names apart."""
+    found = machine.levels()
+    xs = [left * 2 ** (0.75 * (len(found) - index)) for index in range(len(found))]
+    return Series(
+        name=Text(zh="各级带宽 × 强度", en="bandwidth of each level × intensity"),
+        x=array(xs),
+        y=array([level.bandwidth * x for level, x in zip(found, xs, strict=True)]),
+        labels=[same(level.name) for level in found],
+        provenance=Provenance.MEASURED,
     )
 
 

@@ -125,11 +125,13 @@ def ceiling_bars(machines: Sequence[Machine]) -> Result:
         id="ceilings",
         title=Text(zh="计算峰值", en="Compute ceilings"),
         help=Text(
-            zh="FMA 是乘加：一条指令两次运算。循环只在寄存器里乘加，是硬件的顶；矩阵乘是库真正做到的。不用 "
+            zh="FMA 是乘加：一条指令两次运算。循环只在寄存器里乘加，是硬件的顶；矩阵乘是库真正做到的（INT8 "
+            "的含激活量化）。不用 "
             "SIMD、或"
             "每条指令都等上一条时的两个低顶，就是没有向量化、没有指令级并行的代码的上限。",
             en="FMA: multiply and add, two operations an instruction. The loops stay in registers: the "
-            "hardware's ceiling; products are what the library reaches. The two low ones bound code without "
+            "hardware's ceiling; products are what the library reaches (INT8 with quantising the "
+            "activations). The two low ones bound code without "
             "vectors, or in which each instruction waits for the one before.",
         ),
         provenance=_MEASURED,
@@ -150,27 +152,35 @@ def ceiling_bars(machines: Sequence[Machine]) -> Result:
 def machine_metrics(machine: Machine) -> Iterator[Metric]:
     """Memory bandwidth, fp32 peak, ridge, and an empty call, as far as they are known."""
     found = machine.levels()
-    if found and found[-1].capacity == 0:
-        yield Metric(
-            id="memory_bandwidth",
-            title=Text(zh="读内存的带宽", en="Bandwidth of reading memory"),
-            provenance=_MEASURED,
-            unit="B/s",
-            value=found[-1].bandwidth,
-            better="higher",
-            source=METHOD,
-        )
-    if any(one.precision == "fp32" for one in machine.ceilings):
-        best = max((one for one in machine.ceilings if one.precision == "fp32"), key=lambda one: one.rate)
-        yield Metric(
-            id="peak",
-            title=Text(zh="FP32 计算峰值", en="FP32 compute peak"),
-            provenance=_MEASURED,
-            unit="FLOP/s",
-            value=best.rate,
-            better="higher",
-            source=TITLES[best.name],
-        )
+    memory = found[-1].bandwidth if found and found[-1].capacity == 0 else None
+    yield Metric(
+        id="memory_bandwidth",
+        title=Text(zh="读内存的带宽", en="Bandwidth of reading memory"),
+        provenance=_MEASURED,
+        unit="B/s",
+        value=memory,
+        better="higher",
+        source=METHOD,
+    )
+    products = [one for one in machine.ceilings if one.precision == "fp32"]
+    best = max(products, key=lambda one: one.rate, default=None)
+    yield Metric(
+        id="peak",
+        title=Text(zh="FP32 计算峰值", en="FP32 compute peak"),
+        provenance=_MEASURED,
+        unit="FLOP/s",
+        value=best.rate if best else None,
+        better="higher",
+        source=TITLES[best.name] if best else METHOD,
+    )
+    yield Metric(
+        id="ridge",
+        title=Text(zh="拐点", en="Ridge point"),
+        provenance=_MEASURED,
+        unit="FLOP/B",
+        value=best.rate / memory if best and memory else None,
+        source=Text(zh="FP32 峰值 ÷ 读内存的带宽", en="FP32 peak over the bandwidth of reading memory"),
+    )
     if machine.empty_call is not None:
         yield time_metric(
             machine.empty_call,

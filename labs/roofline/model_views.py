@@ -301,19 +301,13 @@ def time_bars(found: Found) -> Bars:
         id="time",
         title=Text(zh="一步的时间花在哪", en="Where the time of a step goes"),
         help=Text(
-            zh="每个部分在所有层里合计。名字后是判断：实测贴着的那个下界，或离谁都远。",
-            en="Each part over all layers. Beside its name the verdict: the bound that it comes near to, or "
-            "none.",
+            zh="每个部分在所有层里合计。下界取访存、计算、调用开销三者中最大的；差距就是还能优化的余地。",
+            en="Each part over all layers. The least is the largest of traffic, computing and call overhead; "
+            "the gap is what is left to win.",
         ),
         provenance=_MEASURED,
         unit="ms",
-        categories=[
-            Text(
-                zh=f"{one.title.zh} · {VERDICTS[one.verdict].zh}",
-                en=f"{one.title.en} · {VERDICTS[one.verdict].en}",
-            )
-            for one in parts
-        ],
+        categories=[one.title for one in parts],
         y=Axis(title=Text(zh="时间", en="time"), unit="ms"),
         series=[measured, least],
         source=_COUNTED,

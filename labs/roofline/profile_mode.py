@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from labs.quantization.threads import threads as limited
 from labs.results import Axis, Bars, BarSeries, Column, Metric, Provenance, Table, Timeline, array
-from labs.roofline.dispatches import IDLE
+from labs.roofline.dispatches import dispatches
 from labs.roofline.explanation import prose
 from labs.roofline.machine import empty_call
 from labs.roofline.parts import model_as
@@ -56,6 +56,13 @@ _LANES: Final = {
 }
 
 
+class Overhead(NamedTuple):
+    """Operators that work in a step, and seconds of an empty call."""
+
+    operators: int
+    call_s: float
+
+
 def run_profile(ctx: Context, setting: Setting, threads: int, save_trace: bool) -> Iterator[Result]:
     if ctx.preview:
         return
@@ -74,7 +81,7 @@ def run_profile(ctx: Context, setting: Setting, threads: int, save_trace: bool) 
         yield _bars(found)
         yield _timeline(found)
         yield _table(found)
-        yield _explanation(found, plain, empty_call(ctx), path)
+        yield _explanation(found, plain, Overhead(dispatches(step), empty_call(ctx).low_s), path)
 
 
 def _trace_path(setting: Setting) -> Path:
@@ -198,10 +205,9 @@ def _table(found: Profile) -> Table:
     )
 
 
-def _explanation(found: Profile, plain: Timing, empty: Timing, path: Path | None) -> Result:
+def _explanation(found: Profile, plain: Timing, overhead: Overhead, path: Path | None) -> Result:
     top = _ordered(found)[0]
-    working = sum(calls for name, (calls, _) in found.operators.items() if name not in IDLE)
-    least = working * empty.low_s
+    working, least = overhead.operators, overhead.operators * overhead.call_s
     parts = [
         Text(
             zh=f"**谁最花时间。** {top[0]} 调了 {top[1]} 次，自身 {1e3 * top[2]:.1f} ms，占 "
@@ -213,15 +219,12 @@ def _explanation(found: Profile, plain: Timing, empty: Timing, path: Path | None
             f"only be {_without_rest(top[2] / found.step_s)} as fast.",
         ),
         Text(
-            zh=f"**开销。** 一步派发了 {working} 个干活的算子；每个空调用 {1e6 * empty.low_s:.1f} µs，光派发"
-            "就要 "
-            f"{1e3 * least:.1f} ms，是不带 profiler 时一步的 {least / plain.median_s:.0%}。融合与图捕获省的"
-            "就是它。",
-            en=f"**Overhead.** A step dispatched {working} operators that work; at {1e6 * empty.low_s:.1f} "
-            "µs an "
-            f"empty call that alone is {1e3 * least:.1f} ms, {least / plain.median_s:.0%} of a step without "
-            "the "
-            "profiler. Fusing, and capturing a graph, save it.",
+            zh=f"**开销。** 一步派发了 {working} 个干活的算子；空调用每个 {1e6 * overhead.call_s:.1f} µs，"
+            f"光派发就要 {1e3 * least:.1f} ms，是不带 profiler 时一步的 {least / plain.median_s:.0%}。"
+            "融合与图捕获省的就是它。",
+            en=f"**Overhead.** A step dispatched {working} operators that work; an empty call takes "
+            f"{1e6 * overhead.call_s:.1f} µs, so that dispatch alone is {1e3 * least:.1f} ms, "
+            f"{least / plain.median_s:.0%} of a step without the profiler. Fusing, and graphs, save it.",
         ),
         Text(
             zh=f"**profiler 不是免费的。** 这一步被拖慢到 {found.step_s / plain.median_s:.2f} 倍：用它看份额"

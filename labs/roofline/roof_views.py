@@ -68,7 +68,7 @@ def point_series(
 
 def span_of(intensities: Sequence[float]) -> tuple[float, float]:
     known = [one for one in intensities if one > 0 and math.isfinite(one)]
-    return min([_LOW, *(one / 2 for one in known)]), max([_HIGH, *(one * 2 for one in known)])
+    return min([_LOW, *(one / 8 for one in known)]), max([_HIGH, *(one * 2 for one in known)])
 
 
 def roofline(
