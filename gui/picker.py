@@ -110,13 +110,14 @@ class _RowDelegate(QStyledItemDelegate):
             painter.setBrush(QColor(theme.selection))
             painter.drawRoundedRect(rect.adjusted(4, 1, -4, -1), 6, 6)
         inner = rect.adjusted(14, 6, -14, -6)
-        right_width = 0
+        right_width, font = 0, painter.font()
         if item.right:
-            right_width = QFontMetrics(painter.font()).horizontalAdvance(item.right) + 12
+            metrics = QFontMetrics(font)
+            right_width = metrics.horizontalAdvance(item.right) + 12
             painter.setPen(QColor(theme.muted))
-            where = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(QRect(inner.x(), inner.y(), inner.width(), 20), where, item.right)
-        font = painter.font()
+            # At a point: in a box, Qt would lay it out as a paragraph.
+            baseline = inner.y() + (20 - metrics.height()) // 2 + metrics.ascent()
+            painter.drawText(inner.right() + 13 - right_width, baseline, item.right)
         title_font = QFont(font)
         title_font.setWeight(QFont.Weight.DemiBold if item.has_detail else QFont.Weight.Normal)
         title = QRect(inner.x(), inner.y(), inner.width() - right_width, 20)
@@ -134,17 +135,23 @@ def _draw_line(painter: QPainter, rect: QRect, text: str, ranges: Ranges, colour
     elided = metrics.elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
     baseline = rect.y() + metrics.ascent()
     painter.setFont(font)
-    painter.setPen(QColor(colour))
-    painter.drawText(rect.x(), baseline, elided)
+    emphasised = colour != theme.ink  # what is found then stands in ink
+    marks = [
+        (rect.x() + metrics.horizontalAdvance(elided[:start]), elided[start:end])
+        for start, end in ranges
+        if start < len(elided)
+    ]
+    if emphasised:
+        painter.setPen(QColor(colour))
+        painter.drawText(rect.x(), baseline, elided)
     painter.setPen(QColor(theme.ink))
-    for start, end in ranges:
-        if start < len(elided):
-            marked = elided[start:end]
-            x = rect.x() + metrics.horizontalAdvance(elided[:start])
-            painter.fillRect(
-                x, rect.y(), metrics.horizontalAdvance(marked), metrics.height(), QColor(theme.mark)
-            )
+    for x, marked in marks:
+        width = metrics.horizontalAdvance(marked)
+        painter.fillRect(x, rect.y(), width, metrics.height(), QColor(theme.mark))
+        if emphasised:
             painter.drawText(x, baseline, marked)
+    if not emphasised:
+        painter.drawText(rect.x(), baseline, elided)
 
 
 class _Frame(QWidget):

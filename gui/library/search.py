@@ -22,7 +22,7 @@ from gui.library.outline_filter import filter_outline, folded_title
 from gui.library.plain_text import plain_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from gui.library.matching import Range
@@ -51,7 +51,11 @@ _SEARCH = """
         from words where words match ? order by score, rowid limit ?
     ) as found on page = found.rowid
     order by score, page"""
-_BODIES = "select body_zh, body_en, folded_zh, folded_en from pages where page = ?"
+# One language at a time: most pages show why they were found in the reader's own.
+_BODY_OF = {
+    language: f"select body_{language}, folded_{language} from pages where page = ?"
+    for language in ("zh", "en")
+}
 # How much a word counts in: the title, the body, in the user's language and in the other.
 _TITLE, _OTHER_TITLE, _BODY, _OTHER_BODY = 12.0, 4.0, 1.0, 0.5
 # A Chinese character says about as much as three letters and is twice as wide.
@@ -68,7 +72,6 @@ class IndexedNote(NamedTuple):
 
 
 _Row = tuple[int, str, str, str, float]
-_Bodies = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -155,10 +158,13 @@ class SearchIndex:
         title = titles[language == "en"]
         title_ranges = matching.ranges(folded_title(title), wanted)
 
-        def cut() -> tuple[str, list[Range]]:
+        def side(of: str) -> _Side:
             with self._lock:
-                bodies = self._connection.execute(_BODIES, (page,)).fetchone()
-            return _snippet(titles, bodies, wanted, language, bool(title_ranges))
+                body, folded = self._connection.execute(_BODY_OF[of], (page,)).fetchone()
+            return _Side(titles[of == "en"], body, folded, _SNIPPET_LENGTH[of])
+
+        def cut() -> tuple[str, list[Range]]:
+            return _snippet(side, wanted, language, bool(title_ranges))
 
         return Hit(page_id, title, title_ranges, score, cut)
 
@@ -256,20 +262,19 @@ class _Side(NamedTuple):
 
 
 def _snippet(
-    titles: Sequence[str], bodies: _Bodies, wanted: list[str], language: str, found_in_title: bool
+    side_of: Callable[[str], _Side], wanted: list[str], language: str, found_in_title: bool
 ) -> tuple[str, list[Range]]:
     """Why the page was found, rather in the user's language; else how it begins."""
-    body_zh, body_en, folded_zh, folded_en = bodies
-    shown = _Side(titles[0], body_zh, folded_zh, _SNIPPET_LENGTH["zh"])
-    other = _Side(titles[1], body_en, folded_en, _SNIPPET_LENGTH["en"])
-    if language == "en":
-        shown, other = other, shown
-    sides = [shown, other]
-    if not found_in_title:
-        sides.append(other._replace(body=other.title, folded=folded_title(other.title)))
-    for side in sides:
-        if found := matching.ranges(side.folded, wanted):
-            break
-    else:
-        side = shown if shown.body else other
-    return matching.snippet(side.body, side.folded, found, side.length)
+    shown = side_of(language)
+    if not (found := matching.ranges(shown.folded, wanted)):
+        other = side_of("zh" if language == "en" else "en")
+        sides = [other]
+        if not found_in_title:
+            sides.append(other._replace(body=other.title, folded=folded_title(other.title)))
+        for side in sides:
+            if found := matching.ranges(side.folded, wanted):
+                shown = side
+                break
+        else:
+            shown = shown if shown.body else other
+    return matching.snippet(shown.body, shown.folded, found, shown.length)
