@@ -32,3 +32,18 @@ def rms_norm_flops(rows: int, columns: int, *, residual: bool) -> int:
     """Of each element: square, its part in the sum, times the row's factor, times the weight, and the
     residual's addition; of each row: divided by the width, plus epsilon, root, reciprocal."""
     return rows * columns * (4 + residual) + 4 * rows
+
+
+def matmul_bytes(m: int, n: int, k: int, element_bytes: float) -> tuple[float, float]:
+    """Read and written by ``[m, k] @ [k, n]``, each number once."""
+    return (m * k + k * n) * element_bytes, m * n * element_bytes
+
+
+def int4_weight_bytes(k: int, n: int, group: int, scale_bytes: float) -> float:
+    """``k x n`` weights of 4 bits, with a scale and a minimum for each group of ``group`` along k."""
+    return k * n / 2 + 2 * (k // group) * n * scale_bytes
+
+
+def causal_pairs(length: int) -> int:
+    """Pairs of a query and a key that it sees, itself included."""
+    return length * (length + 1) // 2

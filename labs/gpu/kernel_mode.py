@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from labs.edited_source import chosen_source
 from labs.formulas.occupancy import MULTIPROCESSORS
 from labs.formulas.warp_access import SECTOR_BYTES
 from labs.gpu import kernel_views
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 SIMULATED = Provenance.SIMULATED
 COUNTED = Text(zh="逐地址数，不是公式", en="counted address by address, not by a formula")
-TAG = "# kernel: "
 CUDA_TARGETS = [name for name in MULTIPROCESSORS if name.startswith("sm_")]
 NOT_CUDA = Text(zh="nvcc 只为 NVIDIA 的架构编译", en="nvcc compiles for NVIDIA's architectures only")
 SECTORS = (
@@ -82,17 +82,8 @@ class Ran:
         return [array.name for array in self.program.of_space("global")]
 
 
-def chosen_source(name: str, source: str) -> tuple[str, bool]:
-    """The text to run, and whether it is the library's own. An edited text begins with the name of the kernel
-    that it was made from, and counts only while that one is chosen; a text without a name always does."""
-    stated = source.split("\n", 1)[0].removeprefix(TAG).strip() if source.startswith(TAG) else None
-    if not source.strip() or (stated is not None and stated != name):
-        return f"{TAG}{name}\n{KERNELS[name].source}", True
-    return source, source == f"{TAG}{name}\n{KERNELS[name].source}"
-
-
 def run_kernel(ctx: Context, name: str, source: str, target: str) -> Iterator[Result]:
-    text, own = chosen_source(name, source)
+    text, own = chosen_source(name, source, KERNELS[name].source)
     program = parse_program(text)
     recording = run_program(program, check=ctx.check)
     other = run_program(program, reverse=True, check=ctx.check)
@@ -277,7 +268,7 @@ def _memory_text(counts: Counts) -> Text:
 
 def predictions(name: str, source: str) -> Iterator[Prediction]:
     """What the formulas say of a kernel of the library: its figures before it runs."""
-    if not chosen_source(name, source)[1]:
+    if not chosen_source(name, source, KERNELS[name].source)[1]:
         return
     titles = {"sectors": SECTORS, "passes": PASSES}
     for key, (title, formula) in titles.items():

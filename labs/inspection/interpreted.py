@@ -79,14 +79,14 @@ class Recorder:
         self._places: list[tuple[int, int]] = []  # of each tensor: its addresses, begin and end
         self._known: dict[tuple[int, int, str], int] = {}
         self._live: list[int] = []  # tensors of the kernel that runs
-        self._keep: list[object] = []  # so that no address is used twice
+        self._keep: list[Any] = []  # so that no address is used twice
         self._kernels: list[str] = []
         self._grids: list[list[int]] = []
         self._file = ""
         self._rows: list[tuple[int, tuple[int, int, int], int, int, int, int, int]] = []
         self._elements: list[NDArray[np.int64]] = []
         self._seen: dict[tuple[int, int], list[NDArray[np.int64]]] = defaultdict(list)
-        self._outside = self._matrix = self._vector = 0
+        self.outside = self._matrix = self._vector = 0  # outside: lanes whose address was in no tensor
         self._truncated = False
 
     def recording(self) -> Recording:
@@ -105,8 +105,13 @@ class Recorder:
         return Recording(
             *(self._kernels, self._grids, self._tensors, kernel, program, line, kind_of.astype(np.int8)),
             *(tensor_of, first, count, sectors, elements, self._matrix, self._vector),
-            *(self._outside, self._truncated),
+            *(self.outside, self._truncated),
         )
+
+    def values(self) -> list[NDArray[np.generic]]:
+        """What the recording's tensors hold now; where a type has no match in numpy, as fp32."""
+        tensors = (tensor.cpu() for tensor in self._keep)
+        return [(one.float() if one.dtype.itemsize == 2 else one).numpy().copy() for one in tensors]
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -181,7 +186,7 @@ class Recorder:
             if not addresses.size:
                 return inside
         if addresses.size:
-            self._outside += addresses.size
+            self.outside += addresses.size
             self._keep_row(kind, OUTSIDE, self._outside_elements(addresses), program, line, 0)
         return inside
 

@@ -81,12 +81,16 @@ class Case:
 
 @dataclass
 class Tensors:
-    """Makes an operator's inputs. ``poisoned`` puts NaN before and behind each: what is read there shows."""
+    """Makes an operator's inputs. ``poisoned`` puts NaN before and behind each: what is read there shows.
+
+    ``blank`` leaves them unwritten, at no cost: enough to see what would be launched.
+    """
 
     dtype: torch.dtype = torch.float32
     device: str = "cpu"
     seed: int = 0
     poisoned: bool = False
+    blank: bool = False
     generator: torch.Generator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,10 +98,14 @@ class Tensors:
 
     def normal(self, *shape: int, scale: float = 1.0) -> Tensor:
         """Normally distributed, in ``dtype``."""
+        if self.blank:
+            return torch.empty(shape, dtype=self.dtype, device=self.device)
         return self.placed(scale * torch.randn(shape, generator=self.generator).to(self.dtype))
 
     def integers(self, low: int, high: int, *shape: int, dtype: torch.dtype = torch.int32) -> Tensor:
         """Uniform from ``low`` up to, not including, ``high``."""
+        if self.blank:
+            return torch.empty(shape, dtype=dtype, device=self.device)
         return self.placed(torch.randint(low, high, shape, generator=self.generator).to(dtype))
 
     def placed(self, tensor: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from labs.context import Context
+from labs.edited_source import TAG, chosen_source
 from labs.formulas.warp_access import strided_passes, strided_sectors
 from labs.gpu import kernel_mode
 from labs.gpu.counts import barrier_times, counted
-from labs.gpu.kernel_mode import TAG, chosen_source
 from labs.gpu.library import KERNELS
 from labs.gpu.machine import run_program
 from labs.gpu.pattern import index_pattern
@@ -75,12 +75,14 @@ def test_the_story_of_the_transposes() -> None:
 
 
 def test_an_edited_text_counts_while_its_kernel_is_chosen() -> None:
-    text, own = chosen_source("divergence", "")
+    text, own = chosen_source("divergence", "", KERNELS["divergence"].source)
     assert own and text.startswith(f"{TAG}divergence\n")
     edited = text.replace("2.0", "4.0")
-    assert chosen_source("divergence", edited) == (edited, False)
-    assert chosen_source("reduce_shuffle", edited) == chosen_source("reduce_shuffle", "")
-    assert chosen_source("divergence", "x = lane") == ("x = lane", False)
+    assert chosen_source("divergence", edited, KERNELS["divergence"].source) == (edited, False)
+    assert chosen_source("reduce_shuffle", edited, KERNELS["reduce_shuffle"].source) == chosen_source(
+        "reduce_shuffle", "", KERNELS["reduce_shuffle"].source
+    )
+    assert chosen_source("divergence", "x = lane", KERNELS["divergence"].source) == ("x = lane", False)
 
 
 def test_putting_the_barrier_in_mends_the_kernel() -> None:

@@ -1,0 +1,181 @@
+"""A reader's text of a kernel, run and compiled; meant to be asked of a ``KernelProcess``.
+
+The text is written to a file, so that tracebacks, Python's ``inspect`` and the compiler's debug data name its
+lines. Whatever it does wrong comes back as a ``Fault`` with the line, never as an exception.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from labs.inspection.compiled import Compiled, Target
+from labs.inspection.interpreted import Recording
+from labs.ladder.exercise import EXERCISES
+from labs.ops.operator import Case, difference
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+FILE = "kernel.py"
+TOLERANCE = {"fp32": 1e-5, "fp16": 3e-3}
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What went wrong, and at which line of the text (0: not known)."""
+
+    text: str
+    line: int
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """One size: ``difference`` from the specification, relative, by norms (NaN: something was not written, or
+    read where nothing is); ``outside``: lanes beyond every tensor."""
+
+    case: str
+    difference: float
+    tolerance: float
+    outside: int
+    fault: Fault | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.fault is None and self.difference <= self.tolerance and not self.outside
+
+
+class Played(msgspec.Struct):
+    """The recorded run at the size that is shown; ``values``: the tensors' contents behind it, by index."""
+
+    recording: Recording | None
+    values: list[Any]
+    fault: Fault | None = None
+
+
+class Built(msgspec.Struct):
+    """The kernels of one launch, compiled."""
+
+    kernels: list[Compiled]
+    fault: Fault | None = None
+
+
+def check(name: str, source: str, settings: dict[str, int]) -> list[Checked]:
+    """The verdict: every size of the exercise, poisoned, until one fails."""
+    checked: list[Checked] = []
+    for case in EXERCISES[name].checked:  # type: ignore[index]
+        checked.append(_checked(name, source, settings, case))
+        if not checked[-1].passed:
+            break
+    return checked
+
+
+def play(name: str, source: str, settings: dict[str, int], most: int) -> Played:
+    """The run that is shown, with ``most`` accesses recorded one by one."""
+    from labs.inspection.interpreted import Recorder
+
+    recorder, exercise = Recorder(most), EXERCISES[name]  # type: ignore[index]
+    try:
+        with _loaded(source) as module, recorder.entered():
+            module.launch(**_arguments(name, exercise.shown), **settings)
+    except Exception as error:
+        return Played(recorder.recording(), recorder.values(), _fault(error, source))
+    return Played(recorder.recording(), recorder.values())
+
+
+def build(name: str, source: str, settings: dict[str, int], target: Target) -> Built:
+    """What the launch at the size that is served compiles to, every stage of it."""
+    from labs.inspection.compiled import compile_launch
+    from labs.inspection.launches import launches_of
+
+    case = EXERCISES[name].served  # type: ignore[index]
+    try:
+        with _loaded(source) as module:
+            arguments = _arguments(name, case, blank=True)
+            launches = launches_of(lambda: module.launch(**arguments, **settings))
+            return Built([compile_launch(one, target, stages=True) for one in launches])
+    except Exception as error:
+        return Built([], _fault(error, source))
+
+
+def _checked(name: str, source: str, settings: dict[str, int], case: Case) -> Checked:
+    from labs.inspection.interpreted import Recorder
+
+    recorder, tolerance = Recorder(), TOLERANCE[case.dtype]
+    arguments = _arguments(name, case)
+    try:
+        with _loaded(source) as module, recorder.entered():
+            found = module.launch(**arguments, **settings)
+        gap = difference(found, EXERCISES[name].specification(**arguments))  # type: ignore[index]
+    except Exception as error:
+        return Checked(str(case), float("nan"), tolerance, recorder.outside, _fault(error, source))
+    return Checked(str(case), gap, tolerance, recorder.outside)
+
+
+def _arguments(name: str, case: Case, blank: bool = False) -> dict[str, Any]:
+    import torch
+
+    from labs.ops.operator import DTYPES, Tensors
+
+    # Fills what torch.empty gives with NaN; torch.use_deterministic_algorithms would import Inductor first.
+    torch._C._set_deterministic_algorithms(not blank, warn_only=True)
+    make = Tensors(DTYPES[case.dtype], poisoned=not blank, blank=blank)
+    return EXERCISES[name].inputs(case, make)  # type: ignore[index]
+
+
+class _loaded:
+    """The text as a module, while its file exists."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def __enter__(self) -> ModuleType:
+        self._folder = tempfile.TemporaryDirectory()
+        path = Path(self._folder.name) / FILE
+        path.write_text(self._source, encoding="utf-8")
+        spec = importlib.util.spec_from_file_location("kernel", path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["kernel"] = module
+        spec.loader.exec_module(module)
+        if not hasattr(module, "launch"):
+            raise NameError("the text defines no function `launch`")
+        return module
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+
+def _fault(error: BaseException, source: str) -> Fault:
+    """The innermost cause, and the last line of the text that it came through."""
+    line, text = 0, f"{type(error).__name__}: {error}"
+    chain: list[BaseException] = []
+    at: BaseException | None = error
+    while at is not None and at not in chain:
+        chain.append(at)
+        at = at.__cause__ or at.__context__
+    for one in chain:
+        lines = [f.lineno for f in traceback.extract_tb(one.__traceback__) if Path(f.filename).name == FILE]
+        if lines:
+            line = lines[-1] or line
+        if isinstance(one, SyntaxError) and one.lineno:
+            line = one.lineno
+        if located := _compiler_line(one, source):
+            line = located
+    if type(error).__name__ in ("InterpreterError", "CompilationError") and len(chain) > 1:
+        cause = chain[-1] if type(error).__name__ == "InterpreterError" else chain[1]
+        text = f"{type(cause).__name__}: {cause}"
+    return Fault(text, line)
+
+
+def _compiler_line(error: BaseException, source: str) -> int:
+    """Triton's CompilationError counts lines from the kernel's ``def``: turn them into lines of the text."""
+    node, kernel = getattr(error, "node", None), getattr(error, "src", None)
+    if not isinstance(kernel, str) or node is None:
+        return 0
+    lines, first = source.splitlines(), kernel.lstrip().splitlines()[0]
+    return lines.index(first) + int(node.lineno) if first in lines else 0
