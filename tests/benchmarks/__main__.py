@@ -31,7 +31,7 @@ BENCHMARKS = {
     "stalls": "the longest gap of the event loop while each lab opens and runs",
     "slider": "a slider's move in the granularity lab to its first new picture",
     "frames": "1 MiB results from the worker to the window",
-    "views": "replayed records: ten thousand blocks, ten thousand bars, the cursor of 100,000 events",
+    "views": "large results: blocks, bars and tiles under a cursor of 100,000 events, code, a graph",
     "engine": "the engine on a trace of requests beside padded batches of transformers, and its own work",
     "sweep": "the perplexity sweep beside the forward passes that it contains",
     "engine_model": "decode and prefill of the engine's model runner beside transformers and llama.cpp",

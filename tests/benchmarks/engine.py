@@ -1,17 +1,20 @@
 """The whole engine on a trace of mixed lengths, beside transformers' ``generate`` on static padded batches.
 
 Both compute the same weights in FP32, the same prompts, and as many tokens as each request asks for; a
-padded batch goes on until its longest answer ends, and only tokens that were asked for count. The engine's
-own work beside the model is a figure of its own.
+padded batch goes on until its longest answer ends, and only tokens that were asked for count. Each has a
+process of its own, whose threads wait as suits it best here and now; they serve in turn, so that a busy
+moment meets both. The engine's own work beside the model is a figure of its own.
 """
 
 from __future__ import annotations
 
 import random
+import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.benchmarks.figures import Figure, median, short, spread
+from tests.benchmarks.peer import at_its_best
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from labs.context import Context
     from labs.engine.precision import Weights
 
-REQUESTS, PLACES = 32, 8
+REQUESTS, PLACES, ROUNDS = 32, 8, 3
 PROMPTS, SHORT_ANSWERS, LONG_ANSWER, LONG_SHARE = (24, 160), (4, 20), 64, 0.25
 # At most this share of transformers' time: 2.5 times the tokens/s.
 SHARE = 1 / 2.5
@@ -39,22 +42,33 @@ def run() -> Iterator[Figure]:
     ctx = Context()
     requests = _requests()
     asked = sum(answer for _, answer in requests)
-    ours_s = _engine_s(ctx, requests, "fp32")
-    theirs_s = _transformers_s(ctx, requests)
-    remark = (
-        f"{short(theirs_s / ours_s)} times the tokens/s; transformers: {short(asked / theirs_s)} tokens/s"
-    )
+    ours, theirs, waiting = _in_turn(ctx, requests)
+    ratio = median([one / other for one, other in zip(ours, theirs, strict=True)])
     what = f"{REQUESTS} requests of mixed lengths, FP32"
-    yield Figure("engine.trace", what, asked / ours_s, "tokens/s")
+    yield Figure("engine.trace", what, asked / median(ours), "tokens/s", None, spread(ours, "s"), tuple(ours))
     yield Figure(
         "engine.trace.ratio",
         f"{what}: time, of padded batches of {PLACES}",
-        ours_s / theirs_s,
+        ratio,
         "x",
         SHARE,
-        remark,
+        f"{short(1 / ratio)} times the tokens/s; transformers: {short(asked / median(theirs))} tokens/s, "
+        f"{spread(theirs, 's')}, threads waiting: {waiting}",
     )
     yield from _overhead(ctx)
+
+
+def _in_turn(ctx: Context, requests: list[Lengths]) -> tuple[list[float], list[float], str]:
+    """Seconds of the engine and of transformers for the trace, by round, and how the latter waits."""
+    command = [sys.executable, "-m", "tests.benchmarks.transformers_peer", "fp32"]
+    peer = at_its_best(command, f"decode {PLACES} 64 4")
+    lengths = " ".join(f"{prompt}:{answer}" for prompt, answer in requests)
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        ours.append(_engine_s(ctx, requests, "fp32"))
+        theirs.append(peer.ask(f"padded {PLACES} {lengths}"))
+    peer.close()
+    return ours, theirs, peer.waiting
 
 
 def _requests() -> list[Lengths]:
@@ -69,7 +83,7 @@ def _requests() -> list[Lengths]:
     ]
 
 
-def _prompt(length: int) -> list[int]:
+def prompt(length: int) -> list[int]:
     return [100 + position % 1000 for position in range(length)]
 
 
@@ -78,42 +92,16 @@ def _engine_s(ctx: Context, requests: list[Lengths], weights: Weights) -> float:
     from labs.engine.serving import Setting, make_engine
 
     engine = make_engine(ctx, Setting(weights=weights, most_sequences=PLACES), record=False)
-    engine.add(_prompt(40), SamplingParams(max_tokens=3, ignore_eos=True))
+    engine.add(prompt(40), SamplingParams(max_tokens=3, ignore_eos=True))
     list(engine.run())  # fresh memory is touched for the first time
     begin = time.perf_counter()
-    for prompt, answer in requests:
-        engine.add(_prompt(prompt), SamplingParams(max_tokens=answer, ignore_eos=True))
+    for length, answer in requests:
+        engine.add(prompt(length), SamplingParams(max_tokens=answer, ignore_eos=True))
     list(engine.run())
     seconds = time.perf_counter() - begin
     said = sum(len(answer.tokens) for one in engine.generations[1:] for answer in one.answers)
     assert said == sum(answer for _, answer in requests)
     return seconds
-
-
-def _transformers_s(ctx: Context, requests: list[Lengths]) -> float:
-    """Batches in order of arrival, padded on the left as decoder-only models must be."""
-    import torch
-
-    from tests.labs.models.test_llama import transformers_twin
-
-    model: Any = transformers_twin(ctx.model())
-    model.generation_config.pad_token_id = 0
-    model.generation_config.eos_token_id = None
-
-    def generate(batch: list[Lengths]) -> None:
-        longest, new = max(prompt for prompt, _ in batch), max(answer for _, answer in batch)
-        ids, mask = torch.zeros(len(batch), longest, dtype=torch.long), torch.zeros(len(batch), longest)
-        for row, (prompt, _) in enumerate(batch):
-            ids[row, -prompt:], mask[row, -prompt:] = torch.tensor(_prompt(prompt)), 1
-        out = model.generate(ids, attention_mask=mask.long(), max_new_tokens=new, do_sample=False)
-        assert out.shape[1] == longest + new
-
-    with torch.inference_mode():
-        generate([(40, 3)])
-        begin = time.perf_counter()
-        for start in range(0, len(requests), PLACES):
-            generate(requests[start : start + PLACES])
-        return time.perf_counter() - begin
 
 
 def _overhead(ctx: Context) -> Iterator[Figure]:
@@ -123,7 +111,7 @@ def _overhead(ctx: Context) -> Iterator[Figure]:
 
     engine = make_engine(ctx, Setting(weights="fp32", most_sequences=OVERHEAD_BATCH), record=False)
     for _ in range(OVERHEAD_BATCH):
-        engine.add(_prompt(32), SamplingParams(max_tokens=OVERHEAD_STEPS, ignore_eos=True))
+        engine.add(prompt(32), SamplingParams(max_tokens=OVERHEAD_STEPS, ignore_eos=True))
     steps = [
         step for step in engine.run() if not step.prefill_tokens and step.decode_tokens == OVERHEAD_BATCH
     ]

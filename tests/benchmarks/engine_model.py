@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.benchmarks.figures import Figure, median, short, spread
+from tests.benchmarks.peer import at_its_best
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from labs.engine.model_runner import ModelRunner
     from labs.engine.precision import Weights
-    from labs.models.loading import LoadedModel
 
 START, STEPS, PREFILL = 64, 8, 512
 ROUNDS = 4
@@ -75,7 +74,7 @@ def run() -> Iterator[Figure]:
         roofs = Roofs(bandwidth, max(fp32, int8) if weights.startswith("int") else fp32)
         peers: dict[str, Peer] = {}
         if weights in AGAINST_TRANSFORMERS:
-            peers["transformers"] = transformers_peer(loaded, weights)
+            peers["transformers"] = transformers_peer(weights)
         if weights == "int4" and peer is not None:
             peers["llama.cpp"] = peer
         for batch in BATCHES:
@@ -181,71 +180,23 @@ def prefill(runner: ModelRunner) -> float:
     return time.perf_counter() - begin
 
 
-def transformers_peer(loaded: LoadedModel, weights: Weights) -> Peer:
+def transformers_peer(weights: Weights) -> Peer:
     """``generate`` on the same weights."""
-    import torch
-
-    from tests.labs.models.test_llama import transformers_twin
-
-    model: Any = transformers_twin(loaded)
-    model.generation_config.pad_token_id = 0
-    if weights == "bf16":
-        model = model.bfloat16()  # a copy: `to` makes new tensors where the type differs
-
-    def steps(batch: int, tokens: int, new: int) -> list[float]:
-        """The start, and then the moment at which the logits of each new token are there."""
-        moments = [time.perf_counter()]
-
-        def note(_: Any, scores: Any) -> Any:
-            moments.append(time.perf_counter())
-            return scores
-
-        ids = torch.arange(100, 100 + tokens).expand(batch, -1)
-        with torch.inference_mode():
-            model.generate(
-                ids,
-                attention_mask=torch.ones_like(ids),
-                max_new_tokens=new,
-                min_new_tokens=new,
-                do_sample=False,
-                logits_processor=[note],
-            )
-        return moments
-
-    def decode(batch: int) -> float:
-        moments = steps(batch, START, STEPS + 1)
-        return moments[-1] - moments[1]
-
-    def prefill() -> float:
-        moments = steps(1, PREFILL, 1)
-        return moments[1] - moments[0]
-
-    return Peer(decode, prefill)
+    return peer_of([sys.executable, "-m", "tests.benchmarks.transformers_peer", weights])
 
 
 def llama_cpp(path: Path, threads: int) -> Peer | None:
-    """A process that answers requests, or None where no Python with llama-cpp-python is known."""
+    """None where no Python with llama-cpp-python is known."""
     python = os.environ.get(LLAMA_PYTHON)
     if python is None and importlib.util.find_spec("llama_cpp") is None:
         return None
     script = Path(__file__).with_name("llama_cpp_peer.py")
-    process = subprocess.Popen(
-        [python or sys.executable, str(script), str(path), str(threads)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        # Its threads wait as its authors mean them to: passive waiting, which suits torch, costs it much.
-        env={name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"},
+    return peer_of([python or sys.executable, str(script), str(path), str(threads)])
+
+
+def peer_of(command: list[str]) -> Peer:
+    process = at_its_best(command, f"decode 1 {START} {STEPS}")
+    return Peer(
+        lambda batch: process.ask(f"decode {batch} {START} {STEPS}"),
+        lambda: process.ask(f"prefill {PREFILL}"),
     )
-    assert process.stdin is not None and process.stdout is not None
-    questions, answers = process.stdin, process.stdout
-    if answers.readline() != "ready\n":
-        raise RuntimeError(f"llama.cpp does not start with {python or sys.executable}")
-
-    def ask(request: str) -> float:
-        questions.write(f"{request}\n")
-        questions.flush()
-        return float(answers.readline())
-
-    return Peer(lambda batch: ask(f"decode {batch} {START} {STEPS}"), lambda: ask(f"prefill {PREFILL}"))

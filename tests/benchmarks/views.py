@@ -1,4 +1,5 @@
-"""Replaying large records: ten thousand blocks, ten thousand bars, the cursor of a hundred thousand events.
+"""Large results: ten thousand blocks and bars, tiles of a hundred thousand runs, each under the cursor of a
+hundred thousand events; code of thousands of lines; a graph of five hundred nodes.
 
 The views stand in a results area as in the window, all in sight. A frame lasts from the change to the end of
 the paint that shows it; at 16.7 ms there are 60 frames a second.
@@ -6,6 +7,7 @@ the paint that shows it; at 16.7 ms there are 60 frames a second.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 
 from gui.app import make_application
 from gui.lab.results_area import ResultsArea
+from gui.lab.views.graph_layout import Shape, drawn
 from gui.theme import LIGHT, theme_switch
 from tests.benchmarks.event_loop import PaintClock, spin
 from tests.benchmarks.figures import Figure, median, p95, short
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
 EVENTS, BLOCKS, BARS = 100_000, 10_000, 10_000
 OWNERS, LANES, SPAN_S = 200, 32, 120.0
 FRAMES, WIDTH = 200, 1000
-FRAME_MS, SCRUB_MS = 1000 / 60, 16.0
+TENSORS, SIDE, CODE_LINES, NODES = 3, 4096, 6000, 500
+FRAME_MS, SCRUB_MS, GRAPH_MS = 1000 / 60, 16.0, 150.0
+DONE = object()
 
 
 def run() -> Iterator[Figure]:
@@ -39,6 +44,14 @@ def run() -> Iterator[Figure]:
     what = f"cursor of {EVENTS:,} events, blocks and bars linked"
     yield _figure("scrub", f"{what}: dragged from end to end", results, _scrub, SCRUB_MS)
     yield _figure("seek", f"{what}: set anywhere", results, _seek, SCRUB_MS)
+    what = f"cursor of {EVENTS:,} events over tiles of {TENSORS} tensors of {SIDE:,} x {SIDE:,}"
+    tiles = [trace, _tiles(rng)]
+    yield _figure("tiles_scrub", f"{what}: dragged from end to end", tiles, _scrub, SCRUB_MS)
+    yield _figure("tiles_seek", f"{what}: set anywhere", tiles, _seek, SCRUB_MS)
+    what = f"a frame of {CODE_LINES:,} lines of PTX beside as many of SASS"
+    yield _figure("code_scroll", f"{what} while scrolling", [_code()], _scroll)
+    yield _figure("code_link", f"{what} while lines are pointed at", [_code()], _point)
+    yield from _graph_layout()
 
 
 def _figure(
@@ -110,6 +123,42 @@ def _zoom(area: ResultsArea) -> list[Callable[[], object]]:
     return [lambda half=half: box.setXRange(middle - half, middle + half, padding=0) for half in halves]
 
 
+def _scroll(area: ResultsArea) -> list[Callable[[], object]]:
+    """Each time to lines that were not in sight yet."""
+    bar = area.card("code").view.panes[0].editor.verticalScrollBar()
+    return [lambda at=at: bar.setValue(int(at)) for at in np.linspace(10, CODE_LINES - 100, FRAMES)]
+
+
+def _point(area: ResultsArea) -> list[Callable[[], object]]:
+    """Linked lines come into sight in the other pane."""
+    view = area.card("code").view
+    return [lambda at=at: view.point(0, int(at)) for at in np.linspace(1, CODE_LINES, FRAMES)]
+
+
+def _graph_layout() -> Iterator[Figure]:
+    """What a window spends in slices of 8 ms; and the longest that it cannot divide."""
+    rng, totals, slices = np.random.default_rng(2), [], []
+    for _ in range(10):
+        steps, longest, start = drawn(_graph(rng)), 0.0, time.perf_counter()
+        while True:
+            before = time.perf_counter()
+            if next(steps, DONE) is DONE:
+                break
+            longest = max(longest, time.perf_counter() - before)
+        totals.append(1000 * (time.perf_counter() - start))
+        slices.append(1000 * longest)
+    yield p95("views.graph", f"layout of a graph of {NODES} nodes in groups", totals, GRAPH_MS)
+    yield p95("views.graph_slice", "the longest step of it", slices, FRAME_MS)
+
+
+def _graph(rng: np.random.Generator) -> Shape:
+    """Like that of a model's layers: mostly chains, with edges that skip a few nodes."""
+    edges = [(max(0, node - 1 - int(rng.integers(3))), node) for node in range(1, NODES)]
+    edges += [(int(rng.integers(max(0, node - 12), node)), node) for node in range(1, NODES, 3)]
+    groups = [node // 7 if rng.random() < 0.8 else -1 for node in range(NODES)]
+    return Shape([(90.0, 38.0)] * NODES, edges, groups, [60.0] * (NODES // 7 + 1))
+
+
 def _result(kind: str, **fields: Any) -> dict[str, Any]:
     title = both(kind, kind)
     return {"kind": kind, "id": kind, "title": title, "provenance": "simulated", "unit": ""} | fields
@@ -139,6 +188,38 @@ def _blocks(rng: np.random.Generator) -> dict[str, Any]:
     return _result(
         "block_map", count=BLOCKS, block_size=16, owners=owners, changes=changes, tables=None, clock="trace"
     )
+
+
+def _tiles(rng: np.random.Generator) -> dict[str, Any]:
+    start = rng.integers(0, SIDE - 128, EVENTS)
+    runs = {
+        "event": np.arange(EVENTS),
+        "tensor": rng.integers(0, TENSORS, EVENTS),
+        "row": rng.integers(0, SIDE, EVENTS),
+        "start": start,
+        "stop": start + rng.integers(1, 129, EVENTS),
+        "category": rng.integers(0, 3, EVENTS),
+    }
+    tensors = [
+        {"name": both(f"T{one}", f"T{one}"), "rows": SIDE, "columns": SIDE, "values": None}
+        for one in range(TENSORS)
+    ]
+    categories = [both(f"c{one}", f"c{one}") for one in range(3)]
+    return _result("tiles", tensors=tensors, runs=runs, categories=categories, faults=[2], clock="trace")
+
+
+def _code() -> dict[str, Any]:
+    lines = np.arange(CODE_LINES)
+    texts = {
+        "ptx": "\n".join(f"\tfma.rn.f32 \t%f{n}, %f{n + 1}, 0f3FB8AA3B, %f{n + 2};  // {n}" for n in lines),
+        "sass": "\n".join(f"/*{16 * n:04x}*/ FFMA R{n % 255}, R4, c[0x0][0x{n:x}], RZ ;" for n in lines),
+    }
+    panes = [
+        {"name": both(kind, kind), "language": kind, "text": text, "links": None, "marks": [], "edits": ""}
+        for kind, text in texts.items()
+    ]
+    panes[1]["links"] = lines[::-1] + 1
+    return _result("code", panes=panes, clock="")
 
 
 def _bars(rng: np.random.Generator) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QPlainTextDocumentLayout
 
-from gui.lab.code.highlighting import spans, state_after
+from gui.lab.code.highlighting import ROLES, spans, state_after
 from gui.theme import theme_switch
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class CodeDocument(QTextDocument):
         super().__init__()
         self.language = language
         self.marks: list[LineMark] = []
-        self._theme: Theme = theme_switch.current
+        self._formats = _formats(theme_switch.current)
+        self._text: str | None = None  # as far as it is known
         self._base: list[str] = [""]
         self._ending = ""
         self._states: list[str] = [""]  # at the start of each line, as far as known
@@ -102,7 +103,9 @@ class CodeDocument(QTextDocument):
 
     @property
     def text(self) -> str:
-        return self.toPlainText()
+        if self._text is None:
+            self._text = self.toPlainText()
+        return self._text
 
     @property
     def full_text(self) -> str:
@@ -115,7 +118,7 @@ class CodeDocument(QTextDocument):
 
     @property
     def modified(self) -> bool:
-        return self.text != self.base
+        return self._ends() != (len(self._base), 0) or self.blockCount() != len(self._base)
 
     def show_base(self, text: str) -> None:
         """Another text from outside, in place of whatever is there. The way back is forgotten."""
@@ -135,7 +138,7 @@ class CodeDocument(QTextDocument):
         cursor.insertText(text)
 
     def restyle(self, theme: Theme) -> None:
-        self._theme = theme
+        self._formats = _formats(theme)
         self._stamp += 1
 
     # Lines of the text and of its base
@@ -195,6 +198,7 @@ class CodeDocument(QTextDocument):
     # Highlighting
 
     def _on_contents_change(self, position: int, removed: int, added: int) -> None:
+        self._text = None
         del self._states[self.findBlock(position).blockNumber() + 1 :]
         self._unchanged = None
         self._stamp += 1
@@ -222,12 +226,18 @@ class CodeDocument(QTextDocument):
         piece = QTextLayout.FormatRange()
         piece.start = _utf16(line, start)
         piece.length = _utf16(line, end) - piece.start
-        form = QTextCharFormat()
-        form.setForeground(QColor(token_colour(role, self._theme)))
-        if role == "comment":
-            form.setFontItalic(True)
-        piece.format = form
+        piece.format = self._formats[role]
         return piece
+
+
+def _formats(theme: Theme) -> dict[str, QTextCharFormat]:
+    """By role."""
+    formats = {}
+    for role in ROLES:
+        formats[role] = QTextCharFormat()
+        formats[role].setForeground(QColor(token_colour(role, theme)))
+        formats[role].setFontItalic(role == "comment")
+    return formats
 
 
 def _utf16(line: str, place: int) -> int:

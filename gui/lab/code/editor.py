@@ -140,20 +140,22 @@ class CodeEditor(QPlainTextEdit):
     # Drawing
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        for block, _ in list(self._blocks_in_sight()):
+        seen = list(self._blocks_in_sight())
+        for block, _ in seen:
             self.code.highlight(block)
-        self._paint_grounds()
+        self._paint_grounds(seen)
         super().paintEvent(event)
-        self._paint_errors()
+        self._paint_errors(seen)
 
-    def _paint_grounds(self) -> None:
+    def _paint_grounds(self, seen: list[tuple[QTextBlock, QRectF]]) -> None:
         if not self.linked and not self.strong_lines:
             return
         painter, theme = QPainter(self.viewport()), self.theme
         accent = QColor(theme.accent)
         accent.setAlphaF(0.3)
         height, width = self.line_height(), self.viewport().width()
-        for line, top in self.lines_in_sight():
+        for block, place in seen:
+            line, top = block.blockNumber() + 1, place.top()
             box = QRectF(0, top, width, height)
             if line in self.strong_lines:
                 painter.fillRect(box, accent)
@@ -171,7 +173,7 @@ class CodeEditor(QPlainTextEdit):
         errors = {line: _lines(texts) for line, texts in self.code.errors().items()}
         self.code.make_room({line: len(texts) * height + ERROR_PADDING for line, texts in errors.items()})
 
-    def _paint_errors(self) -> None:
+    def _paint_errors(self, seen: list[tuple[QTextBlock, QRectF]]) -> None:
         errors = self.code.errors()
         if not errors:
             return
@@ -179,7 +181,7 @@ class CodeEditor(QPlainTextEdit):
         ground = QColor(theme.bad)
         ground.setAlphaF(0.12)
         painter.setFont(self.font())
-        for block, box in self._blocks_in_sight():
+        for block, box in seen:
             texts = _lines(errors.get(block.blockNumber() + 1, []))
             if not texts:
                 continue

@@ -14,13 +14,15 @@ from gui.lab.code.document import CodeDocument, LineMark, in_lines, mark_colour
 from gui.lab.code.editor import CodeEditor
 from gui.lab.code.find_bar import FindBar
 from gui.lab.elided import Elided
+from gui.lab.views.caption import HEIGHT as TOLD
+from gui.lab.views.caption import Caption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gui.theme import Theme
 
-HEAD, TOLD, SPACING = 30, 18, 3
+HEAD, SPACING = 30, 3
 # The document's margins, the frame, and a scroll bar below.
 AROUND = 22
 LANGUAGE_NAMES = {"python": "Python", "cpp": "C++", "llvm": "LLVM IR", "amdgcn": "AMDGCN", "text": ""}
@@ -46,12 +48,13 @@ class CodePane(QWidget):
         self.run_button.clicked.connect(self._run)
         self.revert_button = QPushButton()
         self.revert_button.clicked.connect(self.revert)
+        for button in (self.run_button, self.revert_button):
+            button.setMaximumHeight(HEAD - 2)
         self.find_button = self._tool("search")
         self.find_button.clicked.connect(self.find_bar.open_bar)
         self.copy_button = self._tool("copy")
         self.copy_button.clicked.connect(self._copy)
-        self.told = Elided()
-        self.told.setFixedHeight(TOLD)
+        self.told = Caption()
         self.told.hide()
         self.editor.find_asked.connect(self.find_bar.open_bar)
         self.editor.submitted.connect(self._run)
@@ -133,10 +136,10 @@ class CodePane(QWidget):
         marks = self.document.marks_on(line) if line else []
         theme = self.editor.theme
         colour = mark_colour(marks[0].role, theme) if marks else theme.muted
-        self.told.setStyleSheet(f"color: {colour}; font-size: 12px")
         says = "; ".join(mark.text for mark in marks)
-        self.told.show_text(f"{line}: {says}" if marks else self._counts())
-        self.told.setVisible(bool(self.document.marks))
+        self.told.say(f"{line}: {says}" if marks else self._counts(), colour)
+        if self.told.isHidden() == bool(self.document.marks):
+            self.told.setVisible(bool(self.document.marks))
 
     def _counts(self) -> str:
         """How many marks there are to be found."""

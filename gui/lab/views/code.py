@@ -24,6 +24,21 @@ LEAST_PANE = 330  # px: some fifty characters
 LEAST, MOST_LINES = 140, 30  # height in px, lines in sight
 
 
+class PaneRow(QSplitter):
+    """As tall as the longest of all panes, those behind tabs included: it keeps its height when others come
+    into sight."""
+
+    def __init__(self, view: CodeView) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+        self._view = view
+        self.setChildrenCollapsible(False)
+        self.setHandleWidth(8)
+        self.setStyleSheet("QSplitter::handle { background: transparent }")
+
+    def sizeHint(self) -> QSize:
+        return QSize(380, max(LEAST, *(pane.fitting_height(MOST_LINES) for pane in self._view.panes), 0))
+
+
 class CodeView(View):
     shape = "wide"
 
@@ -36,10 +51,7 @@ class CodeView(View):
         self._shown_line = 0
         self.tabs = PaneTabs()
         self.tabs.chosen.connect(self._show_chosen)
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.setChildrenCollapsible(False)
-        self.splitter.setHandleWidth(8)
-        self.splitter.setStyleSheet("QSplitter::handle { background: transparent }")
+        self.splitter = PaneRow(self)
         body = QVBoxLayout(self)
         body.setContentsMargins(0, 0, 6, 0)
         body.setSpacing(4)
@@ -112,11 +124,6 @@ class CodeView(View):
         super().resizeEvent(event)
         if event.size().width() != event.oldSize().width():
             self._fit_columns()
-
-    def sizeHint(self) -> QSize:
-        panes = [pane.fitting_height(MOST_LINES) for pane in self.panes]
-        tabs = self.tabs.sizeHint().height() + 4 if self.tabs.isVisibleTo(self) else 0
-        return QSize(380, max(LEAST, *panes, 0) + tabs)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(200, LEAST)

@@ -43,7 +43,7 @@ MARGIN = 10.0
 ZOOM, LARGEST = 1.25, 3.0
 # Below this scale names cannot be read: a graph that does not fit is begun at its top instead.
 LEGIBLE = 0.55
-FONT, SMALL = 12, 10
+FONT, SMALL, MOST_TITLE = 12, 10, 15.0
 ARROW = 6.0
 
 
@@ -237,16 +237,17 @@ class GraphCanvas(QWidget):
         painter.setPen(QPen(QColor(theme.muted), 1))
         painter.setBrush(mixed(theme.muted, theme.raised, 0.1))
         painter.drawRoundedRect(box, 8, 8)
-        # The title stays readable, as far as its box has room for it.
-        size = FONT if self.whole else min(FONT / self.scale, box.height() * 0.6, 40.0)
+        # The title stays readable, as far as there is room for it: all of the box where nodes have no names.
+        room = MOST_TITLE if self._legible() else min(box.height() * 0.6, 40.0)
+        size = FONT if self.whole else min(FONT / self.scale, room)
         font = self._font(size)
         font.setWeight(QFont.Weight.DemiBold)
         name = pick(self._view.result["groups"][group])
-        room = box.width() - 16
-        text = QFontMetricsF(font).elidedText(name, Qt.TextElideMode.ElideRight, room)
+        width = box.width() - 16
+        text = QFontMetricsF(font).elidedText(name, Qt.TextElideMode.ElideRight, width)
         painter.setFont(font)
         painter.setPen(QColor(theme.muted))
-        line = QRectF(box.left() + 8, box.top() + 4, room, QFontMetricsF(font).height())
+        line = QRectF(box.left() + 8, box.top() + 4, width, QFontMetricsF(font).height())
         painter.drawText(line, int(Qt.AlignmentFlag.AlignVCenter), text)
 
     def _paint_edge(self, painter: QPainter, edge: int, seen: QRectF, *, strong: bool) -> None:

@@ -172,7 +172,7 @@ class TilesView(View):
     # What is told
 
     def _caption(self) -> None:
-        self.caption.say(self.summary(), self.theme)
+        self.caption.say(self.summary(), self.theme.muted)
 
     def summary(self) -> str:
         """What is touched at the cursor."""

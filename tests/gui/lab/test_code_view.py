@@ -72,7 +72,7 @@ def test_arrow_keys_do_the_same_and_tell_the_marks(view: CodeView, qtbot: Any) -
     for _ in range(11):
         qtbot.keyClick(source, Qt.Key.Key_Down)
     assert source.cursor_line() == 12 and 8 in ttir.linked
-    assert view.panes[0].told.full_text == "12: the maximum is reduced over the program"
+    assert view.panes[0].told.text == "12: the maximum is reduced over the program"
     ttir.setFocus()
     qtbot.waitUntil(ttir.hasFocus)
     qtbot.keyClick(ttir, Qt.Key.Key_Down)  # read only, and yet it has a cursor
@@ -162,7 +162,7 @@ def test_a_mark_tells_itself_on_hover(view: CodeView, monkeypatch: pytest.Monkey
         place = QPoint(4, round(tops[line]) + 5)
         gutter.event(QHelpEvent(QHelpEvent.Type.ToolTip, place, gutter.mapToGlobal(place)))
     assert told == ["coalesced: 4 transactions of 128 B a warp", ""]
-    assert view.panes[0].told.full_text == "warnings: 1 · good: 1 · notes: 1"
+    assert view.panes[0].told.text == "warnings: 1 · good: 1 · notes: 1"
 
 
 # Editing
