@@ -26,7 +26,6 @@ SERVING = {
         "__main__",
         "command_line",
         "environment",
-        "lifetime",
         "outbox",
         "plain_text",
         "registry",

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-import labs
 from labs.attention import heads_views as views
-from labs.attention.head_loads import HEAD_DIM, Loaded, divisors, read_loaded
-from labs.ops.paged_attention import HAS_TRITON
+from labs.attention.head_loads import HEAD_DIM, Loaded, counted, divisors
+from labs.inspection.process import HAS_TRITON, NO_TRITON, kernel_process
 from labs.paging.decode_case import Shape, make_case, make_store
 from labs.paging.paths import Measured, Way, measure, ways
 from labs.quantization.roofs import read_bandwidth
@@ -32,8 +26,6 @@ if TYPE_CHECKING:
     from labs.paging.decode_case import Case
     from labs.results import Result
 
-_ROOT = Path(labs.__file__).parents[1]  # where a child finds the package
-_POLL_S = 0.05
 _ROUNDS = 3
 
 
@@ -68,24 +60,25 @@ def run_heads(ctx: Context, *, heads: int, kv_heads: int, context: int, batch: i
     yield views.sizes(study)
     if ctx.preview:
         return
-    process = _started(heads) if HAS_TRITON else None
-    try:
-        if process is None:
-            study.not_counted = Text(zh="此处没有 Triton（只有 Linux 版）", en="no Triton here (Linux only)")
-        else:
-            _wait(ctx, process)
-            study.loaded = _counted(process)
-            yield from views.load_figures(study)
-            yield views.load_bars(study)
-    finally:
-        if process is not None:
-            process.kill()
-            process.communicate()
+    yield from _loads(ctx, study)
     ctx.progress(0.2, Text(zh="测量读内存的带宽", en="measuring the read bandwidth"))
     study.bandwidth = read_bandwidth(ctx)
     yield from _times(ctx, study)
     yield views.table(study)
     yield views.explanation(study)
+
+
+def _loads(ctx: Context, study: Study) -> Iterator[Result]:
+    """Bytes by address, in the interpreter; without Triton the reason why not."""
+    ctx.progress(
+        0.02, Text(zh="Triton 解释器逐地址数读了多少", en="Triton's interpreter counts loads by address")
+    )
+    if not HAS_TRITON:
+        study.not_counted = NO_TRITON
+        return
+    study.loaded = kernel_process(ctx, "interpret").ask(counted, ctx.check, heads=study.heads)
+    yield from views.load_figures(study)
+    yield views.load_bars(study)
 
 
 def _times(ctx: Context, study: Study) -> Iterator[Result]:
@@ -131,33 +124,3 @@ def _repeated(case: Case) -> Callable[[int], Tensor]:
         return out
 
     return call
-
-
-def _started(heads: int) -> subprocess.Popen[str]:
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "labs.attention.head_loads", str(heads)],
-        cwd=_ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _wait(ctx: Context, process: subprocess.Popen[str]) -> None:
-    while process.poll() is None:
-        ctx.progress(
-            0.05, Text(zh="Triton 解释器逐地址数读了多少", en="Triton's interpreter counts loads by address")
-        )
-        time.sleep(_POLL_S)
-
-
-def _counted(process: subprocess.Popen[str]) -> list[Loaded]:
-    """LabError with the last line that it wrote where it failed."""
-    out, err = process.communicate()
-    if process.returncode:
-        last = (err.strip().splitlines() or ["?"])[-1][:200]
-        raise LabError(Text(zh=f"解释器失败：{last}", en=f"the interpreter failed: {last}"))
-    return read_loaded(out)

@@ -57,7 +57,8 @@ class NaiveHead:
         weights = (queries @ keys.T * keys.shape[1] ** -0.5).softmax(dim=-1)
         for at, got in zip(order, weights.sum(dim=0).tolist(), strict=True):
             self.mass[at] += got
-        return weights @ values
+        out: Tensor = weights @ values
+        return out
 
     def _worst(self, now: int) -> int:
         if self.policy == "h2o":

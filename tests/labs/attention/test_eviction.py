@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from labs.attention.eviction import Policy
+    from labs.attention.model_pass import Attend
+    from labs.models.llama import Llama
 
 PROMPT, NEW = 40, 17
 
@@ -46,7 +48,7 @@ def test_a_mask_does_what_dropping_does(policy: Policy, budget: int) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def _dropping(model, before, policy, budget):  # type: ignore[no-untyped-def]
+def _dropping(model: Llama, before: Tensor, policy: Policy, budget: int) -> Attend:
     prompt = read_prompt(model, before)
     weights: list[Tensor] = []
 

@@ -17,6 +17,8 @@ from tests.labs.engine.small_models import small_model
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from labs.attention.model_pass import Attend
+    from labs.attention.prompt import Prompt
     from labs.attention.quantized_kv import Along
 
 PROMPT, NEW, RESIDUAL = 70, 41, 10
@@ -45,7 +47,7 @@ def test_one_pass_reads_what_decoding_token_by_token_reads(keys: Along, values: 
     assert float((found - full).norm() / full.norm()) > 1e-3
 
 
-def _token_by_token(prompt, kv):  # type: ignore[no-untyped-def]
+def _token_by_token(prompt: Prompt, kv: KVFormat) -> Attend:
     """At each step everything behind the sealed tokens is in full, and what is sealed was quantised alone."""
 
     def mixed(x: Tensor, along: Along) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from labs.context import Context
+from labs.inspection.process import HAS_TRITON, kernel_process
 from labs.model_bounds import model_bounds
-from labs.ops.paged_attention import HAS_TRITON
 from labs.registry import load_catalog
 from labs.results import Bars, Lines, Metric, Tokens
 from labs.runner import execute
@@ -15,10 +15,6 @@ from labs.spec import LabError
 LAB = load_catalog().labs["operator/kv_compression"]
 MISSING = model_bounds(None)[1]
 needs_model = pytest.mark.skipif(MISSING is not None, reason="there is no model here")
-
-
-def shown(**values: object) -> dict[str, object]:
-    return {one.id: one for one in execute(LAB, LAB.params(**values), Context())}
 
 
 @needs_model
@@ -39,7 +35,12 @@ def test_the_modes_on_the_real_model() -> None:
 @needs_model
 @pytest.mark.skipif(not HAS_TRITON, reason="Triton is for Linux only")
 def test_grouped_kernels_ask_for_each_key_and_value_once() -> None:
-    results = shown(mode="heads", heads=4, kv_heads=2, context=256, batch=1)
+    ctx = Context()
+    try:
+        params = LAB.params(mode="heads", heads=4, kv_heads=2, context=256, batch=1)
+        results = {one.id: one for one in execute(LAB, params, ctx)}
+    finally:
+        kernel_process(ctx, "interpret").close()
     for name in ("asked_bytes", "asked_alone"):
         found = results[name]
         assert isinstance(found, Metric) and found.value == found.predicted
@@ -52,4 +53,4 @@ def test_grouped_kernels_ask_for_each_key_and_value_once() -> None:
 
 def test_kv_heads_that_do_not_divide_are_refused() -> None:
     with pytest.raises(LabError, match="cannot share"):
-        shown(mode="heads", heads=4, kv_heads=8)
+        list(execute(LAB, LAB.params(mode="heads", heads=4, kv_heads=8), Context()))

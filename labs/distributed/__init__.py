@@ -1,0 +1,1 @@
+"""One computation over several processes: ring attention, and the pool of ranks that runs it."""
