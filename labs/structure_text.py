@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     Say = Callable[[Text], str]
 
-# A terminal shows the beginning of generated code; all of it is in ``--json``.
-MOST_LINES = 60
+# A terminal shows a source, and the beginning of what became of it; all of that is in ``--json``.
+MOST_LINES, MOST_GENERATED = 60, 20
 
 MORE = Text(zh="… 还有 {count} 行", en="… {count} more lines")
 LINES = Text(zh="{count} 行", en="{count} lines")
@@ -25,10 +25,12 @@ SIZE = Text(zh="{nodes} 个节点，{edges} 条边", en="{nodes} nodes, {edges} 
 
 def code_lines(code: Code, say: Say) -> list[str]:
     """Each pane with numbered lines, marks below theirs."""
-    return [line for pane in code.panes for line in _pane(pane, say)]
+    first, *others = code.panes
+    lines = list(_pane(first, MOST_LINES, say))
+    return lines + [line for pane in others for line in _pane(pane, MOST_GENERATED, say)]
 
 
-def _pane(pane: CodePane, say: Say) -> Iterator[str]:
+def _pane(pane: CodePane, most: int, say: Say) -> Iterator[str]:
     lines = pane.text.removesuffix("\n").split("\n") if pane.text else []
     yield f"{say(pane.name)} ({pane.language}, {say(LINES).format(count=f'{len(lines):,}')})"
     digits = len(str(len(lines)))
@@ -37,7 +39,7 @@ def _pane(pane: CodePane, say: Say) -> Iterator[str]:
         marks.setdefault(mark.line, []).append(f"{' ' * digits}   {mark.role}: {say(mark.text)}")
     left_out = 0
     for number, line in enumerate(lines, start=1):
-        if number <= MOST_LINES or number in marks:
+        if number <= most or number in marks:
             yield f"{number:>{digits}} | {line}"
             yield from marks.get(number, [])
         else:

@@ -177,8 +177,8 @@ EXAMPLES: list[tuple[Result, str]] = [
         ),
         "Title (measured)\n  kernel (python, 2 lines)\n  1 | a = 1\n  2 | b = a\n      error: no such name\n"
         + "  PTX (ptx, 100 lines)\n"
-        + "".join(f"  {n:>3} |\n" for n in range(1, 61))
-        + "  … 40 more lines",
+        + "".join(f"  {n:>3} |\n" for n in range(1, 21))
+        + "  … 80 more lines",
     ),
     (
         Tiles(
