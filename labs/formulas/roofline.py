@@ -80,8 +80,3 @@ def after_change(seconds: float, before: Bounds, after: Bounds) -> float:
 def amdahl(share: float, speedup: float) -> float:
     """Speed-up of the whole when a ``share`` of its time gets ``speedup`` times faster (Amdahl, 1967)."""
     return 1 / (1 - share + share / speedup)
-
-
-def bytes_in_flight(bandwidth: float, latency_s: float) -> float:
-    """Bytes that must be under way at any moment to keep a bus busy: Little's law."""
-    return bandwidth * latency_s

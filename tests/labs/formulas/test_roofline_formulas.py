@@ -15,7 +15,6 @@ from labs.formulas.roofline import (
     amdahl,
     attainable,
     bounds,
-    bytes_in_flight,
     share_of_bound,
 )
 from labs.simulator.model_cost import decode_flops, kv_bytes, prefill_flops, streamed_parameters
@@ -55,10 +54,9 @@ def test_a_change_buys_only_what_its_bound_was() -> None:
     assert after_change(0.004, before, faster) == pytest.approx(0.004)
 
 
-def test_amdahl_and_littles_law() -> None:
+def test_amdahls_law() -> None:
     assert amdahl(0.5, 1e12) == pytest.approx(2.0)
     assert amdahl(0.25, 1.0) == 1.0
-    assert bytes_in_flight(2e12, 500e-9) == pytest.approx(1e6)
 
 
 @pytest.mark.parametrize("name", SHAPES)
