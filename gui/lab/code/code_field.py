@@ -109,6 +109,7 @@ class CodeField(Editor):
     def restyle(self, theme: Theme) -> None:
         self.editor.restyle(theme)
         self.larger.setIcon(icon("expand", theme.muted))
+        self.larger.setStyleSheet(f"QToolButton {{ background: {theme.paper} }}")  # code may run below it
         self.find_bar.refresh()
         if self._window is not None:
             self._window.editor.restyle(theme)

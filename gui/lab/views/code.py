@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gui.theme import Theme
 
 LEAST_PANE = 330  # px: some fifty characters
-LEAST, MOST_LINES = 140, 30  # height in px, lines in sight
+LEAST, MOST_LINES = 90, 30  # height in px, lines in sight
 
 
 class PaneRow(QSplitter):
@@ -74,20 +74,34 @@ class CodeView(View):
         self.clock_moved()
 
     def _make_panes(self, kinds: list[tuple[str, bool]]) -> None:
-        for old in self.panes:
-            old.hide()
-            old.setParent(None)
-            old.deleteLater()
-        self.panes = [CodePane(language, editable=editable) for language, editable in kinds]
-        for place, pane in enumerate(self.panes):
-            pane.editor.pointed.connect(lambda line, place=place: self.point(place, line))
-            pane.run_asked.connect(lambda text, place=place: self._run(place, text))
-            pane.restyle(self.theme)
-            self.splitter.addWidget(pane)
+        """Panes that there were stay, with what is typed in them and the keyboard's focus: a kernel that does
+        not compile has fewer panes, and its source is the same."""
+        left, self.panes = self.panes, []
+        for kind in kinds:
+            kept = next((pane for pane in left if (pane.language, pane.editable) == kind), None)
+            if kept is not None:
+                left.remove(kept)
+            self.panes.append(kept or self._new_pane(*kind))
+            self.splitter.insertWidget(len(self.panes) - 1, self.panes[-1])
+        for gone in left:
+            gone.hide()
+            gone.setParent(None)
+            gone.deleteLater()
         self.tabs.set_count(len(kinds))
 
-    def _run(self, place: int, text: str) -> None:
-        self.param_edited.emit(self.result["panes"][place]["edits"], text)
+    def _new_pane(self, language: str, editable: bool) -> CodePane:
+        pane = CodePane(language, editable=editable)
+        pane.editor.pointed.connect(lambda line: self._pointed_in(pane, line))
+        pane.run_asked.connect(lambda text: self._run(pane, text))
+        pane.restyle(self.theme)
+        return pane
+
+    def _run(self, pane: CodePane, text: str) -> None:
+        self.param_edited.emit(self.result["panes"][self.panes.index(pane)]["edits"], text)
+
+    def _pointed_in(self, pane: CodePane, line: int) -> None:
+        if pane in self.panes:  # one that goes away is left by the pointer
+            self.point(self.panes.index(pane), line)
 
     def redraw(self) -> None:
         names = [pick(pane["name"]) for pane in self.result["panes"]]

@@ -205,6 +205,20 @@ def test_an_edit_survives_a_new_result(view: CodeView, qtbot: Any) -> None:
     assert editor.toPlainText().startswith("# faster\n")
 
 
+def test_the_source_stays_when_the_other_panes_go_and_come(view: CodeView, qtbot: Any) -> None:
+    editor = typed(view, qtbot)
+    qtbot.waitUntil(editor.hasFocus)
+    line = editor.cursor_line()
+    view.show_result(kernels.failing_code())
+    view.show_result(kernels.code())
+    assert view.panes[0].editor is editor and len(view.panes) == 3
+    assert editor.hasFocus() and editor.cursor_line() == line
+    assert editor.toPlainText().startswith("# faster\n")
+    assert [view.splitter.indexOf(pane) for pane in view.panes] == [0, 1, 2]
+    hover(view.panes[2].editor, 6)
+    assert editor.linked == {9}
+
+
 def test_what_was_run_is_no_edit_any_more(view: CodeView, qtbot: Any) -> None:
     typed(view, qtbot)
     ran = kernels.code()
