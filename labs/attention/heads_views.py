@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from labs.paging.paths import Measured
 
 _MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
-REPEATED = Text(zh="torch：先把 KV 头复制开，再按 MHA 算", en="torch: KV heads repeated first, then MHA")
+REPEATED = Text(zh="torch：先复制 KV 头", en="torch: KV heads repeated")
 COUNTED = Text(
     zh=f"Triton 解释器里逐地址数的读取，{COUNTED_CONTEXT} 个 token、FP32",
     en=f"loads counted by address in Triton's interpreter, {COUNTED_CONTEXT} tokens, FP32",
@@ -71,7 +71,7 @@ def sizes(study: Study) -> Table:
             Column(title=Text(zh="KV 头", en="KV heads")),
             Column(title=Text(zh="称为", en="called")),
             Column(
-                title=Text(zh="每组查询", en="group"),
+                title=Text(zh="组", en="group"),
                 help=Text(zh="共用一个 KV 头的查询头数 G。", en="Query heads that share a KV head, G."),
             ),
             Column(title=Text(zh="读 KV", en="KV read"), unit="B"),
@@ -85,10 +85,10 @@ def sizes(study: Study) -> Table:
                 ),
             ),
             Column(
-                title=Text(zh="矩阵指令的行利用", en="matrix rows in use"),
+                title=Text(zh="行利用", en="rows in use"),
                 unit="%",
                 help=Text(
-                    zh="Tensor Core 一次至少 16 行；一组 G 个查询只占 G 行，其余补零。",
+                    zh="矩阵指令一次至少 16 行；一组 G 个查询只占 G 行，其余补零。",
                     en="A tensor core takes 16 rows at least; a group fills G of them, the rest are zeros.",
                 ),
             ),
@@ -273,7 +273,10 @@ def table(study: Study) -> Table:
         columns=[
             Column(title=Text(zh="KV 头", en="KV heads")),
             Column(title=Text(zh="做法", en="way")),
-            Column(title=Text(zh="与朴素实现之差", en="off the naive formula")),
+            Column(
+                title=Text(zh="误差", en="off by"),
+                help=Text(zh="与朴素公式的相对差。", en="Relative, from the naive formula."),
+            ),
             Column(title=Text(zh="每步", en="a step"), unit="s"),
             Column(
                 title=Text(zh="占带宽", en="of the bandwidth"),

@@ -52,6 +52,18 @@ def name_of(kv: KVFormat) -> Text:
     )
 
 
+SHORT = Text(
+    zh="K/V 各自的分组方向：C 逐通道，T 逐 token。KIVI 是 K 逐通道、V 逐 token（C/T）。",
+    en="How K and V are grouped: C per channel, T per token. KIVI is C for K and T for V (C/T).",
+)
+
+
+def short_name(kv: KVFormat) -> Text:
+    if kv.bits == 16:
+        return name_of(kv)
+    return same(f"INT{kv.bits} {kv.keys[0].upper()}/{kv.values[0].upper()}")
+
+
 def magnitudes(study: Study, keys: Tensor, values: Tensor) -> Iterator[Heatmap]:
     """``|K|`` and ``|V|`` of one head, ``[P, D]``: tokens down, channels across."""
     texts = {
@@ -147,13 +159,10 @@ def loss_bars(study: Study) -> Bars:
     return Bars(
         id="losses",
         title=Text(zh="各种格式的损失增加", en="Loss added by each format"),
-        help=Text(
-            zh="K/V 各自的分组方向：C 逐通道，T 逐 token。KIVI 是 K 逐通道、V 逐 token（C/T）。",
-            en="How K and V are grouped: C per channel, T per token. KIVI is C for K and T for V (C/T).",
-        ),
+        help=SHORT,
         provenance=_MEASURED,
         unit="nat",
-        categories=[same(f"INT{kv.bits} {kv.keys[0].upper()}/{kv.values[0].upper()}") for kv in formats],
+        categories=[short_name(kv) for kv in formats],
         y=Axis(title=Text(zh="每 token 损失增加", en="loss added a token"), unit="nat"),
         series=[
             BarSeries(
@@ -233,7 +242,7 @@ def table(study: Study, config: ModelConfig) -> Table:
         difference = paired_difference(full.losses, score.losses)
         rows.append(
             [
-                name_of(kv),
+                short_name(kv),
                 16.0 if kv.bits == 16 else bits_per_number(kv.bits, GROUP),
                 100 * expected_bytes(kv, study.tokens, config) / whole,
                 score.losses.value,
@@ -246,7 +255,7 @@ def table(study: Study, config: ModelConfig) -> Table:
         title=Text(zh="各种格式", en="The formats"),
         provenance=_MEASURED,
         columns=[
-            Column(title=Text(zh="格式", en="format")),
+            Column(title=Text(zh="格式", en="format"), help=SHORT),
             Column(
                 title=Text(zh="每个数", en="a number"),
                 unit="bit",
@@ -257,7 +266,7 @@ def table(study: Study, config: ModelConfig) -> Table:
                 ),
             ),
             Column(
-                title=Text(zh="本次缓存占 FP16 的", en="this cache, of FP16"),
+                title=Text(zh="占 FP16", en="of FP16"),
                 unit="%",
                 provenance=_ESTIMATED,
                 help=Text(

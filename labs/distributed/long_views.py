@@ -28,7 +28,7 @@ MODELS = (
     "gpt-oss-120b",
     "deepseek-v3",
 )
-_SIZES = [2**power for power in range(13, 25)]
+_SIZES = [2**power for power in range(12, 25, 2)]
 BITS = (16, 8, 4, 2)
 _TOKENS = Axis(title=Text(zh="上下文长度", en="context length"), unit="token", log=True)
 KV_FORMULA = Text(
@@ -73,8 +73,8 @@ def figures(need: Need) -> Iterator[Metric]:
     if need.hidden_tokens is not None:
         yield _metric(
             "hidden",
-            "环上每卡至少多少 token 才藏得住通信",
-            "Tokens a device for a ring to hide its traffic",
+            "每卡多少 token 藏得住通信",
+            "Tokens a device to hide traffic",
             "token",
             need.hidden_tokens,
             Text(

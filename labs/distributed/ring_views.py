@@ -181,8 +181,8 @@ def memory_curve(study: Study) -> Lines:
         ),
         provenance=_MEASURED,
         unit="B",
-        x=Axis(title=Text(zh="序列长度", en="sequence length"), unit="token", log=True),
-        y=Axis(title=Text(zh="一层的 KV", en="KV of a layer"), unit="B", log=True),
+        x=Axis(title=Text(zh="序列长度", en="sequence length"), unit="token"),
+        y=Axis(title=Text(zh="一层的 KV", en="KV of a layer"), unit="B"),
         series=[
             Series(name=Text(zh="环，实测", en="ring, measured"), x=array(lengths), y=array(measured)),
             line([held(study, n) for n in lengths], "环，公式", "ring, by formula"),
@@ -205,8 +205,8 @@ def traffic_curve(study: Study) -> Lines:
         ),
         provenance=_MEASURED,
         unit="B",
-        x=Axis(title=Text(zh="序列长度", en="sequence length"), unit="token", log=True),
-        y=Axis(title=Text(zh="一层发出的 KV", en="KV sent a layer"), unit="B", log=True),
+        x=Axis(title=Text(zh="序列长度", en="sequence length"), unit="token"),
+        y=Axis(title=Text(zh="一层发出的 KV", en="KV sent a layer"), unit="B"),
         series=[
             Series(name=Text(zh="实测", en="measured"), x=array(lengths), y=array(measured)),
             Series(
