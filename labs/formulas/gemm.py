@@ -97,6 +97,27 @@ def chains_needed(latency_cycles: float, a_cycle: float) -> float:
     return latency_cycles * a_cycle
 
 
+def matrix_peak(units: int, multiply_adds_a_clock: int, clock_hz: float) -> float:
+    """FLOP/s of ``units`` matrix units (Tensor Cores), a multiply-add being two."""
+    return 2 * units * multiply_adds_a_clock * clock_hz
+
+
+def accumulator_registers(tile_m: int, tile_n: int, threads: int) -> float:
+    """32-bit registers of a thread that a tile of C takes, in fp32, shared by ``threads``."""
+    return tile_m * tile_n / threads
+
+
+def compute_bound_rows(
+    n: int, k: int, ridge: float, element_bytes: float = 2, output_bytes: float = 2
+) -> float:
+    """Rows m at which ``2 m n k`` FLOPs take as long as moving A, B and C; infinite where they never do.
+
+    ``ridge`` in FLOPs a byte. With wide matrices it is close to ``ridge * element_bytes / 2``.
+    """
+    spare = 2 * n * k - ridge * (element_bytes * k + output_bytes * n)
+    return ridge * element_bytes * k * n / spare if spare > 0 else math.inf
+
+
 def tile_share(m: int, n: int, tile_m: int, tile_n: int) -> float:
     """Useful share of what whole tiles compute: tile quantisation."""
     return m * n / (math.ceil(m / tile_m) * tile_m * math.ceil(n / tile_n) * tile_n)

@@ -33,13 +33,13 @@ CHIPS = {
         "a100-80gb-sxm",
         108,
         163 * 1024,
-        "NVIDIA A100 whitepaper, table 4; CUDA C++ Programming Guide, compute 8.0",
+        "NVIDIA A100 architecture whitepaper; CUDA C++ Programming Guide, compute 8.0",
     ),
     "h100": Chip(
         "h100-sxm",
         132,
         227 * 1024,
-        "NVIDIA H100 whitepaper, table 2; CUDA C++ Programming Guide, compute 9.0",
+        "NVIDIA H100 architecture whitepaper; CUDA C++ Programming Guide, compute 9.0",
     ),
 }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from labs.formulas.gemm import tile_count, tile_share, wave_share
+from labs.formulas.gemm import compute_bound_rows, tile_count, tile_share, wave_share
 from labs.formulas.memory import gemm_bytes, gemm_flops, ridge_point
 from labs.gemm.pipeline import CHIPS
 from labs.results import (
@@ -136,10 +136,7 @@ def crossover(shape: Shape, compute: Compute) -> float:
     """Rows at which computing takes as long as moving, weights and activations in the same type."""
     gpu = device(CHIPS[shape.chip].device)
     ridge = ridge_point(gpu.peak(compute), gpu.memory_bandwidth)
-    each, n, k = BITS[compute] / 8, shape.n, shape.k
-    # 2 m n k = ridge * (m k + k n) e + ridge * m n * 2: the output in 16 bits.
-    denominator = 2 * n * k - ridge * (each * k + 2 * n)
-    return ridge * each * k * n / denominator if denominator > 0 else math.inf
+    return compute_bound_rows(shape.n, shape.k, ridge, BITS[compute] / 8)
 
 
 def quantisation(shape: Shape) -> Lines:

@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 
 from labs.formulas.gemm import (
     Order,
+    accumulator_registers,
     amdahl,
     cache_misses,
     chains_needed,
+    compute_bound_rows,
     kernel_loads,
     linear_share,
+    matrix_peak,
     schedule,
     stage_bytes,
     stages_needed,
@@ -106,10 +109,23 @@ def test_a_column_more_than_whole_tiles_costs_a_column_of_tiles() -> None:
 
 
 def test_a_tile_more_than_a_wave_costs_a_wave() -> None:
-    # The example of NVIDIA's guide: 108 SMs of an A100 and 109 tiles run at about half the rate.
+    # The 108 SMs of an A100: with one tile more about half the rate is left.
     assert wave_share(108, 108) == 1
     assert wave_share(109, 108) == pytest.approx(109 / 216)
     assert tile_count(4096, 4224, 128, 128) == 8 * 132
+
+
+def test_matrix_units_make_the_published_peak() -> None:
+    # A100: 432 Tensor Cores, 256 multiply-adds a clock each, 1.41 GHz; published: 312 TFLOP/s.
+    assert matrix_peak(432, 256, 1.41e9) == pytest.approx(312e12, rel=1e-3)
+    assert accumulator_registers(128, 128, 128) == 128
+
+
+def test_at_the_compute_bound_rows_both_roofs_meet() -> None:
+    rows, ridge = compute_bound_rows(4096, 4096, 295), 295
+    moved = gemm_bytes(round(rows), 4096, 4096)
+    assert gemm_flops(round(rows), 4096, 4096) / moved == pytest.approx(ridge, rel=1e-2)
+    assert compute_bound_rows(64, 64, 1000) == float("inf")
 
 
 def test_shared_memory_of_a_pipeline() -> None:
