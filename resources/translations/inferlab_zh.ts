@@ -1368,16 +1368,16 @@ Every number shown can be run, traced, or cited.</source>
         <translation>被访问的全部元素</translation>
     </message>
     <message>
-        <source>{category}: {count} elements</source>
-        <translation>{category}：{count} 个元素</translation>
-    </message>
-    <message>
         <source>event {number}</source>
         <translation>事件 {number}</translation>
     </message>
     <message>
         <source>touches nothing</source>
         <translation>没有访问</translation>
+    </message>
+    <message>
+        <source>elements: {counts}</source>
+        <translation>元素：{counts}</translation>
     </message>
     <message>
         <source>place</source>

@@ -25,8 +25,7 @@ LEAST, MOST_LINES = 90, 30  # height in px, lines in sight
 
 
 class PaneRow(QSplitter):
-    """As tall as the longest of all panes, those behind tabs included: it keeps its height when others come
-    into sight."""
+    """As tall as the longest of the panes in sight."""
 
     def __init__(self, view: CodeView) -> None:
         super().__init__(Qt.Orientation.Horizontal)
@@ -36,7 +35,8 @@ class PaneRow(QSplitter):
         self.setStyleSheet("QSplitter::handle { background: transparent }")
 
     def sizeHint(self) -> QSize:
-        return QSize(380, max(LEAST, *(pane.fitting_height(MOST_LINES) for pane in self._view.panes), 0))
+        shown = [pane for pane in self._view.panes if not pane.isHidden()]
+        return QSize(380, max(LEAST, *(pane.fitting_height(MOST_LINES) for pane in shown), 0))
 
 
 class CodeView(View):
@@ -132,6 +132,7 @@ class CodeView(View):
         shown = self.tabs.shown()
         for place, pane in enumerate(self.panes):
             pane.setVisible(place in shown)
+        self.splitter.updateGeometry()
         self.splitter.setSizes([1000 if place in shown else 0 for place in range(len(self.panes))])
 
     def resizeEvent(self, event: QResizeEvent) -> None:

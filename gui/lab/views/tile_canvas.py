@@ -65,7 +65,7 @@ class TileCanvas(QWidget):
 
     def place(self, width: float, scale: float) -> None:
         """Lay the tensors out for a width; the widget then has the size that they need."""
-        self.placed = laid_out([(one.height, one.width) for one in self._view.touches], width, scale)
+        self.placed = laid_out(self._view.sized(), width, scale)
         size = QSize(round(max(width, self.placed.width)), round(self.placed.height))
         if size != self.size():
             self.setFixedSize(size)
@@ -127,12 +127,21 @@ class TileCanvas(QWidget):
         if self._view.result["tensors"][tensor].get("values") is not None:
             self._paint_values(painter, tensor, place, area)
 
+    def _name_fonts(self) -> tuple[QFont, QFont]:
+        """Of a tensor's name and of its shape."""
+        bold = self._font(12)
+        bold.setWeight(QFont.Weight.DemiBold)
+        return bold, self._font(11)
+
+    def name_width(self, tensor: dict[str, Any]) -> float:
+        bold, plain_font = (QFontMetricsF(font) for font in self._name_fonts())
+        return bold.horizontalAdvance(pick(tensor["name"])) + 8 + plain_font.horizontalAdvance(_shape(tensor))
+
     def _paint_name(self, painter: QPainter, tensor: int, place: Place) -> None:
         theme, shown = self._view.theme, self._view.result["tensors"][tensor]
-        bold, plain_font = self._font(12), self._font(11)
-        bold.setWeight(QFont.Weight.DemiBold)
+        bold, plain_font = self._name_fonts()
         metrics = QFontMetricsF(bold)
-        shape = f"{shown['rows']} × {shown['columns']}"
+        shape = _shape(shown)
         room = place.name.width() - QFontMetricsF(plain_font).horizontalAdvance(shape) - 6
         name = metrics.elidedText(pick(shown["name"]), Qt.TextElideMode.ElideRight, max(20.0, room))
         middle = int(Qt.AlignmentFlag.AlignVCenter)
@@ -328,6 +337,10 @@ class TileCanvas(QWidget):
         self.setAccessibleDescription(f"{title}: {told}")
         rows = [hover_row(colour, html.escape(name), html.escape(value)) for name, value, colour in lines]
         self._card.show_at(box.center(), hover_card(html.escape(title), rows, view.theme.muted))
+
+
+def _shape(tensor: dict[str, Any]) -> str:
+    return f"{tensor['rows']} × {tensor['columns']}"
 
 
 ZOOM_KEYS = {Qt.Key.Key_Plus: 1, Qt.Key.Key_Equal: 1, Qt.Key.Key_Minus: -1, Qt.Key.Key_0: 0}

@@ -16,7 +16,7 @@ WITH_VALUES = 38.0
 SHRINK = 0.85
 THINNEST = 10.0  # px: a row of thousands is still seen
 NAME, GAP, LEFT = 18.0, 22.0, 1.0
-LEAST_NAME = 70.0
+WIDEST_NAME = 200.0
 
 
 class Place(NamedTuple):
@@ -36,11 +36,19 @@ class Placed(NamedTuple):
     scale: float
 
 
-def fitting_scale(sizes: Sequence[tuple[int, int]], width: float, height: float, largest: float) -> float:
-    """The largest scale in which tensors of ``(rows, columns)`` fit; the narrowest dimension sets it."""
+class Sized(NamedTuple):
+    """A tensor's rows and columns, margins included, and how wide its name is, in px."""
+
+    rows: int
+    columns: int
+    name: float = 0.0
+
+
+def fitting_scale(tensors: Sequence[Sized], width: float, height: float, largest: float) -> float:
+    """The largest scale in which the tensors fit."""
     scale = largest
     while scale > 1e-6:
-        placed = laid_out(sizes, width, scale)
+        placed = laid_out(tensors, width, scale)
         if placed.height <= height and placed.width <= width:
             return scale
         shrunk = scale * SHRINK
@@ -49,17 +57,17 @@ def fitting_scale(sizes: Sequence[tuple[int, int]], width: float, height: float,
     return scale
 
 
-def laid_out(sizes: Sequence[tuple[int, int]], width: float, scale: float) -> Placed:
+def laid_out(tensors: Sequence[Sized], width: float, scale: float) -> Placed:
     """Wrapped at ``width``; a tensor that is wider stands alone and sticks out."""
     places: list[Place] = []
     x, y, line, right = LEFT, 0.0, 0.0, 0.0
-    for rows, columns in sizes:
+    for rows, columns, name in tensors:
         across, down = max(THINNEST, columns * scale), max(THINNEST, rows * scale)
-        taken = max(across, LEAST_NAME)
+        taken = min(max(across, min(name, WIDEST_NAME)), max(across, width - 2 * LEFT))
         if x > LEFT and x + taken > width:
             x, y, line = LEFT, y + line + GAP / 2, 0.0
         grid = QRectF(x, y + NAME, across, down)
-        places.append(Place(QRectF(x, y, taken + GAP - 4, NAME), grid, across / columns, down / rows))
+        places.append(Place(QRectF(x, y, taken, NAME), grid, across / columns, down / rows))
         x, line, right = x + taken + GAP, max(line, NAME + down), max(right, x + across)
     return Placed(places, right + LEFT, y + line + 1, scale)
 

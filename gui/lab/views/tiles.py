@@ -16,7 +16,7 @@ from gui.lab.views.caption import Caption
 from gui.lab.views.event_text import EventTexts
 from gui.lab.views.legend import Entry, Legend
 from gui.lab.views.tile_canvas import Element, TileCanvas
-from gui.lab.views.tile_layout import LARGEST, WITH_VALUES, Placed, fitting_scale, laid_out
+from gui.lab.views.tile_layout import LARGEST, WITH_VALUES, Placed, Sized, fitting_scale, laid_out
 from gui.lab.views.tile_picture import category_colour, faint, untouched
 from gui.lab.views.tile_state import Touches, touched_at, touches_of
 from gui.lab.views.view import View, csv_text, pick
@@ -137,10 +137,17 @@ class TilesView(View):
 
     # Size
 
+    def sized(self) -> list[Sized]:
+        tensors = self.result.get("tensors", [])
+        return [
+            Sized(one.height, one.width, self.canvas.name_width(tensor))
+            for one, tensor in zip(self.touches, tensors, strict=True)
+        ]
+
     def fitting(self, width: int) -> Placed:
         """The tensors where all are in sight."""
         if width not in self._fitted:
-            sizes = [(one.height, one.width) for one in self.touches]
+            sizes = self.sized()
             valued = any(tensor.get("values") is not None for tensor in self.result.get("tensors", []))
             scale = fitting_scale(sizes, width - 2, TALLEST, WITH_VALUES if valued else LARGEST)
             self._fitted[width] = laid_out(sizes, width - 2, scale)
@@ -180,13 +187,12 @@ class TilesView(View):
         if cursor is None:
             return self.tr("all that is touched")
         counts = touched_at(self.result, cursor)
-        told = [
-            self.tr("{category}: {count} elements").format(category=pick(name), count=plain(int(count)))
-            for name, count in zip(self.result["categories"], counts, strict=True)
-            if count
-        ]
+        names = [pick(name) for name in self.result["categories"]]
+        told = [f"{name} {plain(int(count))}" for name, count in zip(names, counts, strict=True) if count]
         now = self.tr("event {number}").format(number=plain(cursor + 1))
-        return " · ".join([now, *(told or [self.tr("touches nothing")])])
+        if not told:
+            return f"{now} · " + self.tr("touches nothing")
+        return f"{now} · " + self.tr("elements: {counts}").format(counts=", ".join(told))
 
     def element_title(self, element: Element) -> str:
         """``A [3, 5]``, or ``A [0–3, 8–15]`` where a cell is more than an element."""

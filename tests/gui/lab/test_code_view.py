@@ -139,6 +139,15 @@ def test_tabs_choose_what_is_in_sight(view: CodeView, qtbot: Any) -> None:
     assert [button.isChecked() for button in view.tabs.buttons] == [True, False, False]
 
 
+def test_it_is_as_tall_as_what_is_in_sight(qtbot: Any) -> None:
+    short = kernels.pane("kernel", "python", "x = 1\n")
+    view = shown(qtbot, kernels.code(panes=[short, kernels.ptx_pane(copies=9)]), width=400)
+    heights = [view.splitter.sizeHint().height()]
+    view.tabs.choose(1)
+    heights.append(view.splitter.sizeHint().height())
+    assert heights[0] < 120 and heights[1] > 400
+
+
 # Marks
 
 

@@ -16,7 +16,7 @@ from gui.lab.results_area import ResultsArea
 from gui.lab.views import make_view
 from gui.lab.views.block_look import owner_colour
 from gui.lab.views.tile_canvas import Element, short
-from gui.lab.views.tile_layout import elements_a_cell, fitting_scale, laid_out
+from gui.lab.views.tile_layout import Sized, elements_a_cell, fitting_scale, laid_out
 from gui.lab.views.tile_picture import LEVELS, colour_indices
 from gui.lab.views.tile_state import Runs, Touches, touched_at
 from gui.theme import DARK, LIGHT
@@ -130,16 +130,21 @@ def test_touches_of_an_event() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 5000), st.integers(1, 5000)), min_size=1, max_size=6),
+    st.lists(
+        st.builds(Sized, st.integers(1, 5000), st.integers(1, 5000), st.floats(0, 900)),
+        min_size=1,
+        max_size=6,
+    ),
     st.integers(300, 1500),
 )
-def test_tensors_fit_and_do_not_overlap(sizes: list[tuple[int, int]], width: int) -> None:
+def test_tensors_fit_and_do_not_overlap(sizes: list[Sized], width: int) -> None:
     scale = fitting_scale(sizes, width, 480, 22)
     placed = laid_out(sizes, width, scale)
     assert placed.width <= width and placed.height <= 480
     for index, one in enumerate(placed.places):
         for other in placed.places[:index]:
             assert not one.grid.intersects(other.grid) and not one.name.intersects(other.grid)
+            assert not one.name.intersects(other.name)
 
 
 def test_sizes_are_proportionate(qtbot: Any) -> None:
@@ -305,7 +310,7 @@ def test_zooming_and_back(area: ResultsArea, qtbot: Any) -> None:
 def test_the_caption_counts_what_is_touched_now(area: ResultsArea) -> None:
     view, clock = view_of(area), area.clocks.clock("steps")
     clock.seek(0)
-    assert view.caption.text == "event 1 · read: 128 elements"
+    assert view.caption.text == "event 1 · elements: read 128"
     clock.seek(-1)
     assert view.caption.text == "event 0 · touches nothing"
 
