@@ -11,7 +11,7 @@ def transpose(x_ptr, out_ptr, rows, columns, TILE: tl.constexpr):
     column = tl.program_id(1) * TILE + tl.arange(0, TILE)
     inside = (row < rows)[:, None] & (column < columns)[None, :]
     x = tl.load(x_ptr + row[:, None] * columns + column[None, :], mask=inside)
-    # [[ Store the tile so that neighbouring lanes write neighbouring addresses: turn it around first.
+    # [[ Store the tile where its transpose lies: turn it, its indices and its mask.
     turned = (column < columns)[:, None] & (row < rows)[None, :]
     tl.store(out_ptr + column[:, None] * rows + row[None, :], tl.trans(x), mask=turned)
     # ]]

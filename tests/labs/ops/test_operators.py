@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from labs.inspection.process import KernelProcess
 from labs.ops.checks import device_check, interpreted_check
 from labs.ops.operator import Case, Operator, difference, operators
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from labs.inspection.compiled import Target
+    from labs.inspection.process import KernelProcess
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="Triton is for Linux only"
@@ -29,13 +27,6 @@ def cases(kind: str) -> pytest.MarkDecorator:
     pairs = [(operator, case) for operator in operators().values() for case in getattr(operator, kind)]
     names = [f"{operator.name}-{case}" for operator, case in pairs]
     return pytest.mark.parametrize(("operator", "case"), pairs, ids=names)
-
-
-@pytest.fixture(scope="module")
-def interpreter() -> Iterator[KernelProcess]:
-    process = KernelProcess("interpret")
-    yield process
-    process.close()
 
 
 @needs_triton
