@@ -138,7 +138,7 @@ def banks(language: str) -> None:
                 used = (row, bank) in wanted
                 padding = place == 1 and (row * count + bank) % 9 == 8
                 color = (ORANGE if place == 0 else GREEN) if used else PINK if padding else RULE
-                opacity = 0.85 if used else 0.45 if padding else 0.3
+                opacity = 0.85 if used else 0.5 if padding else 0.55
                 d.rect(left + bank * size, top + row * 20, size - 2, 18, color, opacity)
         d.text(left + 96, 278, passes, INK, 14, bold=True)
     d.text(20, 44, {"zh": "bank", "en": "bank"}, MUTED, 11, "start")
@@ -201,14 +201,10 @@ def occupancy(language: str) -> None:
         d.curve(points, color, width)
         d.line(578, 80 + place * 26, 600, 80 + place * 26, color, width)
         d.text(606, 84 + place * 26, words, MUTED, 11, "start")
-    d.text(
-        left,
-        320,
-        {"zh": "H100（sm_90），不用共享内存", "en": "H100 (sm_90), no shared memory"},
-        MUTED,
-        12,
-        "start",
-    )
+    for place, words in enumerate(
+        ({"zh": "H100（sm_90）", "en": "H100 (sm_90)"}, {"zh": "不用共享内存", "en": "no shared memory"})
+    ):
+        d.text(578, 140 + place * 18, words, MUTED, 11, "start")
     d.save("gpu-occupancy")
 
 

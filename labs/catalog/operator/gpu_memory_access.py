@@ -21,18 +21,20 @@ class Params(LabParams, frozen=True):
     """Which side of the machine to look at, and with what."""
 
     mode: Annotated[
-        Literal["pattern", "kernel", "occupancy", "machine"],
+        Literal["pattern", "kernel", "triton", "occupancy", "machine"],
         Field(
             zh="看什么",
             en="Look at",
             zh_help="一次访问：自己写下标，数扇区与 bank 冲突。内核：整段程序逐步执行。"
-            "占用率：一个 SM 放得下几个 block。本机：真测步长对带宽的影响。",
+            "Triton：真内核的地址。占用率：一个 SM 放得下几个 block。本机：真测步长对带宽的影响。",
             en_help="An access: type an index, count sectors and bank conflicts. A kernel: a program step by "
-            "step. Occupancy: how many blocks an SM holds. This machine: strides against bandwidth, "
+            "step. Triton: a real kernel's addresses. Occupancy: how many blocks an SM holds. This "
+            "machine: strides against bandwidth, "
             "measured.",
             choices={
                 "pattern": Text(zh="一次访问", en="an access"),
                 "kernel": Text(zh="一个内核", en="a kernel"),
+                "triton": same("Triton"),
                 "occupancy": Text(zh="占用率", en="occupancy"),
                 "machine": Text(zh="本机实测", en="this machine"),
             },
@@ -184,6 +186,27 @@ class Params(LabParams, frozen=True):
             preview=False,
         ),
     ] = ""
+    operator: Annotated[
+        Literal["int4_gemm", "int8_gemm", "gemm", "flash_attention", "softmax", "rms_norm"],
+        Field(
+            zh="Triton 内核",
+            en="Triton kernel",
+            zh_help="在 Triton 解释器里跑一个小尺寸，记录每个地址，再按 32 个 lane 一组数扇区。",
+            en_help="Run at a small size in Triton's interpreter, every address recorded, and sectors "
+            "counted "
+            "for every 32 lanes.",
+            choices={
+                "int4_gemm": same("INT4 GEMM"),
+                "int8_gemm": same("INT8 GEMM"),
+                "gemm": same("GEMM"),
+                "flash_attention": same("FlashAttention"),
+                "softmax": same("softmax"),
+                "rms_norm": same("RMSNorm"),
+            },
+            when={"mode": ["triton"]},
+            preview=False,
+        ),
+    ] = "int4_gemm"
     target: Annotated[
         Literal["sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120", "gfx942"],
         Field(
@@ -293,6 +316,10 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
         from labs.gpu.kernel_mode import run_kernel
 
         yield from run_kernel(ctx, params.program, params.source, params.target)
+    elif params.mode == "triton":
+        from labs.gpu.triton_mode import run_triton
+
+        yield from run_triton(ctx, params.operator)
     elif params.mode == "occupancy":
         from labs.gpu.occupancy_mode import run_occupancy
 
@@ -430,6 +457,17 @@ LAB = Lab(
             "after 3?",
             mode="kernel",
             program="reduce_shuffle",
+        ),
+        preset(
+            "triton_layout",
+            "Triton 内核的访存",
+            "A Triton kernel's accesses",
+            "INT4 GEMM 把打包的权重转置着读。先猜：lane 按块的行排，"
+            "一个请求几个扇区？按地址排呢？缩放因子呢？",
+            "The INT4 GEMM reads packed weights transposed. Guess the sectors of a request with lanes "
+            "along the "
+            "tile's rows, and by address; and of the scales.",
+            mode="triton",
         ),
         preset(
             "occupancy_steps",

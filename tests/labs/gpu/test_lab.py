@@ -17,6 +17,8 @@ from labs.gpu.machine import run_program
 from labs.gpu.pattern import index_pattern
 from labs.gpu.program import parse_program
 from labs.gpu.stride_mode import STRIDES, expected_share, reader
+from labs.gpu.triton_mode import by_line
+from labs.inspection.interpreted import RecordedTensor, Recording
 from labs.registry import load_catalog
 from labs.results import Code, Metric, Result, Table, Tiles, Trace
 from labs.runner import execute
@@ -158,6 +160,27 @@ def test_a_racing_text_of_ones_own_is_not_run(monkeypatch: pytest.MonkeyPatch) -
     native, compiled = metric(results, "native"), results["nvcc"]
     assert native.value is None and native.source is not None and "is not run" in native.source.en
     assert isinstance(compiled, Table) and compiled.source is not None and "no nvcc" in compiled.source.en
+
+
+def _recorded(elements: list[list[int]], lines: list[int]) -> Recording:
+    """Loads of a tensor of floats, one a list of elements."""
+    count = np.array([len(one) for one in elements], np.int32)
+    whole = np.concatenate([np.array(one, np.int64) for one in elements])
+    zeros = np.zeros(len(elements), np.int32)
+    tensor = RecordedTensor("x_ptr", [64, 64], [64, 1], 4)
+    return Recording(
+        *(["kernel"], [[1, 1, 1]], [tensor], zeros, np.zeros((len(elements), 3), np.int32)),
+        *(np.array(lines, np.int32), zeros.astype(np.int8), zeros, np.cumsum(count) - count, count),
+        *(zeros, whole, 0, 0, 0, False),
+    )
+
+
+def test_a_transposed_tile_coalesces_only_in_the_order_of_addresses() -> None:
+    tile = np.arange(64 * 64).reshape(64, 64)
+    recording = _recorded([tile[:32, :32].T.ravel().tolist(), tile[0].tolist(), [7]], [3, 5, 5])
+    transposed, row = by_line(recording)
+    assert (transposed.line, transposed.tile, transposed.address, transposed.requests) == (3, 32, 4, 32)
+    assert (row.line, row.tile, row.address, row.requests, row.least) == (5, 4, 4, 2, 4)
 
 
 def test_occupancy_on_every_chip() -> None:
