@@ -305,7 +305,7 @@ _EXERCISES = (
         title=Text(zh="3 转置", en="3 Transpose"),
         task=Text(
             zh="每个程序搬一个方块。读和写的方向不同，谁来让两边都合并？",
-            en="Each program moves a square tile. Reads and writes run across each other: who coalesces both?",
+            en="Each program moves a square tile. Reads and writes run crosswise: who coalesces both?",
         ),
         hints=(
             Text(
@@ -313,11 +313,11 @@ _EXERCISES = (
                 en="Turn the tile with `tl.trans` and store it by the turned indices.",
             ),
             Text(
-                zh="在 TTGIR 里找 `ttg.convert_layout`：编译器按地址的走向给 store 另选了线程布局，数据经共享内存"
-                "换过去。CUDA 里这要自己写。",
-                en="Find `ttg.convert_layout` in the TTGIR: the compiler chose another layout of threads for the "
-                "store, by how its addresses run, and data changes over through shared memory. In CUDA one "
-                "writes that oneself.",
+                zh="在 TTGIR 里找 `ttg.convert_layout`：编译器按地址的走向给 store 另选了线程布局，数据经共享"
+                "内存换过去。CUDA 里这要自己写。",
+                en="Find `ttg.convert_layout` in the TTGIR: the compiler chose another layout of threads for "
+                "the store, by how its addresses run, and data changes over through shared memory. In CUDA "
+                "one writes that oneself.",
             ),
         ),
         settings=("tile", "warps"),
