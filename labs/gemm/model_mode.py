@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from labs.formulas.gemm import amdahl
 from labs.formulas.memory import arithmetic_intensity, gemm_bytes, gemm_flops
 from labs.gemm.model_clock import KINDS, Spent, forward_spent
+from labs.gemm.product_counter import ProductCounter
 from labs.models.config import linear_shapes
 from labs.quantization.roofs import gemm_peak, read_bandwidth
 from labs.results import (
@@ -140,8 +140,8 @@ def figures(loaded: LoadedModel, phases: list[Phase], tokens: int) -> Iterator[M
         predicted=100 * expected_share(loaded.config, tokens),
         formula=SHARE_FORMULA,
         source=Text(
-            zh="torch 的 FlopCounterMode 数出来的；它把因果注意力按整个矩阵数",
-            en="counted by torch's FlopCounterMode, which counts causal attention as the full matrix",
+            zh="真实前向里每个矩阵乘法逐个数出来；因果注意力按整个矩阵算",
+            en="each matrix product of a real forward counted; causal attention as the full matrix",
         ),
     )
     for identity, phase in zip(("prefill_gemm", "decode_gemm"), phases, strict=False):
@@ -173,21 +173,19 @@ def linear_flops(config: ModelConfig, rows: int, logits: int) -> int:
 
 
 def expected_share(config: ModelConfig, tokens: int) -> float:
-    """Attention as a full matrix, as torch's counter has it."""
+    """Attention as a full matrix: written out, it is computed so."""
     linear = linear_flops(config, tokens, 1)
     return linear / (linear + 4 * config.layers * config.heads * config.head_dim * tokens * tokens)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # in inference mode a linear layer stays one operator that hides its product
 def counted_flops(loaded: LoadedModel, tokens: int) -> tuple[int, int]:
-    """All FLOPs of a prefill that torch's counter sees, and those of ``aten.mm`` and its like among them."""
+    """FLOPs of all matrix products of a prefill, and of those with weights among them."""
     ids = torch.zeros(1, tokens, dtype=torch.long, device=next(loaded.model.parameters()).device)
-    # The counter does not know the CPU's fused attention; written out, it is products again.
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+    # Written out, attention is products that can be counted; fused, it is one operator.
+    with ProductCounter() as counter, sdpa_kernel(SDPBackend.MATH):
         loaded.model(ids, last_only=True)
-    kinds = {str(name): flops for name, flops in counter.get_flop_counts()["Global"].items()}
-    linear = sum(flops for name, flops in kinds.items() if name in ("aten.mm", "aten.addmm"))
-    return counter.get_total_flops(), linear
+    return counter.weights + counter.batched, counter.weights
 
 
 def table(config: ModelConfig, phases: list[Phase], peak: float, bandwidth: float) -> Table:

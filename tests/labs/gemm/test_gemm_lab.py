@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,8 @@ from labs.gemm.pipeline import CHIPS, pipeline
 from labs.gemm.pipeline_mode import record as record_pipeline
 from labs.gemm.rungs import RUNGS
 from labs.gemm.strassen import Count, strassen
-from labs.model_bounds import model_bounds
+from labs.models import llama
+from labs.models.config import ModelConfig
 from labs.registry import load_catalog
 from labs.results import Bars, Metric, Table
 from labs.runner import execute
@@ -141,20 +143,35 @@ def test_modes_without_a_clock_agree_with_their_formulas() -> None:
         assert isinstance(metric, Metric) and metric.value == pytest.approx(metric.predicted)
 
 
+TINY = ModelConfig(
+    architecture="llama",
+    layers=2,
+    hidden=64,
+    intermediate=96,
+    heads=6,
+    kv_heads=2,
+    head_dim=16,
+    vocab=256,
+    context=64,
+    rms_norm_eps=1e-5,
+    rope_theta=1e4,
+)
+
+
 def test_the_models_flops_are_counted_as_predicted_and_its_functions_put_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if missing := model_bounds(None)[1]:
-        pytest.skip(missing.en)
-    from labs.models import llama
-
     # What the machine can do is not what is tested.
     monkeypatch.setattr(model_mode, "gemm_peak", lambda *_: 1e11)
     monkeypatch.setattr(model_mode, "read_bandwidth", lambda *_: 1e10)
-    monkeypatch.setattr(model_mode, "_ROUNDS", 1)
-    before = llama.causal_attention
-    shown = run(mode="model", tokens=16, batch=2)
-    share, table = shown["flop_share"], shown["projections"]
+    ctx, before = Context(), llama.causal_attention
+    loaded = SimpleNamespace(model=llama.Llama(TINY).eval(), config=TINY)
+    ctx.session.memo(("model", None), lambda: loaded)
+    shown = {one.id: one for one in model_mode.run_model(ctx, tokens=16, batch=2)}
+    share, table, bars = shown["flop_share"], shown["projections"], shown["shares"]
     assert isinstance(share, Metric) and share.value == pytest.approx(share.predicted)
     assert isinstance(table, Table) and len(table.rows) == 3 * 8
+    assert isinstance(bars, Bars)
+    assert sum(series.values for series in bars.series) == pytest.approx([100.0] * 3)
     assert llama.causal_attention is before
+    assert not any(module._forward_hooks for module in loaded.model.modules())
