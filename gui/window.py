@@ -212,6 +212,7 @@ class MainWindow(QMainWindow):
             section_notes=[(other, *self._titles[other]) for other in written],
             labs=[(lab["id"], lab["title"]["zh"], lab["title"]["en"]) for lab in self.labs.of_question(node)],
             titles=self._titles,
+            lab_titles=self.labs.titles,
         )
 
     @cached_property
@@ -291,7 +292,8 @@ class MainWindow(QMainWindow):
         node = self.current_node()
         if node is not None:
             if node.kind == "question":
-                self.note.set_labs(self._page(node).labs)
+                page = self._page(node)
+                self.note.set_labs(page.labs, page.lab_titles)
             else:
                 self._show(node)
         waiting, self._once_described = self._once_described, None

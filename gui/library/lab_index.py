@@ -19,6 +19,7 @@ class LabIndex:
     ) -> None:
         self._outline = outline
         self.labs = {lab["id"]: lab for lab in labs}
+        self.titles = {lab["id"]: (lab["title"]["zh"], lab["title"]["en"]) for lab in labs}
         self.broken = broken
 
     def broken_entry(self, lab_id: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ from gui.reading.rendering import Renderer, Rendering, warm_up
 from gui.theme import Theme, theme_switch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from PySide6.QtCore import QUrl
     from PySide6.QtGui import QResizeEvent
@@ -92,10 +92,14 @@ class NoteView(QWidget):
         self._terms = self._terms if same else []
         self._render(position)
 
-    def set_labs(self, labs: Sequence[Titled]) -> None:
-        """The labs of the page shown, once they are known; the reading position stays."""
-        if self._page is not None and list(labs) != list(self._page.labs):
-            self.show_page(self._page._replace(labs=labs))
+    def set_labs(self, labs: Sequence[Titled], titles: Mapping[str, tuple[str, str]]) -> None:
+        """The labs of the page shown and the titles of all, once known; the reading position stays."""
+        page, front = self._page, self._rendering.front
+        if page is None:
+            return
+        self._page, named = page._replace(labs=labs, lab_titles=titles), front.labs if front else ()
+        if self._page.labs_with(named) != page.labs_with(named):
+            self.show_page(self._page)
 
     def highlight(self, text: str) -> None:
         """Mark the words of a search that led here, and go to the first."""
@@ -189,7 +193,7 @@ class NoteView(QWidget):
         self._drawing.theme = theme_switch.current
         self._drawing.language = language
         front, body = self._body(page)
-        head = head_html(page, language, front.difficulty if front else None)
+        head = head_html(page, language, front)
         self._html = f"{head}{body}{foot_html(page, front.related if front else (), language)}"
         self.browser.show_html(self._html.replace(COPY_LABEL, escape(self.tr("Copy"))), self._zoom)
         self._narrow = self.browser.narrow

@@ -14,7 +14,7 @@ translate = QCoreApplication.translate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from gui.library.notes import Note, NoteText
+    from gui.library.notes import FrontMatter, Note, NoteText
 
 Language = Literal["zh", "en"]
 
@@ -38,6 +38,7 @@ class NotePage(NamedTuple):
     section_notes: Sequence[Titled] = ()
     labs: Sequence[Titled] = ()
     titles: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    lab_titles: Mapping[str, tuple[str, str]] = MappingProxyType({})  # of all labs
 
     def title(self, language: Language) -> str:
         return self.title_zh if language == "zh" else self.title_en
@@ -52,6 +53,12 @@ class NotePage(NamedTuple):
         after = ids[at + 1] if at + 1 < len(ids) else None
         return self._titled(before), self._titled(after)
 
+    def labs_with(self, named: Iterable[str]) -> list[Titled]:
+        """``labs``, then those that the note names besides, as far as they exist."""
+        have = {lab[0] for lab in self.labs}
+        more = [lab for lab in named if lab in self.lab_titles and lab not in have]
+        return [*self.labs, *((lab, *self.lab_titles[lab]) for lab in more)]
+
     def questions(self, ids: Iterable[str]) -> list[Titled]:
         """The questions that exist among ``ids``, titled."""
         return [titled for titled in map(self._titled, ids) if titled]
@@ -62,14 +69,14 @@ class NotePage(NamedTuple):
         return (question_id, *self.titles[question_id])
 
 
-def head_html(page: NotePage, language: Language, difficulty: int | None) -> str:
-    """Breadcrumb, title, and a row of difficulty and lab chips."""
+def head_html(page: NotePage, language: Language, front: FrontMatter | None) -> str:
+    """Breadcrumb, title, and a row of difficulty and lab chips; ``front`` is the note's, if there is one."""
     crumbs = " › ".join(escape(_title(entry, language)) for entry in page.breadcrumb)
     meta = []
-    if difficulty is not None:
-        meta.append(f'<img src="difficulty:{difficulty}" />&nbsp;&nbsp;')
-        meta.append(f'<span class="muted">{_difficulty(difficulty)}</span>')
-    meta += [_chip(lab, language) for lab in page.labs]
+    if front is not None:
+        meta.append(f'<img src="difficulty:{front.difficulty}" />&nbsp;&nbsp;')
+        meta.append(f'<span class="muted">{_difficulty(front.difficulty)}</span>')
+    meta += [_chip(lab, language) for lab in page.labs_with(front.labs if front else ())]
     row = f'<p class="meta">{"&nbsp;&nbsp; ".join(_joined(meta))}</p>' if meta else ""
     return f'<p class="crumbs">{crumbs}</p><h2>{escape(page.title(language))}</h2>{row}'
 

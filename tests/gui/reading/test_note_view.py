@@ -308,10 +308,22 @@ def test_the_place_survives_a_new_width(view: NoteView) -> None:
 def test_labs_arrive_later_without_moving_the_page(view: NoteView, page: NotePage) -> None:
     view.show_page(page._replace(id="1.2.1-08", labs=[]))
     view.set_scroll(2.4)
-    view.set_labs([("model/x", "新实验", "New lab")])
+    view.set_labs([("model/x", "新实验", "New lab")], {"model/x": ("新实验", "New lab")})
     assert view.scroll() == pytest.approx(2.4, abs=0.1)
     html = view.browser.toHtml()
     assert "lab:model/x" in html
+
+
+def test_labs_that_only_the_note_names_are_offered_too(view: NoteView, page: NotePage) -> None:
+    named = "model/quantization_granularity"
+    view.show_page(page._replace(labs=[("model/x", "别的", "Other")]))
+    assert f'lab:{named}"' not in view.browser.toHtml()
+    view.set_labs(
+        [("model/x", "别的", "Other")], {named: ("量化粒度", "Granularity"), "model/y": ("三", "Three")}
+    )
+    html = view.browser.toHtml()
+    assert html.index("lab:model/x") < html.index(f'lab:{named}"')
+    assert "lab:model/y" not in html
 
 
 def test_a_selection_is_copied_with_its_formulas(view: NoteView) -> None:
