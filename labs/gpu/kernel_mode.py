@@ -110,7 +110,7 @@ def compiled(ctx: Context, ran: Ran, target: str) -> Iterator[Result]:
     elif nvcc_path():
         ctx.progress(0.5, Text(zh="nvcc 编译", en="compiling with nvcc"))
         try:
-            found = compile_cuda(cuda_source(ran.program)[0], target)
+            found = compile_cuda(cuda_source(ran.program)[0], target, ctx.check)
         except LabError as error:
             yield compiled_table(ran.program, None, error.text)
         else:

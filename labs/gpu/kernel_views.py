@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labs.formulas.warp_access import BANKS
+from labs.formulas.warp_access import BANKS, SECTOR_BYTES
 from labs.gpu.counts import MEMORY, Counts, barrier_times
 from labs.gpu.language import WARP
 from labs.results import (
@@ -55,9 +55,6 @@ def trace(counts: Counts, races: list[Race]) -> Trace:
     names = list(counts.recording.program.arrays)
     costs = [_cost(counts, place, step) for place, step in enumerate(steps)]
     distinct = list(dict.fromkeys(costs))
-    worst = int(np.argmax((counts.sectors + counts.passes - counts.least)[:MOST_SHOWN]))
-    if races:
-        worst = next(place for place, step in enumerate(steps) if step.line == races[0].lines[0])
     return Trace(
         id=CLOCK,
         title=Text(zh="逐步回放", en="Step by step"),
@@ -74,10 +71,25 @@ def trace(counts: Counts, races: list[Race]) -> Trace:
             "cost": array([distinct.index(cost) for cost in costs], np.int64),
         },
         names={"array": [same(name) for name in names] or [same("-")], "cost": distinct},
-        at=worst,
+        at=_worth_seeing(counts, races),
         source=SOURCE,
         wide=True,
     )
+
+
+def _worth_seeing(counts: Counts, races: list[Race]) -> int:
+    """A race; else the request that wastes most; else a write in which lanes idle; else the first step."""
+    steps = counts.steps[:MOST_SHOWN]
+    if races:
+        return next(place for place, step in enumerate(steps) if step.line == races[0].lines[0])
+    unused = counts.sectors - counts.asked / SECTOR_BYTES
+    wasted = (np.where(counts.asked > SECTOR_BYTES, unused, 0) + counts.passes - counts.least)[: len(steps)]
+    if wasted.max() > 0:
+        return int(wasted.argmax())
+    idle = (
+        place for place, step in enumerate(steps) if step.action == "write" and 1 < step.active.sum() < WARP
+    )
+    return next(idle, 0)
 
 
 def _kind(action: str) -> EventKind:

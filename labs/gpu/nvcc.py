@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +19,11 @@ from labs.spec import LabError
 from labs.text import Text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labs.results import Array
+
+_POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,9 @@ def nvcc_path() -> str | None:
     return shutil.which("nvcc")
 
 
-def compile_cuda(source: str, target: str = "sm_80") -> Compiled:
-    """LabError where there is no nvcc, or with its first error where it refuses the source."""
+def compile_cuda(source: str, target: str = "sm_80", check: Callable[[], None] = lambda: None) -> Compiled:
+    """LabError where there is no nvcc, or with its first error where it refuses the source. ``check`` is called
+    while it works, and may raise."""
     nvcc = nvcc_path()
     if nvcc is None:
         raise LabError(NO_NVCC)
@@ -51,9 +59,11 @@ def compile_cuda(source: str, target: str = "sm_80") -> Compiled:
         folder = Path(name)
         (folder / "kernel.cu").write_text(source)
         # PTX with the source's lines in it, then the assembler, which says what the kernel takes.
-        _run(folder, nvcc, f"-arch={target}", "-lineinfo", "-ptx", "-o", "kernel.ptx", "kernel.cu")
+        _run(folder, check, nvcc, f"-arch={target}", "-lineinfo", "-ptx", "-o", "kernel.ptx", "kernel.cu")
         ptx = (folder / "kernel.ptx").read_text()
-        said = _run(folder, nvcc, f"-arch={target}", "-cubin", "-Xptxas", "-v", "-o", "k.cubin", "kernel.ptx")
+        said = _run(
+            folder, check, nvcc, f"-arch={target}", "-cubin", "-Xptxas", "-v", "-o", "k.cubin", "kernel.ptx"
+        )
     text, links = _linked(ptx)
     used = re.search(r"Used (\d+) registers", said)
     shared = re.search(r"(\d+) bytes smem", said)
@@ -68,10 +78,25 @@ def compile_cuda(source: str, target: str = "sm_80") -> Compiled:
     )
 
 
-def _run(folder: Path, *command: str) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    if done.returncode:
+def _run(folder: Path, check: Callable[[], None], *command: str) -> str:
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        while process.poll() is None:  # it says little, so its pipe does not fill up
+            check()
+            time.sleep(_POLL_S)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)  # nvcc starts compilers of its own
+        raise
+    finally:
+        said = process.communicate()[0]
+    if process.returncode:
         error = next((line for line in said.splitlines() if "error" in line), "nvcc")
         raise LabError(Text(zh=f"nvcc 拒绝：{error[:200]}", en=f"nvcc refuses: {error[:200]}"))
     return said

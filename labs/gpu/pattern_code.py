@@ -28,7 +28,7 @@ def code(ctx: Context, pattern: Pattern, typed: Typed) -> Iterator[Code]:
     if ctx.preview or not nvcc_path():
         return
     ctx.progress(None, Text(zh="nvcc 编译", en="compiling with nvcc"))
-    compiled = compile_cuda(text)
+    compiled = compile_cuda(text, check=ctx.check)
     ptx = CodePane(name=same("PTX (sm_80)"), language="ptx", text=compiled.ptx, links=compiled.links)
     yield Code(id="code", title=TITLE, provenance=Provenance.MEASURED, panes=[source, ptx])
 

@@ -231,3 +231,15 @@ def test_a_warp_sums_in_five_shuffles() -> None:
     assert sum(step.action == "exchange" for step in recording.steps) == shuffle_steps()
     sums = [step.values for step in recording.steps if step.into == "v"]
     assert sums[-1] is not None and sums[-1][0] == sum(range(32))
+
+
+@pytest.mark.skipif(nvcc_path() is None, reason="no nvcc")
+def test_nvcc_can_be_stopped_and_says_what_it_refuses() -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compile_cuda("__global__ void kernel() {}\n", check=stop)
+    with pytest.raises(LabError) as caught:
+        compile_cuda("__global__ void kernel() { nonsense; }\n")
+    assert "nonsense" in caught.value.text.en
