@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -50,8 +48,10 @@ def nvcc_path() -> str | None:
 
 
 def compile_cuda(source: str, target: str = "sm_80", check: Callable[[], None] = lambda: None) -> Compiled:
-    """LabError where there is no nvcc, or with its first error where it refuses the source. ``check`` is called
-    while it works, and may raise."""
+    """LabError where there is no nvcc, or with its first error where it refuses the source.
+
+    ``check`` is called while it works, and may raise.
+    """
     nvcc = nvcc_path()
     if nvcc is None:
         raise LabError(NO_NVCC)
@@ -79,20 +79,14 @@ def compile_cuda(source: str, target: str = "sm_80", check: Callable[[], None] =
 
 
 def _run(folder: Path, check: Callable[[], None], *command: str) -> str:
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    pipe, both = subprocess.PIPE, subprocess.STDOUT
+    process = subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=both, text=True)
     try:
         while process.poll() is None:  # it says little, so its pipe does not fill up
             check()
             time.sleep(_POLL_S)
     except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)  # nvcc starts compilers of its own
+        process.kill()  # a compiler that it has started ends by itself, within a second
         raise
     finally:
         said = process.communicate()[0]
