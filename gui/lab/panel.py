@@ -150,11 +150,7 @@ class LabPanel(QWidget):
         self._pages.setCurrentWidget(self._body)
         self.form.set_values(checked_values(self._description["schema"], run.record.params)[0])
         self._show_preset()
-        self._results.clear()
-        self._results.begin(preview=False)
-        for result in run.results:
-            self._results.show_result(result, run.record.environment)
-        self._results.end("done")
+        self._results.show_stored(run.results, run.record.environment)
         self._run_bar.show_ended("")
         self._say_stored()
         self._show_empty()

@@ -41,6 +41,9 @@ class ResultsArea(QWidget):
         self._dim.setSingleShot(True)
         self._dim.setInterval(DIM_AFTER_MS)
         self._dim.timeout.connect(self._mark_waiting)
+        self._stored: list[tuple[dict[str, Any], dict[str, Any]]] = []  # results to show, and environments
+        self._turn = QTimer(self, singleShot=True, interval=0)
+        self._turn.timeout.connect(self._show_next_stored)
 
     @property
     def empty(self) -> bool:
@@ -56,7 +59,24 @@ class ResultsArea(QWidget):
     def cards(self) -> list[Card]:
         return list(self._cards.values())
 
+    def show_stored(self, results: list[dict[str, Any]], environment: dict[str, Any]) -> None:
+        """Show a stored run's results alone: the first at once, each further one in a turn of the event loop
+        of its own. What else begins meanwhile supersedes those that wait."""
+        self.clear()
+        self.begin(preview=False)
+        self._stored = [(result, environment) for result in results]
+        self._show_next_stored()
+
+    def _show_next_stored(self) -> None:
+        if self._stored:
+            self.show_result(*self._stored.pop(0))
+        if self._stored:
+            self._turn.start()
+        else:
+            self.end("done")
+
     def begin(self, preview: bool) -> None:
+        self._drop_stored()
         if self._renewed or not self._dim.isActive():
             self._dim.start()
         self._renewed, self._cursor, self._preview = [], 0, preview
@@ -67,6 +87,10 @@ class ResultsArea(QWidget):
             self._drop_prepared()
             self._prepared = (result["id"], self._new_card())
             self._prepared[1].prepare(result["kind"])
+
+    def _drop_stored(self) -> None:
+        self._stored = []
+        self._turn.stop()
 
     def _drop_prepared(self) -> None:
         """The result that it was made for did not come: its run was superseded."""
@@ -139,6 +163,7 @@ class ResultsArea(QWidget):
 
     def clear(self) -> None:
         self._dim.stop()
+        self._drop_stored()
         self._drop_prepared()
         self._renewed, self._cursor = [], 0
         self.clocks.clear()

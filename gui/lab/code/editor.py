@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 INDENT = 4
 ERROR_PADDING = 4
+PLAYER_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Plus, Qt.Key.Key_Equal, Qt.Key.Key_Minus)
 
 
 class CodeEditor(QPlainTextEdit):
@@ -50,6 +51,7 @@ class CodeEditor(QPlainTextEdit):
         self.code = document
         self.linked: frozenset[int] = frozenset()
         self.strong_lines: frozenset[int] = frozenset()
+        self.plays = False  # Space and the keys of speed are not this editor's
         self._hovered = 0
         self.setDocument(document)
         self.setFont(code_font())
@@ -249,6 +251,8 @@ class CodeEditor(QPlainTextEdit):
         self.setTabChangesFocus(event.key() == Qt.Key.Key_Escape)
         if event.matches(QKeySequence.StandardKey.Find):
             self.find_asked.emit()
+        elif self.isReadOnly() and self.plays and event.key() in PLAYER_KEYS:
+            event.ignore()  # whoever is around it plays
         elif self.isReadOnly():
             super().keyPressEvent(event)
         elif _submits(event):

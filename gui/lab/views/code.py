@@ -16,7 +16,7 @@ from gui.lab.views.pane_tabs import PaneTabs
 from gui.lab.views.view import View, csv_text, pick
 
 if TYPE_CHECKING:
-    from PySide6.QtGui import QResizeEvent
+    from PySide6.QtGui import QKeyEvent, QResizeEvent
 
     from gui.theme import Theme
 
@@ -67,6 +67,8 @@ class CodeView(View):
         if kinds != [(pane.language, pane.editable) for pane in self.panes]:
             self._make_panes(kinds)
         self.follower.follow(str(result.get("clock") or ""))
+        for pane in self.panes:
+            pane.editor.plays = self.follower.clock is not None
         self.links = LineLinks(panes)
         self._pointed = None
         super().show_result(result)
@@ -119,6 +121,12 @@ class CodeView(View):
         for pane in self.panes:
             pane.restyle(theme)
         super().restyle(theme)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """What a pane leaves: the keys that play."""
+        clock = self.follower.clock
+        if clock is None or not clock.player.take_key(event):
+            super().keyPressEvent(event)
 
     # Columns
 

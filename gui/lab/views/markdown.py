@@ -28,6 +28,8 @@ class Prose(QTextBrowser):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setStyleSheet("QTextBrowser { background: transparent; border: 0; padding: 0; min-height: 0 }")
         self.document().setDocumentMargin(0)
+        self._heights: dict[int, int] = {}  # by width, of the text as it stands
+        self.document().contentsChanged.connect(lambda: self._heights.clear())
 
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
@@ -37,9 +39,11 @@ class Prose(QTextBrowser):
         return True
 
     def heightForWidth(self, width: int) -> int:
-        document = self.document().clone()
-        document.setTextWidth(width)
-        return round(document.size().height()) + 6
+        if width not in self._heights:
+            document = self.document().clone()
+            document.setTextWidth(width)
+            self._heights[width] = round(document.size().height()) + 6
+        return self._heights[width]
 
     def sizeHint(self) -> QSize:
         return QSize(360, self.heightForWidth(max(200, self.width())))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from PySide6.QtGui import QKeyEvent
 
+SLOW = 1e-3  # slower speeds are told as fractions: kernels last microseconds
 PAGES = 20  # Page Up and Page Down go by this part of the trace
 
 
@@ -151,7 +152,9 @@ class TraceView(View):
         self.speed_box.setCurrentIndex(speeds.index(player.speed))
 
     def _speed_text(self, speed: float) -> str:
-        return self.tr("an event a frame") if speed == BY_EVENT else f"{speed:.10g}×"
+        if speed == BY_EVENT:
+            return self.tr("an event a frame")
+        return f"{speed:.10g}×" if speed >= SLOW else f"1/{1 / speed:,.0f}×"
 
     def _choose_speed(self) -> None:
         self.clock.player.set_speed(float(self.speed_box.currentData()))

@@ -110,6 +110,11 @@ def test_a_trace_walks_through_the_lines(qtbot: Any) -> None:
         assert view.panes[2].editor.strong_lines == set(linked.tolist()) != set()
     clock.seek(-1)
     assert view.panes[0].editor.strong_lines == frozenset()
+    qtbot.keyClick(view.panes[1].editor, Qt.Key.Key_Space)
+    assert clock.player.playing
+    clock.player.pause()
+    qtbot.keyClick(view.panes[0].editor, Qt.Key.Key_Space)  # there one types
+    assert not clock.player.playing and view.panes[0].document.modified
 
 
 # Columns

@@ -451,6 +451,12 @@ def test_tokens_wrap_and_show_what_has_no_shape(area: ResultsArea) -> None:
     assert visible(" a\n") == "␣a↵" and visible("") != ""
 
 
+def test_the_speed_of_what_lasts_microseconds_is_a_fraction(area: ResultsArea) -> None:
+    view = area.card("replay").view
+    texts = [view._speed_text(speed) for speed in (0.5, 0.002, 5e-7)]
+    assert texts == ["0.5×", "0.002×", "1/2,000,000×"]
+
+
 def test_still_pictures_need_no_clock(qtbot: Any) -> None:
     view = make_view("block_map")
     qtbot.addWidget(view)

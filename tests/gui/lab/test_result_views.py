@@ -386,6 +386,18 @@ def test_bits_without_flips_cannot_be_clicked(qtbot: Any) -> None:
         qtbot.mouseClick(view.cells, Qt.MouseButton.LeftButton, pos=cell.box.center().toPoint())
 
 
+def test_prose_is_as_high_as_the_text_that_it_has_now(qtbot: Any) -> None:
+    view = make_view("markdown")
+    qtbot.addWidget(view)
+    heights = []
+    for body in ("one line", "many words " * 200, "one line"):
+        view.show_result(samples.markdown() | {"body": samples.both(body, body)})
+        heights.append(view.prose.heightForWidth(300))
+    assert heights[1] > 5 * heights[0] == 5 * heights[2]
+    view.show_result(samples.markdown() | {"body": samples.both("many words " * 200, "many words " * 200)})
+    assert view.prose.heightForWidth(600) < view.prose.heightForWidth(300) == heights[1]
+
+
 def test_links_in_prose_are_told_not_followed(qtbot: Any) -> None:
     from PySide6.QtCore import QUrl
 

@@ -47,3 +47,27 @@ def test_previews_that_follow_an_answered_one_begin_the_wait_anew(qtbot: Any) ->
     area._dim.setInterval(20_000)
     area.begin(preview=True)
     assert area._dim.remainingTime() > 10_000
+
+
+def test_stored_results_come_one_in_a_turn_of_the_event_loop(qtbot: Any) -> None:
+    area = ResultsArea()
+    qtbot.addWidget(area)
+    stored = [samples.metric() | {"id": name} for name in ("a", "b", "c")]
+    area.show_stored(stored, {})
+    assert len(area.cards()) == 1
+    qtbot.waitUntil(lambda: len(area.cards()) == 3)
+    assert area.results() == stored
+    area.show_stored([], {})
+    assert area.empty
+
+
+def test_a_run_that_begins_supersedes_stored_results_not_shown_yet(qtbot: Any) -> None:
+    area = ResultsArea()
+    qtbot.addWidget(area)
+    area.show_stored([samples.metric() | {"id": name} for name in ("a", "b", "c")], {})
+    area.begin(preview=False)
+    qtbot.wait(50)
+    assert len(area.cards()) == 1
+    area.show_result(samples.heatmap(), {})
+    area.end("done")
+    assert [card.result["kind"] for card in area.cards()] == ["heatmap"]
