@@ -75,8 +75,3 @@ def after_change(seconds: float, before: Bounds, after: Bounds) -> float:
     So halving the bytes of what is not bound by bandwidth buys nothing, and beyond the next bound no more.
     """
     return seconds * after.least / before.least
-
-
-def amdahl(share: float, speedup: float) -> float:
-    """Speed-up of the whole when a ``share`` of its time gets ``speedup`` times faster (Amdahl, 1967)."""
-    return 1 / (1 - share + share / speedup)

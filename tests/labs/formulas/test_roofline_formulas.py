@@ -12,7 +12,6 @@ from labs.formulas.roofline import (
     Bounds,
     Demand,
     after_change,
-    amdahl,
     attainable,
     bounds,
     share_of_bound,
@@ -52,11 +51,6 @@ def test_a_change_buys_only_what_its_bound_was() -> None:
     assert after_change(0.004, before, half) == pytest.approx(0.002)  # at a quarter of the bound, as before
     faster = bounds(Demand(1e6, 1e6), 2e12, 1e9)
     assert after_change(0.004, before, faster) == pytest.approx(0.004)
-
-
-def test_amdahls_law() -> None:
-    assert amdahl(0.5, 1e12) == pytest.approx(2.0)
-    assert amdahl(0.25, 1.0) == 1.0
 
 
 @pytest.mark.parametrize("name", SHAPES)
