@@ -153,8 +153,10 @@ def figures(ran: Ran) -> Iterator[Metric]:
             predicted=predicted.get("passes"),
             formula=PASSES[1],
             help=Text(
-                zh=f"没有冲突是 {int(counts.least.sum())} 拍。一拍里每个 bank 给一个字。",
-                en=f"{int(counts.least.sum())} without conflicts. In a pass each bank gives one word.",
+                zh=f"没有冲突是 {int(counts.least.sum())} 拍。一拍里每个 bank 给一个字。原子操作不计。",
+                en=f"{int(counts.least.sum())} without conflicts. In a pass each bank gives one word. "
+                f"Atomics are "
+                "not counted.",
             ),
             better="lower",
             source=COUNTED,

@@ -1,5 +1,5 @@
-// Reads every `stride`-th float of an array, or the floats that an index names, and sums them: 16 independent
-// sums, so that the processor waits for memory and not for the additions.
+// Reads every `stride`-th float of an array and sums them: 16 independent sums, so that the processor waits for
+// memory and not for the additions.
 extern "C" float strided_sum(const float* data, long count, long stride) {
     float sums[16] = {};
     const long step = 16 * stride;
@@ -8,17 +8,6 @@ extern "C" float strided_sum(const float* data, long count, long stride) {
         for (int lane = 0; lane < 16; ++lane) sums[lane] += data[at + lane * stride];
     float total = 0;
     for (; at < count; at += stride) total += data[at];
-    for (float sum : sums) total += sum;
-    return total;
-}
-
-extern "C" float gathered_sum(const float* data, const int* index, long count) {
-    float sums[16] = {};
-    long at = 0;
-    for (; at + 16 <= count; at += 16)
-        for (int lane = 0; lane < 16; ++lane) sums[lane] += data[index[at + lane]];
-    float total = 0;
-    for (; at < count; ++at) total += data[index[at]];
     for (float sum : sums) total += sum;
     return total;
 }
