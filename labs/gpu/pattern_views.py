@@ -85,6 +85,7 @@ def _trace(
             "place": array(place[: len(threads)], np.int64),
             **{name: array(values, np.int64) for name, values in more.items()},
         },
+        at=WARP - 1,  # the first warp has asked for all that it wants
         source=SOURCE,
         wide=True,
     )
