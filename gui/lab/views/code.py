@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gui.theme import Theme
 
 LEAST_PANE = 330  # px: some fifty characters
+# Language, whether it can be edited, and which of several such panes: who it is from result to result.
+PaneKey = tuple[str, bool, int]
 LEAST, MOST_LINES = 90, 30  # height in px, lines in sight
 
 
@@ -35,7 +37,7 @@ class PaneRow(QSplitter):
         self.setStyleSheet("QSplitter::handle { background: transparent }")
 
     def sizeHint(self) -> QSize:
-        shown = [pane for pane in self._view.panes if not pane.isHidden()]
+        shown = [pane for _, pane in self._view.made() if not pane.isHidden()]
         return QSize(380, max(LEAST, *(pane.fitting_height(MOST_LINES) for pane in shown), 0))
 
 
@@ -45,7 +47,8 @@ class CodeView(View):
     def __init__(self) -> None:
         super().__init__()
         self.follower = Follower(self, self.clock_moved)
-        self.panes: list[CodePane] = []
+        self._keys: list[PaneKey] = []
+        self.panes: list[CodePane | None] = []  # None: was not in sight yet
         self.links = LineLinks([])
         self._pointed: tuple[int, int] | None = None  # pane and line
         self._shown_line = 0
@@ -59,44 +62,55 @@ class CodeView(View):
         body.addWidget(self.splitter, 1)
 
     def controls(self) -> list[QWidget]:
-        return [self.tabs, *(button for pane in self.panes for button in pane.buttons())]
+        return [self.tabs, *(button for _, pane in self.made() for button in pane.buttons())]
+
+    def made(self) -> list[tuple[int, CodePane]]:
+        """The panes that have been in sight, with their places: to make one takes a while."""
+        return [(place, pane) for place, pane in enumerate(self.panes) if pane is not None]
 
     def show_result(self, result: dict[str, Any]) -> None:
         panes = result["panes"]
-        kinds = [(pane["language"], bool(pane.get("edits"))) for pane in panes]
-        if kinds != [(pane.language, pane.editable) for pane in self.panes]:
-            self._make_panes(kinds)
+        keys = _keys(panes)
+        if keys != self._keys:
+            self._arrange(keys)
         self.follower.follow(str(result.get("clock") or ""))
-        for pane in self.panes:
-            pane.editor.plays = self.follower.clock is not None
         self.links = LineLinks(panes)
         self._pointed = None
         super().show_result(result)
         self._fit_columns()
         self.clock_moved()
 
-    def _make_panes(self, kinds: list[tuple[str, bool]]) -> None:
+    def _arrange(self, keys: list[PaneKey]) -> None:
         """Panes that there were stay, with what is typed in them and the keyboard's focus: a kernel that does
         not compile has fewer panes, and its source is the same."""
-        left, self.panes = self.panes, []
-        for kind in kinds:
-            kept = next((pane for pane in left if (pane.language, pane.editable) == kind), None)
-            if kept is not None:
-                left.remove(kept)
-            self.panes.append(kept or self._new_pane(*kind))
-            self.splitter.insertWidget(len(self.panes) - 1, self.panes[-1])
-        for gone in left:
-            gone.hide()
-            gone.setParent(None)
-            gone.deleteLater()
-        self.tabs.set_count(len(kinds))
+        left = dict(zip(self._keys, self.panes, strict=True))
+        self._keys, self.panes = keys, [left.pop(key, None) for key in keys]
+        for gone in left.values():
+            if gone is not None:
+                gone.hide()
+                gone.setParent(None)
+                gone.deleteLater()
+        for index, (_, pane) in enumerate(self.made()):
+            self.splitter.insertWidget(index, pane)
+        self.tabs.set_panes(keys)
 
-    def _new_pane(self, language: str, editable: bool) -> CodePane:
+    def _make(self, place: int) -> None:
+        """A pane comes into sight for the first time."""
+        language, editable, _ = self._keys[place]
         pane = CodePane(language, editable=editable)
         pane.editor.pointed.connect(lambda line: self._pointed_in(pane, line))
         pane.run_asked.connect(lambda text: self._run(pane, text))
         pane.restyle(self.theme)
-        return pane
+        self.panes[place] = pane
+        self._fill(place, pane)
+        self.splitter.insertWidget([made for made, _ in self.made()].index(place), pane)
+
+    def _fill(self, place: int, pane: CodePane) -> None:
+        shown = self.result["panes"][place]
+        pane.editor.plays = self.follower.clock is not None
+        pane.show_name(pick(shown["name"]))
+        marks = shown.get("marks") or []
+        pane.show_text(shown["text"], [_line_mark(mark) for mark in marks])
 
     def _run(self, pane: CodePane, text: str) -> None:
         self.param_edited.emit(self.result["panes"][self.panes.index(pane)]["edits"], text)
@@ -106,19 +120,14 @@ class CodeView(View):
             self.point(self.panes.index(pane), line)
 
     def redraw(self) -> None:
-        names = [pick(pane["name"]) for pane in self.result["panes"]]
-        self.tabs.show_names(names)
-        for pane, shown, name in zip(self.panes, self.result["panes"], names, strict=True):
-            pane.show_name(name)
-            marks = [
-                LineMark(one["line"], pick(one["text"]), one["role"]) for one in shown.get("marks") or []
-            ]
-            pane.show_text(shown["text"], marks)
+        self.tabs.show_names([pick(pane["name"]) for pane in self.result["panes"]])
+        for place, pane in self.made():
+            self._fill(place, pane)
         self._show_lines()
         self.updateGeometry()
 
     def restyle(self, theme: Theme) -> None:
-        for pane in self.panes:
+        for _, pane in self.made():
             pane.restyle(theme)
         super().restyle(theme)
 
@@ -138,10 +147,14 @@ class CodeView(View):
 
     def _show_chosen(self) -> None:
         shown = self.tabs.shown()
-        for place, pane in enumerate(self.panes):
+        for place in shown:
+            if self.panes[place] is None:
+                self._make(place)
+        for place, pane in self.made():
             pane.setVisible(place in shown)
+        self._show_lines()
         self.splitter.updateGeometry()
-        self.splitter.setSizes([1000 if place in shown else 0 for place in range(len(self.panes))])
+        self.splitter.setSizes([1000 if place in shown else 0 for place, _ in self.made()])
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -167,35 +180,28 @@ class CodeView(View):
         self._show_lines()
         if line:
             self._follow(place, self._base_line(place, line), scroll_itself=False)
-        for other, pane in enumerate(self.panes):
+        for other, pane in self.made():
             pane.tell(line if other == place else 0)
 
     def _base_line(self, place: int, line: int) -> int:
-        return self.panes[place].document.base_line(line)
+        pane = self.panes[place]
+        return pane.document.base_line(line) if pane is not None else 0
 
     def _show_lines(self) -> None:
-        for place, pane in enumerate(self.panes):
+        for place, pane in self.made():
             linked: frozenset[int] = frozenset()
             if self._pointed is not None:
                 source, line = self._pointed
-                linked = self._now(place, self.links.linked(source, self._base_line(source, line), place))
+                linked = _now(pane, self.links.linked(source, self._base_line(source, line), place))
                 if place == source:
                     linked |= {line}
-            strong = self._now(place, self.links.linked(0, self._shown_line, place))
+            strong = _now(pane, self.links.linked(0, self._shown_line, place))
             pane.editor.show_lines(linked, strong)
 
-    def _now(self, place: int, lines: Any) -> frozenset[int]:
-        """Lines of the result as those of the text, which the reader may have edited."""
-        document = self.panes[place].document
-        found = np.asarray(lines).tolist()
-        if document.modified:
-            found = [document.line_of_base(line) for line in found]
-        return frozenset(line for line in found if line)
-
     def _follow(self, place: int, line: int, *, scroll_itself: bool) -> None:
-        for other, pane in enumerate(self.panes):
+        for other, pane in self.made():
             if other != place or scroll_itself:
-                pane.editor.bring_into_sight(sorted(self._now(other, self.links.linked(place, line, other))))
+                pane.editor.bring_into_sight(sorted(_now(pane, self.links.linked(place, line, other))))
 
     def to_csv(self) -> str:
         header = [
@@ -206,6 +212,23 @@ class CodeView(View):
             self.tr("marks"),
         ]
         return csv_text(header, (row for pane in self.result["panes"] for row in _rows(pane)))
+
+
+def _keys(panes: list[dict[str, Any]]) -> list[PaneKey]:
+    kinds = [(pane["language"], bool(pane.get("edits"))) for pane in panes]
+    return [(*kind, kinds[:place].count(kind)) for place, kind in enumerate(kinds)]
+
+
+def _line_mark(mark: dict[str, Any]) -> LineMark:
+    return LineMark(mark["line"], pick(mark["text"]), mark["role"])
+
+
+def _now(pane: CodePane, lines: Any) -> frozenset[int]:
+    """Lines of the result as those of the text, which the reader may have edited."""
+    found = np.asarray(lines).tolist()
+    if pane.document.modified:
+        found = [pane.document.line_of_base(line) for line in found]
+    return frozenset(line for line in found if line)
 
 
 def _rows(pane: dict[str, Any]) -> list[list[Any]]:

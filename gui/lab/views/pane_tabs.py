@@ -10,6 +10,9 @@ from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 from gui.lab.flow import Flow
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+if TYPE_CHECKING:
     from PySide6.QtGui import QKeyEvent
 
 
@@ -23,7 +26,8 @@ class PaneTabs(QWidget):
         super().__init__()
         self.buttons: list[QPushButton] = []
         self._columns = 1
-        self._recent: list[int] = []  # the panes, the one chosen last at the end
+        self._keys: list[Hashable] = []
+        self._turns: list[Hashable] = []  # all that were ever there, the one chosen last at the end
         self._flow = Flow(4)
         self._flow.setContentsMargins(0, 0, 0, 0)
         self.setLayout(self._flow)
@@ -31,19 +35,20 @@ class PaneTabs(QWidget):
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
 
-    def set_count(self, count: int) -> None:
+    def set_panes(self, keys: Sequence[Hashable]) -> None:
+        """Those that were there before keep their turn; of new ones the first are shown first."""
         for old in self.buttons:
             self._flow.removeWidget(old)
             old.hide()
             old.deleteLater()
-        self.buttons = [QPushButton() for _ in range(count)]
+        self.buttons = [QPushButton() for _ in keys]
         for place, button in enumerate(self.buttons):
             button.setProperty("role", "chip")
             button.setCheckable(True)
             button.clicked.connect(lambda _=False, place=place: self.choose(place))
             self._flow.addWidget(button)
-        # The first panes are shown first.
-        self._recent = list(range(count - 1, -1, -1))
+        self._keys = list(keys)
+        self._turns = [key for key in self._keys[::-1] if key not in self._turns] + self._turns
 
     def show_names(self, names: list[str]) -> None:
         for button, name in zip(self.buttons, names, strict=True):
@@ -58,20 +63,22 @@ class PaneTabs(QWidget):
 
     def shown(self) -> list[int]:
         """The panes in sight, in their order."""
-        return sorted(self._recent[len(self._recent) - self._columns :])
+        recent = [self._keys.index(key) for key in self._turns if key in self._keys]
+        return sorted(recent[len(recent) - self._columns :])
 
     def choose(self, place: int) -> None:
         """Bring a pane into sight."""
-        if place not in self.shown():
-            self._recent.remove(place)
-            if self._columns > 1 and 0 in self.shown():
-                self._recent.remove(0)
-                self._recent.append(0)
-        else:
-            self._recent.remove(place)
-        self._recent.append(place)
+        shown = self.shown()
+        if place not in shown and self._columns > 1 and 0 in shown:
+            self._to_the_end(0)
+        self._to_the_end(place)
         self._check()
         self.chosen.emit()
+
+    def _to_the_end(self, place: int) -> None:
+        key = self._keys[place]
+        self._turns.remove(key)
+        self._turns.append(key)
 
     def _check(self) -> None:
         shown = self.shown()

@@ -99,6 +99,8 @@ def test_a_trace_walks_through_the_lines(qtbot: Any) -> None:
     area.begin(preview=False)
     area.show_result(kernels.code(clock="steps"), {})
     view = area.card("code").view
+    for place in (2, 1, 0):
+        view.tabs.choose(place)
     assert view.panes[0].editor.strong_lines == frozenset()
     area.show_result(kernels.tile_trace(), {})
     clock = area.clocks.clock("steps")
@@ -142,6 +144,10 @@ def test_tabs_choose_what_is_in_sight(view: CodeView, qtbot: Any) -> None:
     qtbot.keyClick(view.tabs.buttons[0], Qt.Key.Key_Space)
     assert [pane.isVisible() for pane in view.panes] == [True, False, False]
     assert [button.isChecked() for button in view.tabs.buttons] == [True, False, False]
+    view.tabs.choose(1)
+    view.show_result(kernels.failing_code())  # a kernel that does not compile: the choice comes back with it
+    view.show_result(kernels.code())
+    assert [button.isChecked() for button in view.tabs.buttons] == [False, True, False]
 
 
 def test_it_is_as_tall_as_what_is_in_sight(qtbot: Any) -> None:
@@ -151,6 +157,19 @@ def test_it_is_as_tall_as_what_is_in_sight(qtbot: Any) -> None:
     view.tabs.choose(1)
     heights.append(view.splitter.sizeHint().height())
     assert heights[0] < 120 and heights[1] > 400
+
+
+def test_a_pane_is_made_when_it_comes_into_sight(qtbot: Any) -> None:
+    view = shown(qtbot, kernels.code(), width=400)
+    assert [pane is not None for pane in view.panes] == [True, False, False]
+    view.point(0, 12)
+    view.tabs.choose(2)
+    source, ttir, ptx = view.panes
+    assert ttir is None and ptx is not None and ptx.editor.linked == {9, 10}
+    assert ptx.editor.toPlainText() == kernels.ptx_pane()["text"].removesuffix("\n")
+    assert [view.splitter.indexOf(pane) for pane in (source, ptx)] == [0, 1]
+    view.tabs.choose(1)
+    assert [view.splitter.indexOf(pane) for pane in view.panes] == [0, 1, 2]
 
 
 # Marks

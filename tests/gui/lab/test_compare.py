@@ -25,6 +25,9 @@ def test_code_is_compared_line_by_line_and_only_read(qtbot: Any) -> None:
     qtbot.addWidget(compare)
     compare.show_runs(samples.description(), [ran("a\nb\n", "x\ny\nz"), ran("a\nc\nd\n", "x\nz")])
     parameters, one, other = (card.view for card in compare.cards())
+    for view in (one, other):
+        view.tabs.choose(1)
+        view.tabs.choose(0)
     assert parameters.to_csv().splitlines()[1].split(",")[1:] == ["2 lines", "+2 −1 lines"]
     assert [pane.document.marks for pane in one.panes] == [[], []]
     marked = [[mark.line for mark in pane.document.marks] for pane in other.panes]
