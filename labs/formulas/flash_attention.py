@@ -156,9 +156,15 @@ def paper_accesses(length: int, dim: int, on_chip_numbers: float) -> float:
     return length**2 * dim**2 / on_chip_numbers
 
 
-def tile_bytes(tile: Tile, dim: int, element_bytes: int, stages: int = 1) -> int:
-    """On-chip bytes of a block's Q and of ``stages`` tiles of K and V; scores and O stay in registers."""
-    return (tile.rows + 2 * stages * tile.columns) * dim * element_bytes
+def tile_bytes(
+    tile: Tile, dim: int, element_bytes: int, stages: int = 1, *, queries_in_registers: bool = False
+) -> int:
+    """Shared memory of a block's Q and of ``stages`` tiles of K and V; scores and O stay in registers.
+
+    Hopper's ``wgmma`` reads Q from shared memory; with ``mma.sync`` it can stay in registers.
+    """
+    rows = 0 if queries_in_registers else tile.rows
+    return (rows + 2 * stages * tile.columns) * dim * element_bytes
 
 
 def accumulator_registers(tile: Tile, dim: int, threads: int) -> float:

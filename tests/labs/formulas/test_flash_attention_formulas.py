@@ -86,6 +86,7 @@ def test_sizes_of_algorithm_1() -> None:
 
 def test_sizes_on_the_chip() -> None:
     assert tile_bytes(Tile(128, 64), 128, 2, stages=2) == 96 * 1024
+    assert tile_bytes(Tile(128, 64), 128, 2, stages=2, queries_in_registers=True) == 64 * 1024
     assert accumulator_registers(Tile(128, 64), 128, threads=256) == 96
     assert tile_intensity(128, 2) == 128
     assert score_bytes(SHAPE, 2) == 2 * 4 * 1024 * 1024 * 2

@@ -1,0 +1,1 @@
+"""FlashAttention looked at closely: walked through on real numbers, its traffic counted, timed, compiled."""

@@ -1,0 +1,410 @@
+"""The walk as one watches it: what each step touches, one query's maximum and sum, what is never written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from labs.attention.tiled import walk as walking
+from labs.attention.tiled.heads import one_head, typed_numbers
+from labs.attention.tiled.walk import naive, walk
+from labs.formulas.flash_attention import Shape, three_kernels
+from labs.results import (
+    Axis,
+    Column,
+    EventKind,
+    Lines,
+    Markdown,
+    Metric,
+    Provenance,
+    Series,
+    Table,
+    TileRuns,
+    Tiles,
+    TileTensor,
+    Trace,
+    array,
+)
+from labs.text import Text, same
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labs.attention.tiled.walk import Matrix, Order, RowState, Walk
+    from labs.context import Context
+    from labs.results import Result
+
+_MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
+CLOCK = "walk_steps"
+ELEMENT = 4  # bytes: the walk is in fp32
+ORDERS: dict[Order, Text] = {
+    "queries_outer": Text(zh="v2：外层是 Q", en="v2: queries outside"),
+    "keys_outer": Text(zh="v1：外层是 K、V", en="v1: keys outside"),
+}
+METHOD = Text(
+    zh="numpy 逐行照论文算法 1 执行，每次读写都记录",
+    en="numpy, algorithm 1 of the papers line by line, recorded",
+)
+_RUN = ("event", "tensor", "row", "start", "stop", "category")
+_KINDS = [
+    EventKind(
+        name=Text(zh="读 Q", en="load Q"),
+        template=Text(zh="从 {row} 行起读一块 Q", en="load a block of Q from row {row}"),
+    ),
+    EventKind(
+        name=Text(zh="读 K、V", en="load K, V"),
+        template=Text(zh="从键 {key} 起读一块 K 和 V", en="load a tile of K and V from key {key}"),
+    ),
+    EventKind(
+        name=Text(zh="算分数", en="scores"),
+        template=Text(
+            zh="S 块 [{row}…, {key}…] = Q·Kᵀ/√d，只在片上", en="S[{row}.., {key}..] = Q·Kᵀ/√d, on the chip"
+        ),
+    ),
+    EventKind(
+        name=Text(zh="在线 softmax", en="online softmax"),
+        template=Text(
+            zh="更新 {row} 行起的 m、ℓ，旧的 O 乘 e^(m旧−m新)",
+            en="update m and ℓ from row {row} on; the old O times e^(m old − m new)",
+        ),
+    ),
+    EventKind(
+        name=Text(zh="加权", en="mix"),
+        template=Text(zh="O 加上 P·V，随后 S 块丢弃", en="O gets P·V added; the piece of S is dropped"),
+    ),
+    EventKind(
+        name=Text(zh="写", en="store"),
+        template=Text(
+            zh="写回 {row} 行起的 O（v1 连同 m、ℓ）", en="store O from row {row} on (v1: with m and ℓ)"
+        ),
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One run: the walk, and naive's scores and result beside it. ``followed`` is the query shown."""
+
+    found: Walk
+    q: Matrix
+    k: Matrix
+    v: Matrix
+    words: list[str]
+    scores: Matrix
+    expected: Matrix
+    causal: bool
+    followed: int
+
+    @property
+    def difference(self) -> float:
+        norm = float(np.linalg.norm(self.expected))
+        return float(np.linalg.norm(self.found.out - self.expected)) / norm
+
+    @property
+    def states(self) -> list[RowState]:
+        return [state for state in self.found.states if state.row == self.followed]
+
+    @property
+    def naive_moved(self) -> int:
+        """Numbers that three kernels move."""
+        shape = Shape(1, 1, 1, len(self.q), len(self.k), self.q.shape[1])
+        return three_kernels(shape, 1).moved
+
+
+def run_walk(
+    ctx: Context,
+    *,
+    source: str,
+    text: str,
+    numbers: str,
+    layer: int,
+    head: int,
+    tokens: int,
+    order: Order,
+    rows: int,
+    columns: int,
+    causal: bool,
+    query: int,
+) -> Iterator[Result]:
+    """The walk in full; everything is small, so a slider may drag it."""
+    ctx.progress(None, Text(zh="取模型的 Q、K、V", en="taking Q, K and V from the model"))
+    if source == "typed":
+        (q, k, v, words), causal = typed_numbers(numbers), False
+    else:
+        q, k, v, words = one_head(ctx, text, layer, head, tokens)
+    scores, expected = naive(q, k, v, causal=causal)
+    found = walk(order, q, k, v, rows=rows, columns=columns, causal=causal)
+    study = Study(found, q, k, v, words, scores, expected, causal, min(query, len(q)) - 1)
+    yield from figures(study)
+    yield trace(study)
+    yield tiles(study)
+    yield state_curve(study)
+    yield row_table(study)
+    yield traffic_curve(study)
+    yield explanation(study)
+
+
+def figures(study: Study) -> Iterator[Metric]:
+    found = study.found
+    yield Metric(
+        id="largest",
+        title=Text(zh="存在过的最大一块 S", en="Largest piece of S that existed"),
+        provenance=_MEASURED,
+        value=float(found.largest),
+        predicted=float(min(found.rows, len(study.q)) * min(found.columns, len(study.k))),
+        formula=Text(zh="Q 块的行数 × K 块的行数", en="rows of the Q block × rows of the K tile"),
+        better="lower",
+        help=Text(
+            zh=f"整个 S 有 {study.scores.size} 个数，一次也没有写进内存。",
+            en=f"All of S would be {study.scores.size} numbers; none was ever written to memory.",
+        ),
+        source=METHOD,
+    )
+    yield Metric(
+        id="difference",
+        title=Text(zh="与朴素实现之差", en="Off the naive result"),
+        provenance=_MEASURED,
+        value=study.difference,
+        better="lower",
+        help=Text(
+            zh="相对误差。数学上相等，差的只是浮点加法的次序。",
+            en="Relative. Equal in mathematics; what differs is the order of additions.",
+        ),
+        source=METHOD,
+    )
+    yield Metric(
+        id="moved",
+        title=Text(zh="进出内存的数", en="Numbers that crossed the bus"),
+        provenance=_MEASURED,
+        value=float(found.moved),
+        better="lower",
+        help=Text(
+            zh=f"三个内核的朴素实现至少要 {study.naive_moved} 个。",
+            en=f"Three naive kernels: {study.naive_moved}.",
+        ),
+        source=METHOD,
+    )
+
+
+def trace(study: Study) -> Trace:
+    """One event a step; a step counts as a second."""
+    steps = study.found.steps
+    return Trace(
+        id=CLOCK,
+        title=Text(
+            zh=f"{ORDERS[study.found.order].zh}：逐步回放", en=f"{ORDERS[study.found.order].en}, step by step"
+        ),
+        provenance=_MEASURED,
+        times=array(range(len(steps))),
+        kinds=_KINDS,
+        kind_index=array([step.what for step in steps], np.int64),
+        columns={
+            "row": array([step.block for step in steps], np.int64),
+            "key": array([step.tile for step in steps], np.int64),
+            "moved": array([step.moved for step in steps], np.int64),
+        },
+        at=min(len(steps) - 1, len(steps) // 2),
+        source=METHOD,
+        wide=True,
+    )
+
+
+def tiles(study: Study) -> Tiles:
+    """Q, K, V, O, and the scores: drawn, though no memory ever holds them."""
+    found, tensors = study.found, (walking.Q, walking.K, walking.V, walking.SCORES, walking.O)
+    places = {tensor: place for place, tensor in enumerate(tensors)}
+    shown = [access for access in found.accesses if access.tensor in places]
+    runs = np.array(
+        [(a.step, places[a.tensor], a.row, a.start, a.stop, a.kind) for a in shown], dtype=np.int64
+    ).T
+    seen = np.where(np.isfinite(study.scores), study.scores, np.nan)
+    values = (("Q", study.q), ("K", study.k), ("V", study.v), ("S = Q·Kᵀ/√d", seen), ("O", found.out))
+    return Tiles(
+        id="walk_tiles",
+        title=Text(zh="这一步碰到哪里", en="What this step touches"),
+        provenance=_MEASURED,
+        tensors=[
+            TileTensor(name=same(name), rows=one.shape[0], columns=one.shape[1], values=one)
+            for name, one in values
+        ],
+        runs=TileRuns(**{name: array(column, np.int64) for name, column in zip(_RUN, runs, strict=True)}),
+        categories=[
+            Text(zh="从内存读", en="loaded from memory"),
+            Text(zh="写回内存", en="stored to memory"),
+            Text(zh="只在片上", en="on the chip only"),
+        ],
+        clock=CLOCK,
+        help=Text(
+            zh="S 画在这里只为看清走到了哪一块：它从头到尾没有“从内存读”或“写回内存”。",
+            en="S is drawn to show which piece is at hand: never is it loaded or stored.",
+        ),
+        source=METHOD,
+        wide=True,
+    )
+
+
+def state_curve(study: Study) -> Lines:
+    """The followed query's maximum and sum, on the clock."""
+    x = array([state.step for state in study.states])
+    return Lines(
+        id="running_state",
+        title=Text(
+            zh=f"第 {study.followed + 1} 个查询的 m 与 ℓ", en=f"m and ℓ of query {study.followed + 1}"
+        ),
+        help=Text(
+            zh="m：至今最大的分数。ℓ：至今的权重和，以 m 为基准。m 变大时，旧的 ℓ 先缩小。",
+            en="m: largest score so far. ℓ: sum of the weights so far, relative to m; it shrinks as m rises.",
+        ),
+        provenance=_MEASURED,
+        x=Axis(title=Text(zh="步", en="step")),
+        y=Axis(title=Text(zh="值", en="value")),
+        series=[
+            Series(name=same("m"), x=x, y=array([state.now for state in study.states])),
+            Series(name=same("ℓ"), x=x, y=array([state.total for state in study.states])),
+        ],
+        clock=CLOCK,
+        source=METHOD,
+    )
+
+
+def traffic_curve(study: Study) -> Lines:
+    """Numbers moved so far, under what three kernels would move."""
+    steps = study.found.steps
+    x = array(range(len(steps)))
+    return Lines(
+        id="moved_so_far",
+        title=Text(zh="至今进出内存的数", en="Numbers that crossed the bus so far"),
+        provenance=_MEASURED,
+        x=Axis(title=Text(zh="步", en="step")),
+        y=Axis(title=Text(zh="个数", en="numbers")),
+        series=[
+            Series(name=Text(zh="分块", en="tiled"), x=x, y=array([step.moved for step in steps])),
+            Series(
+                name=Text(zh="朴素，三个内核", en="naive, three kernels"),
+                x=array([0, len(steps) - 1]),
+                y=array([study.naive_moved] * 2),
+                provenance=_ESTIMATED,
+                reference=True,
+            ),
+        ],
+        markers=False,
+        clock=CLOCK,
+        source=METHOD,
+    )
+
+
+def row_table(study: Study) -> Table:
+    """The followed query, a row a tile; the last row is naive's."""
+    normalised = study.found.order == "keys_outer"
+    rows: list[list[Text | float | int | None]] = []
+    for state in study.states:
+        last = min(state.tile + study.found.columns, len(study.k))
+        before = None if state.before == -np.inf else state.before
+        rows.append(
+            [
+                same(f"{state.tile + 1}–{last}"),
+                None if state.here == -np.inf else state.here,
+                before,
+                state.now,
+                state.factor,
+                state.total,
+                state.out,
+                state.out if normalised else state.out / state.total,
+            ]
+        )
+    scores = study.scores[study.followed].astype(np.float64)
+    most, out = float(scores.max()), float(study.expected[study.followed, 0])
+    name = Text(zh="朴素，一次算完", en="naive, all at once")
+    rows.append([name, most, None, most, None, float(np.exp(scores - most).sum()), None, out])
+    return Table(
+        id="row_states",
+        title=Text(
+            zh=f"第 {study.followed + 1} 个查询，一块一行", en=f"Query {study.followed + 1}, a row a tile"
+        ),
+        provenance=_MEASURED,
+        columns=[
+            Column(title=Text(zh="键", en="keys")),
+            Column(title=Text(zh="本块最大", en="largest here")),
+            Column(title=Text(zh="m 旧", en="m before")),
+            Column(title=Text(zh="m 新", en="m now")),
+            Column(
+                title=Text(zh="旧的乘以", en="old times"),
+                help=Text(
+                    zh="e^(m旧 − m新)：旧的 ℓ 和 O 换到新的基准。1 表示最大值没变。",
+                    en="e^(m before − m now): the old ℓ and O on the new base. 1: the maximum stayed.",
+                ),
+            ),
+            Column(title=same("ℓ")),
+            Column(title=Text(zh="存着的 O[0]", en="O[0] as held")),
+            Column(
+                title=Text(zh="除以 ℓ 后", en="divided by ℓ"),
+                help=Text(
+                    zh="到这一块为止的注意力结果。v1 每块都除，v2 最后才除一次。",
+                    en="Attention over the keys so far. v1 divides at every tile, v2 once at the end.",
+                ),
+            ),
+        ],
+        rows=rows,
+        highlight=len(rows) - 1,
+        source=METHOD,
+        wide=True,
+    )
+
+
+def explanation(study: Study) -> Markdown:
+    found, states = study.found, study.states
+    rises = sum(state.now > state.before for state in states[1:])
+    first = states[0]
+    loads = {tensor: _loads(found, tensor) for tensor in (walking.Q, walking.K, walking.O)}
+    stored = sum(
+        a.stop - a.start for a in found.accesses if a.tensor == walking.O and a.kind == walking.STORE
+    )
+    less = study.naive_moved / found.moved
+    share = study.scores.size / found.largest
+    compared = Text(
+        zh=f"比朴素的三个内核少 {less:.1f} 倍" if less >= 1 else "比朴素的三个内核还多：N 太短，矩阵还不大",
+        en=f"{less:.1f} times less than three naive kernels"
+        if less >= 1
+        else "more than three naive kernels: so short a matrix is small",
+    )
+    body = Text(
+        zh=f"**不用整行也能做 softmax。** 第 {study.followed + 1} 个查询先看到前 "
+        f"{min(found.columns, len(study.k))} 个键，m = {first.now:.3g}；之后 m 又升了 {rises} 次，"
+        "每升一次，旧的 ℓ 和 O 乘一个 e^(m旧−m新) 就补齐了，不必回头重读。最后与朴素结果相差 "
+        f"{study.difference:.1e}。\n\n**S 从没写过。** 最大的一块只有 {found.largest} 个数，是整个 S 的 "
+        f"1/{share:.0f}，用完就丢。\n\n**谁被重读。** Q 共读 {loads[walking.Q]} 个数，K 读 {loads[walking.K]}"
+        f" 个，O 读回 {loads[walking.O]} 个、写 {stored} 个。总共 {found.moved} 个，{compared.zh}。"
+        + (
+            "外层是 K、V 时，每来一块 K 都要把所有的 O、m、ℓ 读出再写回；换成 v2 的次序看看谁变少了。"
+            if found.order == "keys_outer"
+            else "外层是 Q 时，O 一直留在片上，只写一次；代价是每块 Q 都要重读一遍 K、V，块越高，重读越少。"
+        ),
+        en=f"**Softmax without the whole row.** Query {study.followed + 1} first sees "
+        f"{min(found.columns, len(study.k))} keys and holds m = {first.now:.3g}; m then rises {rises} more "
+        "times, and each time the old ℓ and O are put right by one factor, e^(m before − m now), without "
+        f"reading anything again. The end is {study.difference:.1e} off the naive result.\n\n**S was never "
+        f"written.** Its largest piece had {found.largest} numbers, 1/{share:.0f} of S, and was dropped at "
+        f"once.\n\n**What is read again.** Loaded were {loads[walking.Q]} numbers of Q, {loads[walking.K]} "
+        f"of K, {loads[walking.O]} of O, and {stored} of O stored: {found.moved} in all, {compared.en}. "
+        + (
+            "With the keys outside, every tile of K brings all of O, m and ℓ in and out again: try v2's "
+            "order and see what shrinks."
+            if found.order == "keys_outer"
+            else "With the queries outside O stays on the chip and is stored once; the price is that every "
+            "block of Q loads all of K and V, less often the taller the block."
+        ),
+    )
+    return Markdown(
+        id="explanation",
+        title=Text(zh="看到了什么，为什么", en="What you see, and why"),
+        provenance=_MEASURED,
+        body=body,
+        wide=True,
+    )
+
+
+def _loads(found: Walk, tensor: int) -> int:
+    mine = (a for a in found.accesses if a.tensor == tensor and a.kind == walking.LOAD)
+    return sum(a.stop - a.start for a in mine)
