@@ -10,6 +10,7 @@ import torch
 
 from labs.formulas.gemm import compute_bound_rows, tile_count, tile_share, wave_share
 from labs.formulas.memory import gemm_bytes, gemm_flops, ridge_point
+from labs.gemm.compiled_kernels import compiled_kernels
 from labs.gemm.pipeline import CHIPS
 from labs.results import (
     Axis,
@@ -80,6 +81,7 @@ def run_tensor_cores(ctx: Context, *, chip: str, m: int, n: int, k: int) -> Iter
     yield by_rows(shape)
     if ctx.preview:
         return
+    yield from compiled_kernels(ctx, chip)
     found: dict[tuple[str, int], float] = {}
     sizes = [_HERE[ctx.device] + off for off in _OFF]
     for index, (name, size) in enumerate((name, size) for size in sizes for name in _kernels()):
@@ -306,6 +308,13 @@ def explanation(shape: Shape, found: dict[tuple[str, int], float], sizes: list[i
         "times: without matrix instructions for them narrow types save memory, not necessarily time. With "
         f"sides that are no power of two FP32 runs at {slow:.2f} times the rate at worst.",
     )
+    if not torch.cuda.is_available():
+        body = Text(
+            zh=f"{body.zh}\n\n**没有 GPU。** 上面的 Triton 内核只编译、没有运行；有 GPU 时这里会把它与 "
+            "cuBLAS 比。",
+            en=f"{body.en}\n\n**No GPU here.** The Triton kernels above were compiled and not run; on a GPU "
+            "they would be timed beside cuBLAS.",
+        )
     return Markdown(
         id="explanation",
         title=Text(zh="看到了什么，为什么", en="What you see, and why"),
