@@ -186,8 +186,6 @@ def _ridges(case: Case, chosen: str) -> Bars:
         if one.knows(f"peak.{compute}") and one.knows("memory_bandwidth")
     ]
     ridges.sort(key=lambda pair: pair[0])
-    mine = [one.name == chosen for _, one in ridges]
-    values = [ridge for ridge, _ in ridges]
     return Bars(
         id="ridges",
         title=Text(
@@ -202,18 +200,9 @@ def _ridges(case: Case, chosen: str) -> Bars:
         ),
         provenance=_REPORTED,
         unit="FLOP/B",
-        categories=[same(one.title) for _, one in ridges],
+        categories=[_marked(one, chosen) for _, one in ridges],
         y=Axis(title=Text(zh="拐点", en="ridge"), unit="FLOP/B"),
-        series=[
-            BarSeries(
-                name=name,
-                values=array([value if is_it == wanted else float("nan") for value, is_it in pairs]),
-            )
-            for name, wanted, pairs in (
-                (Text(zh="其他设备", en="other devices"), False, list(zip(values, mine, strict=True))),
-                (Text(zh="选中的设备", en="the chosen device"), True, list(zip(values, mine, strict=True))),
-            )
-        ],
+        series=[BarSeries(name=Text(zh="拐点", en="ridge"), values=array([ridge for ridge, _ in ridges]))],
         source=Text(
             zh="各厂商数据手册的稠密峰值 ÷ 显存带宽（labs/simulator/hardware.toml 逐项列出处）",
             en="dense peaks over memory bandwidth, by the makers' data sheets (each named in "
@@ -221,6 +210,12 @@ def _ridges(case: Case, chosen: str) -> Bars:
         ),
         wide=True,
     )
+
+
+def _marked(one: Device, chosen: str) -> Text:
+    if one.name != chosen:
+        return same(one.title)
+    return Text(zh=f"▶ {one.title}", en=f"▶ {one.title}")
 
 
 def _table(case: Case, chosen: str) -> Table:
