@@ -19,33 +19,52 @@ class Field(QWidget):
 
     moved = Signal(str)
 
-    def __init__(self, name: str, schema: dict[str, Any]) -> None:
-        super().__init__()
+    def __init__(self, name: str, schema: dict[str, Any], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self.name = name
         self.default = schema["default"]
         self._extra: dict[str, Any] = schema.get("x-inferlab", {})
         self._schema = schema
         if self._extra.get("lines", 1) > 1 or self._extra.get("language"):
             self.setProperty("shape", "wide")
-        self.editor: Editor = editor_for(schema)
-        self.editor.moved.connect(self._on_moved)
-        self.editor.refused.connect(self.show_error)
-        self._label = QLabel()
-        self._label.setBuddy(self.editor)
-        self._help = HelpButton()
-        self._reset = QToolButton()
+        self._editor: Editor | None = None
+        self._value = self.default  # until there is an editor
+
+    @property
+    def made(self) -> bool:
+        """Whether the field has its widgets yet."""
+        return self._editor is not None
+
+    @property
+    def editor(self) -> Editor:
+        """Made, with the rest of the field, when first asked for: a form shows a part of its fields."""
+        if self._editor is None:
+            self._editor = editor_for(self._schema)
+            self._make(self._editor)
+            self._editor.show_value(self._value)
+            self.retranslate()
+        return self._editor
+
+    def _make(self, editor: Editor) -> None:
+        # Each widget has its parent from the start: under a style sheet, one that moves is styled again.
+        editor.moved.connect(self._on_moved)
+        editor.refused.connect(self.show_error)
+        self._label = QLabel(self)
+        self._label.setBuddy(editor)
+        self._help = HelpButton(self)
+        self._reset = QToolButton(self)
         self._reset.setText("↺")
         self._reset.setAutoRaise(True)
         self._reset.setFocusPolicy(
             Qt.FocusPolicy.NoFocus
         )  # the Reset button of the run bar has the keyboard's way
         self._reset.setFixedSize(20, 20)
-        self._reset.setStyleSheet("padding: 0")
+        self._reset.setProperty("role", "small")
         self._reset.clicked.connect(self.reset)
         policy = self._reset.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self._reset.setSizePolicy(policy)
-        self._error = QLabel()
+        self._error = QLabel(self)
         self._error.setProperty("role", "error")
         self._error.setWordWrap(True)
         self._error.hide()
@@ -60,11 +79,12 @@ class Field(QWidget):
         body.setContentsMargins(0, 0, 0, 0)
         body.setSpacing(1)
         body.addLayout(head)
-        body.addWidget(self.editor)
+        body.addWidget(editor)
         body.addWidget(self._error)
         body.addStretch(1)
-        self.editor.show_value(self.default)
-        self.retranslate()
+
+    def value(self) -> Any:
+        return self._editor.value() if self._editor is not None else self._value
 
     @property
     def previews(self) -> bool:
@@ -73,7 +93,7 @@ class Field(QWidget):
 
     @property
     def modified(self) -> bool:
-        return bool(self.editor.value() != self.default)
+        return bool(self.value() != self.default)
 
     def shown_for(self, values: dict[str, Any]) -> bool:
         """Whether the field belongs in the form while the others have ``values``."""
@@ -85,9 +105,11 @@ class Field(QWidget):
         return language_switch.pick(title) if title else str(self._schema.get("title", self.name))
 
     def show_value(self, value: Any) -> None:
-        self.editor.show_value(value)
-        self.show_error("")
-        self._mark()
+        self._value = value
+        if self._editor is not None:
+            self._editor.show_value(value)
+            self.show_error("")
+            self._mark()
 
     def reset(self) -> None:
         self.show_value(self.default)
@@ -99,6 +121,8 @@ class Field(QWidget):
         self._error.setVisible(bool(text))
 
     def retranslate(self) -> None:
+        if not self.made:
+            return
         help_text = language_switch.pick(self._extra["help"]) if self._extra.get("help") else ""
         self._label.setText(self.label())
         self._help.set_help(help_text)

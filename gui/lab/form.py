@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from PySide6.QtCore import QEvent, QTimer, Signal
@@ -38,14 +39,11 @@ class LabForm(QWidget):
             self._grid.removeWidget(old)
             old.hide()
             old.deleteLater()
-        self._fields = {name: Field(name, prop) for name, prop in schema.get("properties", {}).items()}
-        previous: QWidget | None = None
+        self._fields = {name: Field(name, prop, self) for name, prop in schema.get("properties", {}).items()}
         for field in self._fields.values():
             field.moved.connect(lambda how, field=field: self._on_moved(field, how))
+            field.hide()
             self._grid.addWidget(field)
-            if previous is not None:
-                QWidget.setTabOrder(previous, field)
-            previous = field
         self._show_relevant()
 
     def field(self, name: str) -> Field | None:
@@ -53,11 +51,11 @@ class LabForm(QWidget):
 
     def values(self) -> dict[str, Any]:
         """All parameters, hidden ones included."""
-        return {name: field.editor.value() for name, field in self._fields.items()}
+        return {name: field.value() for name, field in self._fields.items()}
 
     def changed_values(self) -> dict[str, Any]:
         """Only those that differ from their defaults: what a link carries."""
-        return {name: field.editor.value() for name, field in self._fields.items() if field.modified}
+        return {name: field.value() for name, field in self._fields.items() if field.modified}
 
     def set_values(self, values: dict[str, Any]) -> None:
         """Show ``values``, the rest at their defaults. Tells nobody."""
@@ -96,9 +94,19 @@ class LabForm(QWidget):
 
     def _show_relevant(self) -> None:
         values = self.values()
-        for field in self._fields.values():
-            field.setVisible(field.shown_for(values))
+        shown = {name: field for name, field in self._fields.items() if field.shown_for(values)}
+        new = [field.editor for field in shown.values() if not field.made]
+        for name, field in self._fields.items():
+            field.setVisible(name in shown)
+        if new:
+            self._order_tabs()
         self.updateGeometry()
+
+    def _order_tabs(self) -> None:
+        """Through the fields in their order, whichever was made first."""
+        fields = list(self._fields.values())
+        for one, next_one in pairwise(fields):
+            QWidget.setTabOrder(one, next_one)
 
     def retranslate(self) -> None:
         for field in self._fields.values():

@@ -12,8 +12,9 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QToolButton, QVBoxLayout
 from gui.icons import icon
 from gui.lab.number_text import with_unit
 from gui.lab.views.block_look import owner_colour
-from gui.lab.views.graph_canvas import FONT, SMALL, ZOOM, GraphCanvas
+from gui.lab.views.graph_canvas import ZOOM, GraphCanvas
 from gui.lab.views.graph_layout import Box, Drawing, Shape, drawn
+from gui.lab.views.graph_look import FONT, SMALL
 from gui.lab.views.graph_overview import GraphOverview
 from gui.lab.views.legend import Entry, Legend
 from gui.lab.views.view import View, csv_text, pick

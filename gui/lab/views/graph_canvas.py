@@ -5,32 +5,26 @@ from __future__ import annotations
 import html
 import math
 from contextlib import contextmanager
-from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
-    QFont,
-    QFontMetricsF,
     QKeyEvent,
     QMouseEvent,
     QPainter,
-    QPainterPath,
     QPaintEvent,
-    QPen,
-    QPolygonF,
     QResizeEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from gui.lab.views.block_look import mixed, owner_colour
+from gui.lab.views.block_look import owner_colour
 from gui.lab.views.graph_layout import Box
+from gui.lab.views.graph_look import GraphLook
 from gui.lab.views.hover import HoverCard
 from gui.lab.views.plot import hover_card, hover_row
-from gui.lab.views.view import pick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +37,6 @@ MARGIN = 10.0
 ZOOM, LARGEST = 1.25, 3.0
 # Below this scale names cannot be read: a graph that does not fit is begun at its top instead.
 LEGIBLE = 0.55
-FONT, SMALL, MOST_TITLE = 12, 10, 15.0
-ARROW = 6.0
 
 
 class GraphCanvas(QWidget):
@@ -57,6 +49,7 @@ class GraphCanvas(QWidget):
         self._view = view
         self.drawings: list[Drawing] = []  # of one graph, of which the one that fits best is shown
         self.drawing: Drawing | None = None
+        self._look: GraphLook | None = None
         self.scale = 1.0
         self.offset = QPointF()
         self.at: int | None = None
@@ -202,127 +195,20 @@ class GraphCanvas(QWidget):
     # Drawing
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter, drawing = QPainter(self), self.drawing
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if drawing is None:
+        painter = QPainter(self)
+        if self.drawing is None:
             painter.setPen(QColor(self._view.theme.muted))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self.tr("Laying the graph out…"))
-            painter.end()
-            return
-        painter.setClipRect(self.rect())
-        painter.translate(self.offset)
-        painter.scale(self.scale, self.scale)
-        seen = self.in_sight()
-        for group, box in enumerate(drawing.groups):
-            if box is not None and seen.intersects(QRectF(*box)):
-                self._paint_group(painter, group, QRectF(*box))
-        near = self._edges_of(self.at) if self.at is not None else set()
-        for edge in sorted(range(len(drawing.routes)), key=near.__contains__):
-            self._paint_edge(painter, edge, seen, strong=edge in near)
-        for node, node_box in enumerate(drawing.nodes):
-            if seen.intersects(QRectF(*node_box)):
-                self._paint_node(painter, node, QRectF(*node_box))
+        else:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setClipRect(self.rect())
+            painter.translate(self.offset)
+            painter.scale(self.scale, self.scale)
+            if self._look is None or self._look.drawing is not self.drawing:
+                self._look = GraphLook(self._view, self.drawing)
+            self._look.scale, self._look.whole, self._look.at = self.scale, self.whole, self.at
+            self._look.paint(painter, self.in_sight())
         painter.end()
-
-    def _legible(self) -> bool:
-        return self.whole or self.scale * FONT >= 6.0
-
-    def _font(self, size: float) -> QFont:
-        font = QFont(self.font())
-        font.setPixelSize(max(1, round(size)))
-        return font
-
-    def _paint_group(self, painter: QPainter, group: int, box: QRectF) -> None:
-        theme = self._view.theme
-        painter.setPen(QPen(QColor(theme.muted), 1))
-        painter.setBrush(mixed(theme.muted, theme.raised, 0.1))
-        painter.drawRoundedRect(box, 8, 8)
-        # The title stays readable, as far as there is room for it: all of the box where nodes have no names.
-        room = MOST_TITLE if self._legible() else min(box.height() * 0.6, 40.0)
-        size = FONT if self.whole else min(FONT / self.scale, room)
-        font = self._font(size)
-        font.setWeight(QFont.Weight.DemiBold)
-        name = pick(self._view.result["groups"][group])
-        width = box.width() - 16
-        text = QFontMetricsF(font).elidedText(name, Qt.TextElideMode.ElideRight, width)
-        painter.setFont(font)
-        painter.setPen(QColor(theme.muted))
-        line = QRectF(box.left() + 8, box.top() + 4, width, QFontMetricsF(font).height())
-        painter.drawText(line, int(Qt.AlignmentFlag.AlignVCenter), text)
-
-    def _paint_edge(self, painter: QPainter, edge: int, seen: QRectF, *, strong: bool) -> None:
-        assert self.drawing is not None
-        route = self.drawing.routes[edge]
-        if len(route) < 2 or route[0] == route[-1]:
-            return
-        ends = self._view.result["edges"][edge]
-        path, tip, start = edge_path(route, self.drawing, ends["source"], ends["target"])
-        if not seen.intersects(path.boundingRect().adjusted(-1, -1, 1, 1)):
-            return
-        theme = self._view.theme
-        colour = QColor(theme.accent) if strong else mixed(theme.muted, theme.raised, 0.65)
-        painter.setPen(QPen(colour, 1.8 if strong else 1.1))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawPath(path)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(colour)
-        along = QPointF(0, ARROW if tip.y() >= start.y() else -ARROW)
-        if self.drawing.across:
-            along = QPointF(ARROW if tip.x() >= start.x() else -ARROW, 0)
-        side = QPointF(along.y(), along.x()) * 0.55
-        painter.drawPolygon(QPolygonF([tip, tip - along - side, tip - along + side]))
-        name = ends.get("name")
-        if name and (strong or self.scale > 0.9 or self.whole):
-            self._paint_edge_name(painter, pick(name), path.pointAtPercent(0.5))
-
-    def _paint_edge_name(self, painter: QPainter, name: str, middle: QPointF) -> None:
-        font = self._font(SMALL)
-        box = QFontMetricsF(font).boundingRect(name).adjusted(-2, -1, 2, 1)
-        box.moveCenter(middle)
-        ground = QColor(self._view.theme.raised)
-        ground.setAlphaF(0.85)
-        painter.fillRect(box, ground)
-        painter.setFont(font)
-        painter.setPen(QColor(self._view.theme.muted))
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, name)
-
-    def _paint_node(self, painter: QPainter, node: int, box: QRectF) -> None:
-        view, theme = self._view, self._view.theme
-        shown = view.result["nodes"][node]
-        colour = owner_colour(shown["category"], theme)
-        chosen = node == self.at
-        painter.setPen(QPen(QColor(theme.accent if chosen else colour), 2.2 if chosen else 1.2))
-        painter.setBrush(mixed(colour, theme.raised, 0.85 if not self._legible() else 0.2))
-        painter.drawRoundedRect(box, 5, 5)
-        if not self._legible():
-            return
-        stripe = QRectF(box.left() + 1, box.top() + 4, 4, box.height() - 8)
-        painter.fillRect(stripe, QColor(colour))
-        inner = box.adjusted(9, 2, -5, -2)
-        value = view.value_text(node)
-        font = self._font(FONT)
-        painter.setFont(font)
-        painter.setPen(QColor(theme.ink))
-        name = QFontMetricsF(font).elidedText(
-            pick(shown["name"]), Qt.TextElideMode.ElideMiddle, inner.width()
-        )
-        if not value:
-            painter.drawText(inner, Qt.AlignmentFlag.AlignCenter, name)
-            return
-        upper, lower = QRectF(inner), QRectF(inner)
-        upper.setBottom(inner.center().y() + 1)
-        lower.setTop(inner.center().y() + 1)
-        painter.drawText(upper, Qt.AlignmentFlag.AlignCenter, name)
-        painter.setFont(self._font(SMALL))
-        painter.setPen(QColor(theme.muted))
-        painter.drawText(lower, Qt.AlignmentFlag.AlignCenter, value)
-
-    def _edges_of(self, node: int) -> set[int]:
-        return {
-            place
-            for place, edge in enumerate(self._view.result["edges"])
-            if node in (edge["source"], edge["target"])
-        }
 
     # Pointer and keys
 
@@ -424,25 +310,6 @@ ARROWS = {
     Qt.Key.Key_Left: "left",
     Qt.Key.Key_Right: "right",
 }
-
-
-def edge_path(
-    route: list[tuple[float, float]], drawing: Drawing, source: int, target: int
-) -> tuple[QPainterPath, QPointF, QPointF]:
-    """The curve from the edge of one node to that of another, its tip, and where it starts."""
-    one, other = drawing.nodes[source], drawing.nodes[target]
-    axis = 0 if drawing.across else 1
-    sign = 1 if route[-1][axis] >= route[0][axis] else -1
-    unit = QPointF(1, 0) if drawing.across else QPointF(0, 1)
-    sizes = (one.width, other.width) if drawing.across else (one.height, other.height)
-    start = QPointF(*route[0]) + unit * (sign * sizes[0] / 2)
-    tip = QPointF(*route[-1]) - unit * (sign * sizes[1] / 2)
-    path = QPainterPath(start)
-    points = [start, *(QPointF(x, y) for x, y in route[1:-1]), tip]
-    for before, after in pairwise(points):
-        half = unit * (QPointF.dotProduct(after - before, unit) / 2)
-        path.cubicTo(before + half, after - half, after)
-    return path, tip, start
 
 
 def scale_in(drawing: Drawing, width: float, height: float) -> float:
