@@ -59,6 +59,63 @@ def decode_traffic(
     )
 
 
+@dataclass(frozen=True)
+class KernelTraffic:
+    """Bytes that a paged attention kernel and its merge read and write: ``read`` and ``written`` each once,
+    ``loaded`` with what is loaded again."""
+
+    read: int
+    written: int
+    loaded: int
+
+
+def kernel_traffic(
+    lengths: Sequence[int],
+    *,
+    heads: int,
+    kv_heads: int,
+    head_dim: int,
+    element_bytes: int,
+    block_size: int,
+    parts: int = 1,
+) -> KernelTraffic:
+    """A program for each sequence, KV head and part: it loads its queries, its part of K and V, a table entry
+    for each position (neighbours share it), and leaves a weighted sum with its maximum and total in fp32,
+    which a merge reads."""
+    kv = decode_traffic(
+        lengths,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        kv_element_bytes=element_bytes,
+        block_size=block_size,
+        query_element_bytes=element_bytes,
+    )
+    out = len(lengths) * heads * head_dim * element_bytes
+    between = 4 * len(lengths) * heads * parts * (head_dim + 2)
+    read = int(kv.kv_bytes + kv.table_bytes) + 4 * len(lengths) + out + between
+    entries = 4 * sum(lengths) * kv_heads
+    again = (parts - 1) * out + entries - int(kv.table_bytes) + 4 * len(lengths) * (kv_heads * parts - 1)
+    return KernelTraffic(read, out + between, read + again)
+
+
+def kernel_flops(
+    lengths: Sequence[int], *, heads: int, kv_heads: int, head_dim: int, rows: int, tile: int, parts: int = 1
+) -> tuple[int, int]:
+    """FLOPs in products and in all else, of whole tiles of ``tile`` positions and ``rows`` queries (those
+    that fill up a group among them), where every length is a multiple of ``tile * parts``.
+
+    A score: its scale, its part in the maximum, minus it, exp, its part in the sum. A row of a tile: the
+    larger maximum, the difference, its exp, the total shrunk and added to. A number of the result: shrunk and
+    added to. The merge: five for each part, two for each of its numbers, a division for each of the result.
+    """
+    tiles = sum(lengths) // tile * kv_heads
+    matrix = 4 * tiles * rows * tile * head_dim
+    vector = tiles * (5 * rows * tile + 5 * rows + 2 * rows * head_dim)
+    merged = len(lengths) * heads * (5 * parts + 2 * parts * head_dim + head_dim)
+    return matrix, vector + merged
+
+
 def gathered_traffic(traffic: Traffic) -> float:
     """Bytes moved if blocks are first copied together and then attended to: KV read, written, read again."""
     return traffic.moved_bytes + 2 * traffic.kv_bytes

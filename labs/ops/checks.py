@@ -1,13 +1,17 @@
-"""An operator's kernel against its reference, in Triton's interpreter or on a GPU, and its counts.
+"""An operator's kernel against its reference, in Triton's interpreter or on a GPU, its counts, its code.
 
 Meant to be asked of ``labs.inspection.process.KernelProcess``, or called where CUDA is.
 """
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 import torch
 
+from labs.inspection.compiled import Compiled, Target, compile_launch
+from labs.inspection.interpreted import RecordedTensor, Recorder
 from labs.ops.operator import Case, difference, operators
 
 _OPERATORS = operators()
@@ -15,17 +19,32 @@ _OPERATORS = operators()
 
 class Check(msgspec.Struct, frozen=True):
     """``difference`` from naive, relative, by norms; ``tolerance``: what rounding may make of it. The counts
-    are the interpreter's (0 on a GPU), summed over tensors; ``outside``: lanes beyond every tensor."""
+    are the interpreter's (none on a GPU); ``outside``: lanes beyond every tensor."""
 
     difference: float
     tolerance: float
-    read: int = 0
-    written: int = 0
-    loaded: int = 0
-    stored: int = 0
     matrix_flops: int = 0
     vector_flops: int = 0
     outside: int = 0
+    tensors: list[RecordedTensor] = []
+
+    @property
+    def read(self) -> int:
+        """Distinct bytes that were loaded."""
+        return sum(one.distinct_loaded_bytes for one in self.tensors)
+
+    @property
+    def written(self) -> int:
+        """Distinct bytes that were stored."""
+        return sum(one.distinct_stored_bytes for one in self.tensors)
+
+    @property
+    def loaded(self) -> int:
+        return sum(one.loaded_bytes for one in self.tensors)
+
+    @property
+    def stored(self) -> int:
+        return sum(one.stored_bytes for one in self.tensors)
 
     @property
     def passed(self) -> bool:
@@ -34,8 +53,6 @@ class Check(msgspec.Struct, frozen=True):
 
 def interpreted_check(name: str, sizes: dict[str, int], dtype: str) -> Check:
     """One case, poisoned, with everything that the kernel touches counted."""
-    from labs.inspection.interpreted import Recorder
-
     operator, case = _OPERATORS[name], Case(sizes, dtype)  # type: ignore[arg-type]
     assert operator.triton is not None
     # Fills what torch.empty gives with NaN; torch.use_deterministic_algorithms would import Inductor first.
@@ -48,13 +65,10 @@ def interpreted_check(name: str, sizes: dict[str, int], dtype: str) -> Check:
     return Check(
         difference=gap,
         tolerance=operator.tolerance[case.dtype],
-        read=sum(one.distinct_loaded_bytes for one in counts.tensors),
-        written=sum(one.distinct_stored_bytes for one in counts.tensors),
-        loaded=sum(one.loaded_bytes for one in counts.tensors),
-        stored=sum(one.stored_bytes for one in counts.tensors),
         matrix_flops=counts.matrix_flops,
         vector_flops=counts.vector_flops,
         outside=counts.outside,
+        tensors=counts.tensors,
     )
 
 
@@ -65,3 +79,13 @@ def device_check(name: str, case: Case, device: str) -> Check:
     arguments = operator.make(case, device=device, poisoned=True)
     gap = difference(operator.triton(**arguments), operator.naive(**arguments))
     return Check(gap, operator.tolerance[case.dtype])
+
+
+def compiled_kernels(name: str, sizes: dict[str, int], dtype: str, target: Target) -> list[Compiled]:
+    """What one case launches, compiled for a target; without the disassembly."""
+    from labs.inspection.launches import launches_of
+
+    operator, case = _OPERATORS[name], Case(sizes, dtype)  # type: ignore[arg-type]
+    assert operator.triton is not None
+    launches = launches_of(functools.partial(operator.triton, **operator.make(case)))
+    return [compile_launch(one, target) for one in launches]

@@ -6,20 +6,20 @@ Kwon et al., SOSP 2023). Parts are merged by their log-sum-exp (Flash-Decoding: 
 long sequence fills a GPU as well as many short ones. A tile need not be a block: any block size works.
 
 Shapes: B sequences, H query heads, K KV heads, G = H / K, D head dim, M slots, W table entries, P parts.
-Bytes and FLOPs are counted by ``labs.formulas.paged_attention.decode_traffic``.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from labs.formulas.paged_attention import kernel_flops, kernel_traffic
+from labs.ops.operator import HAS_TRITON, Case, Operator, Tensors, Work
+from labs.text import Text
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-HAS_TRITON = importlib.util.find_spec("triton") is not None  # Linux only
 
 TILE = 64  # positions at a time
 ROWS = 16  # the least that a tensor core multiplies: the G queries of a KV head, filled up
@@ -158,3 +158,94 @@ def parts_for(items: int, longest: int, processors: int) -> int:
     """Parts of a context so that ``items`` (sequences times KV heads) occupy ``processors`` twice over."""
     most = min(MOST_PARTS, -(-longest // TILE))
     return max(1, min(most, -(-2 * processors // items)))
+
+
+def lengths_of(case: Case) -> list[int]:
+    """Sequences of different lengths, the last of them ``longest``."""
+    return [case["longest"] * (index + 1) // case["sequences"] for index in range(case["sequences"])]
+
+
+def inputs(case: Case, make: Tensors) -> dict[str, Any]:
+    """Blocks scattered over the pool, NaN in every slot that no sequence has written."""
+    lengths, block = lengths_of(case), case["block"]
+    width = -(-case["longest"] // block)
+    blocks = len(lengths) * width + 3
+    tables = torch.randperm(blocks, generator=make.generator)[: len(lengths) * width]
+    tables = tables.view(-1, width).int()
+    written = torch.zeros(blocks * block, dtype=torch.bool)
+    for row, length in zip(tables.long(), lengths, strict=True):
+        positions = torch.arange(length)
+        written[row[positions // block] * block + positions % block] = True
+    keys, values = (make.normal(case["kv_heads"], len(written), case["head_dim"]) for _ in range(2))
+    for part in (keys, values):
+        part[:, ~written.to(part.device)] = torch.nan
+    return {
+        "q": make.normal(len(lengths), case["heads"], case["head_dim"]),
+        "keys": keys,
+        "values": values,
+        "tables": make.placed(tables),
+        "lengths": make.placed(torch.tensor(lengths, dtype=torch.int32)),
+        "block": block,
+        "parts": case["parts"],
+    }
+
+
+def naive(parts: int, **arguments: Any) -> Tensor:
+    """``naive_paged_attention``, which has no parts."""
+    return naive_paged_attention(**arguments)
+
+
+def work(case: Case) -> Work:
+    lengths, heads, dim = lengths_of(case), case["heads"], case["head_dim"]
+    moved = kernel_traffic(
+        lengths,
+        heads=heads,
+        kv_heads=case["kv_heads"],
+        head_dim=dim,
+        element_bytes=case.element_bytes,
+        block_size=case["block"],
+        parts=case["parts"],
+    )
+    matrix, vector = kernel_flops(
+        lengths,
+        heads=heads,
+        kv_heads=case["kv_heads"],
+        head_dim=dim,
+        rows=ROWS,
+        tile=TILE,
+        parts=case["parts"],
+    )
+    return Work(moved.read, moved.written, matrix, vector, loaded=moved.loaded)
+
+
+def _case(
+    sequences: int,
+    longest: int,
+    heads: int,
+    kv_heads: int,
+    dim: int,
+    block: int,
+    parts: int,
+    dtype: Any = "fp32",
+) -> Case:
+    sizes = {"sequences": sequences, "longest": longest, "heads": heads, "kv_heads": kv_heads}
+    return Case(sizes | {"head_dim": dim, "block": block, "parts": parts}, dtype)
+
+
+OPERATOR = Operator(
+    name="paged_attention",
+    title=Text(zh="PagedAttention 解码", en="Paged attention, decode"),
+    inputs=inputs,
+    naive=naive,
+    triton=triton_paged_attention if HAS_TRITON else None,
+    work=work,
+    odd=(
+        _case(3, 130, 9, 3, 64, 16, 1),
+        _case(2, 100, 8, 1, 64, 7, 3),
+        _case(1, 65, 4, 4, 80, 1, 4),
+        _case(2, 130, 8, 2, 128, 32, 2, "fp16"),
+    ),
+    aligned=(_case(2, 128, 32, 2, 64, 16, 1),),
+    shipped=(_case(4, 512, 32, 8, 128, 16, 4, "bf16"), _case(4, 512, 9, 3, 64, 16, 1, "fp32")),
+    multiplies_matrices=True,
+)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import labs
+from labs.formulas.occupancy import MULTIPROCESSORS
 from labs.formulas.paged_attention import Traffic, decode_traffic
-from labs.ops.compiled import CHIPS, Precision, Resources, compile_attention
-from labs.ops.interpreted import CASES, TOLERANCE, Case, Outcome, read_outcomes
-from labs.ops.paged_attention import HAS_TRITON, ROWS, TILE
+from labs.inspection.compiled import TARGETS, Compiled
+from labs.inspection.process import HAS_TRITON, kernel_process
+from labs.ops.checks import Check, compiled_kernels, interpreted_check
+from labs.ops.paged_attention import OPERATOR, ROWS, TILE, lengths_of
 from labs.results import Column, Markdown, Metric, Provenance, Table
 from labs.spec import LabError
 from labs.text import Text, same
@@ -22,78 +19,78 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labs.context import Context
+    from labs.ops.operator import Case
     from labs.results import Result
 
 _MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
-_POLL_S = 0.05
-_ROOT = Path(labs.__file__).parents[1]  # where a child finds the package
+CASES = OPERATOR.odd
+TOLERANCE = OPERATOR.tolerance
 _BOTH = ("sm_80", "sm_90")  # in both types; the others in the one that is served
-_ELEMENT_BYTES = {"fp32": 4, "fp16": 2}
+_LENGTHS = (512, 4)  # tokens of the longest sequence, and parts: neither changes the code
 NO_TRITON = Text(
     zh="此处没有 Triton：它只有 Linux 版。其余三种模式不需要它。",
     en="There is no Triton here: it is for Linux only. The other three modes do not need it.",
 )
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """One case, checked. ``kv_bytes``, ``table_bytes``: distinct ones that were loaded."""
+
+    case: Case
+    check: Check
+
+    @property
+    def kv_bytes(self) -> int:
+        return sum(
+            one.distinct_loaded_bytes for one in self.check.tensors if one.name in ("key_ptr", "value_ptr")
+        )
+
+    @property
+    def table_bytes(self) -> int:
+        return sum(one.distinct_loaded_bytes for one in self.check.tensors if one.name == "table_ptr")
+
+
 def run_kernel(ctx: Context, *, head_dim: int, group: int, block_size: int) -> Iterator[Result]:
     """Checks first: a kernel that fails them is not worth compiling. LabError where Triton is missing."""
     if not HAS_TRITON:
         raise LabError(NO_TRITON)
-    process = _started()
-    try:
-        compiled: list[tuple[Precision, Resources]] = []
-        for index, target in enumerate(CHIPS):
-            ctx.progress(0.8 * index / len(CHIPS), Text(zh=f"编译 {target}", en=f"compiling for {target}"))
-            precisions: tuple[Precision, ...] = ("bf16", "fp32") if target in _BOTH else ("bf16",)
-            for precision in precisions:
-                found = compile_attention(
-                    target, precision, head_dim=head_dim, group=group, block_size=block_size
-                )
-                compiled.append((precision, found))
-            yield resources(compiled)
-        outcomes = _finished(ctx, process)
-    finally:
-        process.kill()
-        process.communicate()
+    ctx.progress(0.0, Text(zh="Triton 解释器逐个程序地跑", en="Triton's interpreter, program by program"))
+    outcomes = [_checked(ctx, case) for case in CASES]
     yield from figures(outcomes)
     yield checks(outcomes)
+    sizes = {"sequences": 2, "longest": _LENGTHS[0], "heads": 8 * group, "kv_heads": 8}
+    sizes |= {"head_dim": head_dim, "block": block_size, "parts": _LENGTHS[1]}
+    compiled: list[tuple[str, Compiled]] = []
+    for index, target in enumerate(TARGETS):
+        ctx.progress(
+            0.2 + 0.8 * index / len(TARGETS), Text(zh=f"编译 {target}", en=f"compiling for {target}")
+        )
+        for dtype in ("bf16", "fp32") if target in _BOTH else ("bf16",):
+            found = kernel_process(ctx, "compile").ask(
+                compiled_kernels, ctx.check, name=OPERATOR.name, sizes=sizes, dtype=dtype, target=target
+            )
+            compiled.append((dtype, found[0]))
+        yield resources(compiled)
     yield explanation(outcomes, compiled)
 
 
-def _started() -> subprocess.Popen[str]:
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "labs.ops.interpreted"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        command, cwd=_ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+def _checked(ctx: Context, case: Case) -> Outcome:
+    check = kernel_process(ctx, "interpret").ask(
+        interpreted_check, ctx.check, name=OPERATOR.name, sizes=dict(case.sizes), dtype=case.dtype
     )
-
-
-def _finished(ctx: Context, process: subprocess.Popen[str]) -> list[Outcome]:
-    """Wait, ready to be stopped. LabError with the last line that it wrote where it failed."""
-    while process.poll() is None:
-        ctx.progress(
-            None, Text(zh="Triton 解释器逐个程序地跑", en="Triton's interpreter, program by program")
-        )
-        time.sleep(_POLL_S)
-    out, err = process.communicate()
-    if process.returncode:
-        last = (err.strip().splitlines() or ["?"])[-1][:200]
-        raise LabError(
-            Text(zh=f"解释器里的检查失败：{last}", en=f"the check in the interpreter failed: {last}")
-        )
-    return read_outcomes(out)
+    return Outcome(case, check)
 
 
 def case_traffic(case: Case) -> Traffic:
     """What the formula says that the kernel must load."""
     return decode_traffic(
-        case.lengths,
-        heads=case.heads,
-        kv_heads=case.kv_heads,
-        head_dim=case.head_dim,
-        kv_element_bytes=_ELEMENT_BYTES[case.dtype],
-        block_size=case.block_size,
+        lengths_of(case),
+        heads=case["heads"],
+        kv_heads=case["kv_heads"],
+        head_dim=case["head_dim"],
+        kv_element_bytes=case.element_bytes,
+        block_size=case["block"],
     )
 
 
@@ -127,7 +124,7 @@ def figures(outcomes: list[Outcome]) -> Iterator[Metric]:
         id="worst",
         title=Text(zh="与朴素实现最大之差（FP32）", en="Most off the naive formula (FP32)"),
         provenance=_MEASURED,
-        value=max(one.difference for one in outcomes if one.case.dtype == "fp32"),
+        value=max(one.check.difference for one in outcomes if one.case.dtype == "fp32"),
         better="lower",
         help=Text(
             zh=f"相对误差，允许 {TOLERANCE['fp32']:g}；没写过的槽全是 NaN，读到一个就会露馅。",
@@ -152,16 +149,16 @@ def checks(outcomes: list[Outcome]) -> Table:
     """A row a case: odd lengths and blocks, grouped heads, parts of a context."""
     rows: list[list[Text | float | int | None]] = [
         [
-            same(", ".join(map(str, one.case.lengths))),
-            same(f"{one.case.heads} / {one.case.kv_heads}"),
-            one.case.head_dim,
-            one.case.block_size,
-            one.case.parts,
+            same(", ".join(map(str, lengths_of(one.case)))),
+            same(f"{one.case['heads']} / {one.case['kv_heads']}"),
+            one.case["head_dim"],
+            one.case["block"],
+            one.case["parts"],
             same(one.case.dtype.upper()),
-            one.difference,
+            one.check.difference,
             one.kv_bytes,
             case_traffic(one.case).kv_bytes,
-            Text(zh="通过", en="passed") if one.passed else Text(zh="未过", en="failed"),
+            Text(zh="通过", en="passed") if one.check.passed else Text(zh="未过", en="failed"),
         ]
         for one in outcomes
     ]
@@ -201,18 +198,18 @@ def checks(outcomes: list[Outcome]) -> Table:
     )
 
 
-def resources(compiled: list[tuple[Precision, Resources]]) -> Table:
+def resources(compiled: list[tuple[str, Compiled]]) -> Table:
     """What the compiled kernel takes on each chip."""
     rows: list[list[Text | float | int | None]] = [
         [
-            same(f"{one.target} ({CHIPS[one.target].example})"),
+            same(f"{one.target} ({MULTIPROCESSORS[one.target].example})"),
             same(precision.upper()),
             one.registers,
             one.spill_bytes,
             one.shared_bytes / 1024,
-            CHIPS[one.target].shared_a_block / 1024,
-            one.resident if one.fits else 0,
-            100 * one.occupancy if one.fits else 0.0,
+            MULTIPROCESSORS[one.target].shared_a_block / 1024,
+            one.residency.blocks,
+            100 * one.residency.occupancy,
         ]
         for precision, one in compiled
     ]
@@ -250,20 +247,20 @@ def resources(compiled: list[tuple[Precision, Resources]]) -> Table:
         ],
         rows=rows,
         source=Text(
-            zh="Triton 离线编译，cuobjdump 读 cubin；上限见 CUDA C++ 编程指南各计算能力的技术规格表",
-            en="compiled offline by Triton, read by cuobjdump; limits: CUDA C++ Programming Guide, "
-            "technical specifications per compute capability",
+            zh="Triton 离线编译，从机器码读出；上限见 CUDA 编程指南各计算能力的技术规格表与 AMD 的用户指南",
+            en="compiled offline by Triton, read from the machine code; limits: CUDA Programming Guide, "
+            "technical specifications per compute capability, and AMD's",
         ),
         wide=True,
     )
 
 
-def explanation(outcomes: list[Outcome], compiled: list[tuple[Precision, Resources]]) -> Markdown:
+def explanation(outcomes: list[Outcome], compiled: list[tuple[str, Compiled]]) -> Markdown:
     """Paging and FlashAttention's loop in one kernel, in the run's own figures."""
     kv, table = sum(one.kv_bytes for one in outcomes), sum(one.table_bytes for one in outcomes)
-    passed = sum(one.passed for one in outcomes)
+    passed = sum(one.check.passed for one in outcomes)
     spilled = sum(one.spill_bytes > 0 for _, one in compiled)
-    real = CASES[0].heads // CASES[0].kv_heads
+    real = CASES[0]["heads"] // CASES[0]["kv_heads"]
     body = Text(
         zh=f"**两者怎样合在一个内核里。** 外层是 FlashAttention 的循环：一次 {TILE} 个位置，边读边做 "
         "online softmax，注意力矩阵从不落到内存。分页只改一行：位置 → 块表 → 物理块，再算地址。"

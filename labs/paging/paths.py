@@ -12,8 +12,9 @@ import torch.nn.functional as F
 
 from labs.engine.attention import decode_attention
 from labs.formulas.paged_attention import gathered_traffic
+from labs.inspection.process import HAS_TRITON
 from labs.ops.native_attention import NativeAttention, native_attention
-from labs.ops.paged_attention import HAS_TRITON, naive_paged_attention, parts_for
+from labs.ops.paged_attention import naive_paged_attention, parts_for
 from labs.spec import LabError
 from labs.text import Text
 

@@ -3,20 +3,23 @@ compiled for each target fits there. A new file in ``labs/ops`` is covered witho
 
 from __future__ import annotations
 
-import functools
 import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-from labs.ops.checks import device_check, interpreted_check
+from labs.ops.checks import compiled_kernels, device_check, interpreted_check
 from labs.ops.operator import Case, Operator, difference, operators
 
 if TYPE_CHECKING:
     from labs.inspection.compiled import Target
     from labs.inspection.process import KernelProcess
 
+ROOT = Path(__file__).parents[3]
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="Triton is for Linux only"
 )
@@ -53,13 +56,12 @@ def test_counts_equal_the_formulas(operator: Operator, case: Case, interpreter: 
 @needs_triton
 @pytest.mark.parametrize("target", ["sm_80", "sm_90", "gfx942"])
 @cases("shipped")
-def test_it_compiles_for_gpus_that_are_not_here(operator: Operator, case: Case, target: Target) -> None:
-    from labs.inspection.compiled import compile_launch
-    from labs.inspection.launches import launches_of
-
-    assert operator.triton is not None
-    launches = launches_of(functools.partial(operator.triton, **operator.make(case)))
-    compiled = [compile_launch(one, target) for one in launches]
+def test_it_compiles_for_gpus_that_are_not_here(
+    operator: Operator, case: Case, target: Target, compiler: KernelProcess
+) -> None:
+    compiled = compiler.ask(
+        compiled_kernels, name=operator.name, sizes=dict(case.sizes), dtype=case.dtype, target=target
+    )
     assert compiled
     for kernel in compiled:
         assert kernel.fits, f"{kernel.shared_bytes} B of shared memory"
@@ -83,3 +85,24 @@ def test_the_fast_path_equals_the_reference(operator: Operator, case: Case) -> N
 def test_on_a_gpu_the_kernel_equals_its_reference(operator: Operator, case: Case) -> None:
     check = device_check(operator.name, case, "cuda")
     assert check.passed, check
+
+
+def test_without_triton_all_are_imported_and_a_kernel_says_so() -> None:
+    """As on Windows or macOS, where there is no such package."""
+    program = """
+import importlib.util, sys
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "triton" else real(name, *more)
+from labs.inspection.process import KernelProcess
+from labs.ops.operator import operators
+from labs.spec import LabError
+assert all(one.triton is None for one in operators().values()) and "triton" not in sys.modules
+try:
+    KernelProcess("compile")
+except LabError as error:
+    print(error.text.en)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "no Triton here" in done.stdout

@@ -1,29 +1,17 @@
-"""Paged attention's kernels against the formula: the native one on odd shapes, Triton's interpreted."""
+"""Paged attention's native kernel against the formula on odd shapes, and how contexts are cut into parts."""
 
 from __future__ import annotations
-
-import json
-import os
-import subprocess
-import sys
-from dataclasses import asdict
-from pathlib import Path
 
 import msgspec
 import pytest
 import torch
 
 from labs.engine.kv_store import KVStore
-from labs.formulas.paged_attention import decode_traffic
 from labs.models.config import ModelConfig
-from labs.ops import interpreted
-from labs.ops.compiled import CHIPS, Precision, Target, compile_attention
 from labs.ops.native_attention import NativeAttention, native_attention
-from labs.ops.paged_attention import HAS_TRITON, naive_paged_attention, parts_for
+from labs.ops.paged_attention import naive_paged_attention, parts_for
 from labs.text import Text
 
-ROOT = Path(__file__).parents[3]
-needs_triton = pytest.mark.skipif(not HAS_TRITON, reason="Triton is for Linux only")
 TINY = ModelConfig(
     architecture="llama",
     layers=2,
@@ -37,58 +25,6 @@ TINY = ModelConfig(
     rms_norm_eps=1e-5,
     rope_theta=1e4,
 )
-
-
-@pytest.fixture(scope="module")
-def outcomes() -> list[interpreted.Outcome]:
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "labs.ops.interpreted"]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
-    return interpreted.read_outcomes(done.stdout)
-
-
-@needs_triton
-def test_the_triton_kernel_equals_the_formula_and_reads_no_slot_that_is_not_its_own(
-    outcomes: list[interpreted.Outcome],
-) -> None:
-    assert [one.case for one in outcomes] == list(interpreted.CASES)
-    assert all(one.case.poisoned for one in outcomes)  # a read of a foreign slot would be NaN
-    for one in outcomes:
-        assert one.passed, one
-
-
-@needs_triton
-def test_the_bytes_it_loads_are_those_that_the_formula_counts(outcomes: list[interpreted.Outcome]) -> None:
-    for one in outcomes:
-        case = one.case
-        traffic = decode_traffic(
-            case.lengths,
-            heads=case.heads,
-            kv_heads=case.kv_heads,
-            head_dim=case.head_dim,
-            kv_element_bytes={"fp32": 4, "fp16": 2}[case.dtype],
-            block_size=case.block_size,
-        )
-        assert (one.kv_bytes, one.table_bytes) == (traffic.kv_bytes, traffic.table_bytes)
-
-
-def test_outcomes_come_back_from_json() -> None:
-    one = interpreted.Outcome(interpreted.CASES[1], 1e-7, 12, 4)
-    assert interpreted.read_outcomes(json.dumps([asdict(one)])) == [one]
-
-
-def test_a_nan_is_no_pass() -> None:
-    assert not interpreted.Outcome(interpreted.CASES[0], float("nan"), 1, 1).passed
-
-
-@needs_triton
-@pytest.mark.parametrize("target", ["sm_80", "sm_90"])
-@pytest.mark.parametrize("precision", ["bf16", "fp32"])
-def test_compiled_for_a_gpu_it_spills_nothing_and_fits(target: Target, precision: Precision) -> None:
-    found = compile_attention(target, precision, head_dim=128, group=4, block_size=16)
-    assert found.spill_bytes == 0
-    assert 0 < found.shared_bytes <= CHIPS[target].shared_a_block
-    assert found.fits and found.resident >= 2
 
 
 def native() -> NativeAttention:
@@ -138,24 +74,3 @@ def test_a_lone_long_sequence_is_cut_into_parts_and_many_are_not() -> None:
     assert parts_for(items=8, longest=8192, processors=108) == 16
     assert parts_for(items=512, longest=8192, processors=108) == 1
     assert parts_for(items=1, longest=64, processors=108) == 1
-
-
-def test_without_triton_the_file_is_imported_and_says_so() -> None:
-    """As on Windows or macOS, where there is no such package."""
-    program = """
-import importlib.util, sys
-real = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *more: None if name == "triton" else real(name, *more)
-from labs.ops import paged_attention
-assert not paged_attention.HAS_TRITON and "triton" not in sys.modules
-from labs.ops.compiled import compile_attention
-from labs.spec import LabError
-try:
-    compile_attention("sm_80", "bf16", head_dim=64, group=1, block_size=16)
-except LabError as error:
-    print(error.text.en)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith("no Triton here")
