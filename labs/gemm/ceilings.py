@@ -9,6 +9,7 @@ import torch
 
 from labs.caches import Cache, cpu_caches
 from labs.measure import time_calls
+from labs.memory_budget import reserve
 from labs.text import Text
 
 if TYPE_CHECKING:
@@ -81,6 +82,6 @@ def _buffers() -> list[tuple[int, int]]:
 
 
 def _read(ctx: Context, kernels: Kernels, size: int) -> float:
-    ctx.reserve(size, Text(zh="带宽测试的缓冲区", en="the buffer that bandwidth is measured on"))
+    reserve(size, Text(zh="带宽测试的缓冲区", en="the buffer that bandwidth is measured on"), "cpu")
     data, times = torch.ones(size // 4), max(1, _READ_BYTES // size)
     return times * size / cpu_time(ctx, lambda: kernels.read(data, times)).low_s

@@ -13,6 +13,7 @@ from labs.gemm import ladder_views as views
 from labs.gemm.ceilings import Ceilings, caches, cpu_time, measure_ceilings
 from labs.gemm.native import Blocks, Kernels, kernels
 from labs.gemm.rungs import RUNGS, bound
+from labs.memory_budget import reserve
 from labs.quantization.threads import threads
 from labs.text import Text
 
@@ -102,7 +103,7 @@ def run_ladder(ctx: Context, *, m: int, n: int, k: int, tile: int, thread_count:
             yield from views.ceilings(ladder)
         else:
             ladder.missing = compiled
-        ctx.reserve(4 * (m * k + k * n + 3 * m * n), Text(zh="矩阵", en="the matrices"))
+        reserve(4 * (m * k + k * n + 3 * m * n), Text(zh="矩阵", en="the matrices"), "cpu")
         a, b = (torch.randn(shape, generator=ctx.generator()) for shape in ((m, k), (k, n)))
         every = ways(a, b, ladder.blocks, used, compiled if isinstance(compiled, Kernels) else None)
         expected = a @ b

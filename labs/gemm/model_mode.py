@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -83,7 +84,13 @@ class Phase:
 
 def run_model(ctx: Context, *, tokens: int, batch: int) -> Iterator[Result]:
     """Prefill, decode with one sequence, decode with several; then each projection against the roofs."""
-    loaded, phases = ctx.model(), []
+    loaded = ctx.model()
+    with _on_device(loaded, ctx.device):
+        yield from _run(ctx, loaded, tokens, batch)
+
+
+def _run(ctx: Context, loaded: LoadedModel, tokens: int, batch: int) -> Iterator[Result]:
+    phases: list[Phase] = []
     wanted = [
         (Text(zh=f"预填充 {tokens} token", en=f"prefill, {tokens} tokens"), 1, tokens, 0),
         (Text(zh="解码，1 条", en="decode, 1 sequence"), 1, 1, tokens),
@@ -99,6 +106,16 @@ def run_model(ctx: Context, *, tokens: int, batch: int) -> Iterator[Result]:
     yield table(loaded.config, phases, peak, bandwidth)
     yield by_context()
     yield explanation(phases, peak, bandwidth)
+
+
+@contextlib.contextmanager
+def _on_device(loaded: LoadedModel, where: str) -> Iterator[None]:
+    """The worker's model lives on the CPU and goes back there, whatever happens."""
+    loaded.model.to(where)
+    try:
+        yield
+    finally:
+        loaded.model.to("cpu")
 
 
 def _median(ctx: Context, loaded: LoadedModel, batch: int, tokens: int, context: int) -> Spent:
