@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from labs.roofline.setting import Setting
 
 _BUDGET_S: Final = 0.2
+_TRIED_S: Final = 3.0  # a longer step is not tried at twice the batch
 _LONGEST_S: Final = 15.0  # that a step may be expected to take
 
 
@@ -129,10 +131,12 @@ def _next(
     steps = list(next_steps(model.config, found.setting, found.parts))
     checked: dict[str, Timing] = {}
     yield views.next_table(found, steps, checked)
-    if found.setting.phase == "decode":
+    assert found.whole is not None
+    if found.setting.phase == "decode" and found.whole.median_s < _TRIED_S:
         ctx.progress(0.93, Text(zh="当场验证：批大小翻倍", en="Trying it: twice the batch"))
         double = replace(found.setting, batch=2 * found.setting.batch)
-        checked["batch"] = ctx.measure(step_call(ctx, model, double), budget_s=3 * budget_s)
+        with contextlib.suppress(LabError):  # where twice the KV does not fit, the prediction stands alone
+            checked["batch"] = ctx.measure(step_call(ctx, model, double), budget_s=3 * budget_s)
         yield views.next_table(found, steps, checked)
     yield model_explanation(found, steps, checked, machine)
 

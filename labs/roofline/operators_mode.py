@@ -242,8 +242,8 @@ def _gain_text(fast: Tried, naive: Tried) -> Text:
         zh=f"**{fast.placed.title.zh}**：{_WAYS[fast.way].zh}的速度是朴素实现的 {ratio:.1f} 倍，派发 "
         f"{fast.placed.demand.calls} 个算子而不是 {naive.placed.demand.calls} 个，达到上限的 "
         f"{fast.placed.share:.0%}（{VERDICTS[fast.placed.verdict].zh}）。",
-        en=f"**{fast.placed.title.en}**: the {_WAYS[fast.way].en} is {ratio:.1f} times the naive one's speed; "
-        f"operators dispatched: {fast.placed.demand.calls} instead of {naive.placed.demand.calls}; "
+        en=f"**{fast.placed.title.en}**: the {_WAYS[fast.way].en} has {ratio:.1f} times the speed of the "
+        f"naive one; operators dispatched: {fast.placed.demand.calls} instead of {naive.placed.demand.calls}; "
         f"{fast.placed.share:.0%} of its bound ({VERDICTS[fast.placed.verdict].en}).",
     )
 
