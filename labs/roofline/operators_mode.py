@@ -238,13 +238,13 @@ def _explanation(found: Sequence[Tried], machine: Machine) -> Result:
 
 def _gain_text(fast: Tried, naive: Tried) -> Text:
     ratio = naive.placed.seconds / fast.placed.seconds
+    one, title, way = fast.placed, fast.placed.title, _WAYS[fast.way]
+    calls, before = one.demand.calls, naive.placed.demand.calls
     return Text(
-        zh=f"**{fast.placed.title.zh}**：{_WAYS[fast.way].zh}的速度是朴素实现的 {ratio:.1f} 倍，派发 "
-        f"{fast.placed.demand.calls} 个算子而不是 {naive.placed.demand.calls} 个，达到上限的 "
-        f"{fast.placed.share:.0%}（{VERDICTS[fast.placed.verdict].zh}）。",
-        en=f"**{fast.placed.title.en}**: the {_WAYS[fast.way].en} has {ratio:.1f} times the speed of the "
-        f"naive one; operators dispatched: {fast.placed.demand.calls} instead of {naive.placed.demand.calls}; "
-        f"{fast.placed.share:.0%} of its bound ({VERDICTS[fast.placed.verdict].en}).",
+        zh=f"**{title.zh}**：{way.zh}的速度是朴素实现的 {ratio:.1f} 倍，派发 {calls} 个算子而不是 {before} 个，"
+        f"达到上限的 {one.share:.0%}（{VERDICTS[one.verdict].zh}）。",
+        en=f"**{title.en}**: the {way.en} has {ratio:.1f} times the speed of the naive one; operators dispatched: "
+        f"{calls} instead of {before}; {one.share:.0%} of its bound ({VERDICTS[one.verdict].en}).",
     )
 
 
