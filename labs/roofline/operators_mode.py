@@ -241,9 +241,11 @@ def _gain_text(fast: Tried, naive: Tried) -> Text:
     one, title, way = fast.placed, fast.placed.title, _WAYS[fast.way]
     calls, before = one.demand.calls, naive.placed.demand.calls
     return Text(
-        zh=f"**{title.zh}**：{way.zh}的速度是朴素实现的 {ratio:.1f} 倍，派发 {calls} 个算子而不是 {before} 个，"
+        zh=f"**{title.zh}**：{way.zh}的速度是朴素实现的 {ratio:.1f} 倍，派发 {calls} 个算子而不是 {before} "
+        "个，"
         f"达到上限的 {one.share:.0%}（{VERDICTS[one.verdict].zh}）。",
-        en=f"**{title.en}**: the {way.en} has {ratio:.1f} times the speed of the naive one; operators dispatched: "
+        en=f"**{title.en}**: the {way.en} has {ratio:.1f} times the speed of the naive one; operators "
+        "dispatched: "
         f"{calls} instead of {before}; {one.share:.0%} of its bound ({VERDICTS[one.verdict].en}).",
     )
 
