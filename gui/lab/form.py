@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from PySide6.QtCore import QEvent, QTimer, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
 from gui.lab.field import Field
@@ -95,18 +95,26 @@ class LabForm(QWidget):
     def _show_relevant(self) -> None:
         values = self.values()
         shown = {name: field for name, field in self._fields.items() if field.shown_for(values)}
+        before = any(field.made for field in self._fields.values())
         new = [field.editor for field in shown.values() if not field.made]
         for name, field in self._fields.items():
             field.setVisible(name in shown)
-        if new:
+        if new and before:
             self._order_tabs()
         self.updateGeometry()
 
     def _order_tabs(self) -> None:
-        """Through the fields in their order, whichever was made first."""
-        fields = list(self._fields.values())
-        for one, next_one in pairwise(fields):
-            QWidget.setTabOrder(one, next_one)
+        """Through the fields in their order: what was made late stands at the window's end."""
+        chains: dict[str, list[QWidget]] = {name: [] for name in self._fields}
+        at = self.nextInFocusChain()
+        while at is not None and at is not self:
+            if self.isAncestorOf(at) and at.focusPolicy() != Qt.FocusPolicy.NoFocus:
+                for name, field in self._fields.items():
+                    if field.isAncestorOf(at):
+                        chains[name].append(at)
+            at = at.nextInFocusChain()
+        for one, following in pairwise(widget for chain in chains.values() for widget in chain):
+            QWidget.setTabOrder(one, following)
 
     def retranslate(self) -> None:
         for field in self._fields.values():

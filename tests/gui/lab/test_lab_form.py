@@ -157,6 +157,33 @@ def test_when_hides_and_shows(qtbot: Any, form: LabForm) -> None:
     assert form.values()["group_size"] == 128
 
 
+def test_a_field_out_of_sight_is_made_when_it_is_wanted_and_has_its_value(qtbot: Any) -> None:
+    form = LabForm()
+    qtbot.addWidget(form)
+    schema = samples.description()["schema"]
+    schema["properties"]["granularity"]["default"] = "tensor"
+    form.set_schema(schema)
+    form.show()
+    hidden = form.field("group_size")
+    assert not hidden.made and form.values()["group_size"] == 128
+    form.set_values({"group_size": 64})
+    assert not hidden.made and form.changed_values() == {"group_size": 64}
+    form.merge_values({"granularity": "group"})
+    assert hidden.made and hidden.isVisible() and hidden.editor.value() == form.values()["group_size"] == 64
+    form.field("granularity").editor.setFocus()
+    for _ in range(6):
+        qtbot.keyClick(form.focusWidget(), Qt.Key.Key_Tab)
+        if hidden.isAncestorOf(form.focusWidget()):
+            break
+    assert hidden.isAncestorOf(form.focusWidget())
+    following = list(form.values())[list(form.values()).index("group_size") + 1]
+    for _ in range(3):
+        qtbot.keyClick(form.focusWidget(), Qt.Key.Key_Tab)
+        if not hidden.isAncestorOf(form.focusWidget()):
+            break
+    assert form.field(following).isAncestorOf(form.focusWidget())
+
+
 def test_choices_and_switches_are_exact_at_once(qtbot: Any, form: LabForm) -> None:
     seen = edits(form)
     part(form, "module", QComboBox).setCurrentIndex(0)
