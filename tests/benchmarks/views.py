@@ -51,6 +51,10 @@ def run() -> Iterator[Figure]:
     what = f"a frame of {CODE_LINES:,} lines of PTX beside as many of SASS"
     yield _figure("code_scroll", f"{what} while scrolling", [_code()], _scroll)
     yield _figure("code_link", f"{what} while lines are pointed at", [_code()], _point)
+    what = f"a frame of a graph of {NODES} nodes"
+    graph = [_graph_result(rng)]
+    yield _figure("graph_pan", f"{what} while panning", graph, _pan_graph)
+    yield _figure("graph_whole", f"{what}, all in sight, while nodes are pointed at", graph, _point_at_nodes)
     yield from _graph_layout()
 
 
@@ -89,6 +93,8 @@ def _shown(results: Sequence[dict[str, Any]]) -> ResultsArea:
     area.resize(WIDTH, layout.heightForWidth(WIDTH))
     area.clocks.clock("trace").seek(0)
     spin(300)
+    for card in area.cards():
+        card.view.settle()
     QApplication.processEvents()
     return area
 
@@ -133,6 +139,34 @@ def _point(area: ResultsArea) -> list[Callable[[], object]]:
     """Linked lines come into sight in the other pane."""
     view = area.card("code").view
     return [lambda at=at: view.point(0, int(at)) for at in np.linspace(1, CODE_LINES, FRAMES)]
+
+
+def _pan_graph(area: ResultsArea) -> list[Callable[[], object]]:
+    canvas = area.card("graph").view.canvas
+    drawing = canvas.drawing
+    ys = np.linspace(0, drawing.height, FRAMES)
+    return [lambda y=y: canvas.move_to(drawing.width / 2, y) for y in ys]
+
+
+def _point_at_nodes(area: ResultsArea) -> list[Callable[[], object]]:
+    canvas = area.card("graph").view.canvas
+    canvas.fit()
+    return [lambda node=node: canvas.point(node) for node in range(FRAMES)]
+
+
+def _graph_result(rng: np.random.Generator) -> dict[str, Any]:
+    shape = _graph(rng)
+    nodes = [
+        {"name": both(f"op_{place}", f"op_{place}"), "category": place % 4, "group": group, "value": 1e-6}
+        for place, group in enumerate(shape.groups)
+    ]
+    return _result(
+        "graph",
+        nodes=nodes,
+        edges=[{"source": source, "target": target, "name": None} for source, target in shape.edges],
+        categories=[both(f"c{one}", f"c{one}") for one in range(4)],
+        groups=[both(f"fused {one}", f"fused {one}") for one in range(len(shape.titles))],
+    )
 
 
 def _graph_layout() -> Iterator[Figure]:

@@ -134,15 +134,21 @@ class CodeEditor(QPlainTextEdit):
 
     def show_lines(self, linked: frozenset[int], strong: frozenset[int] = frozenset()) -> None:
         """``linked`` lines get a ground of their own; ``strong`` ones (where a trace stands) a stronger."""
-        if (linked, strong) != (self.linked, self.strong_lines):
-            self.linked, self.strong_lines = linked, strong
-            self.viewport().update()
-            self.gutter.update()
+        changed = (linked ^ self.linked) | (strong ^ self.strong_lines)
+        self.linked, self.strong_lines = linked, strong
+        if not changed:
+            return
+        for block, box in self._blocks_in_sight():
+            if block.blockNumber() + 1 in changed:
+                top, height = round(box.top()), round(box.height()) + 1
+                self.viewport().update(0, top, self.viewport().width(), height)
+                self.gutter.update(0, top, self.gutter.width(), height)
 
     # Drawing
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        seen = list(self._blocks_in_sight())
+        area = QRectF(event.rect())
+        seen = [(block, box) for block, box in self._blocks_in_sight() if _crosses(box, area)]
         for block, _ in seen:
             self.code.highlight(block)
         self._paint_grounds(seen)
@@ -301,6 +307,11 @@ class CodeEditor(QPlainTextEdit):
         cursor.insertText("\n" + " " * depth)
         self.setTextCursor(cursor)
         self.ensureCursorVisible()
+
+
+def _crosses(box: QRectF, area: QRectF) -> bool:
+    """In height: an empty line has no width."""
+    return box.top() <= area.bottom() and box.bottom() >= area.top()
 
 
 def _submits(event: QKeyEvent) -> bool:

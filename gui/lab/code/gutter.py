@@ -37,6 +37,8 @@ class Gutter(QWidget):
         right = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         height = editor.fontMetrics().height()
         for line, top in editor.lines_in_sight():
+            if not event.rect().top() - height <= top <= event.rect().bottom():
+                continue
             box = QRectF(0, top, self.width() - GAP, height)
             strong = line in editor.strong_lines
             painter.setPen(QColor(theme.ink if strong else theme.muted))

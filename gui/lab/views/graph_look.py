@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen, QPolygonF
 
 from gui.lab.views.block_look import mixed, owner_colour
@@ -20,6 +20,7 @@ FONT, SMALL, MOST_TITLE = 12, 10, 15.0
 ARROW = 6.0
 # Names smaller than this, in px on the screen, are not drawn.
 LEAST_NAME = 6.0
+LEAST_TITLED = 24.0  # px: a narrower group has no title
 NAMED_EDGES = 0.9  # the scale from which edges have their names
 
 
@@ -40,6 +41,7 @@ class GraphLook:
     scale: float = 1.0
     whole: bool = False
     at: int | None = None
+    _lines: list[QLineF] | None = None
     _curves: dict[int, Curve | None] = field(default_factory=dict)
 
     def paint(self, painter: QPainter, seen: QRectF) -> None:
@@ -49,11 +51,29 @@ class GraphLook:
             if group_box is not None and seen.intersects(QRectF(*group_box)):
                 self._paint_group(painter, group, QRectF(*group_box))
         near = self._edges_of(self.at) if self.at is not None else set()
-        for edge in sorted(range(len(drawing.routes)), key=near.__contains__):
-            self._paint_edge(painter, edge, seen, strong=edge in near)
+        if self.legible:
+            for edge in range(len(drawing.routes)):
+                self._paint_edge(painter, edge, seen, strong=False)
+        else:
+            self._paint_afar(painter)
+        for edge in near:
+            self._paint_edge(painter, edge, seen, strong=True)
         for node, node_box in enumerate(drawing.nodes):
-            if seen.intersects(QRectF(*node_box)):
+            if (self.legible or node == self.at) and seen.intersects(QRectF(*node_box)):
                 self._paint_node(painter, node, QRectF(*node_box))
+
+    def _paint_afar(self, painter: QPainter) -> None:
+        """Edges as lines a pixel thin, and nodes that are not pointed at as plain boxes."""
+        theme = self.view.theme
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        if self._lines is None:
+            routes = ([QPointF(*point) for point in route] for route in self.drawing.routes)
+            self._lines = [QLineF(one, other) for route in routes for one, other in pairwise(route)]
+        painter.setPen(QPen(mixed(theme.muted, theme.raised, 0.4), 0))
+        painter.drawLines(self._lines)
+        for node, box in zip(self.view.result["nodes"], self.drawing.nodes, strict=True):
+            painter.fillRect(QRectF(*box), QColor(owner_colour(node["category"], theme)))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
     @property
     def legible(self) -> bool:
@@ -69,6 +89,8 @@ class GraphLook:
         painter.setPen(QPen(QColor(theme.muted), 1))
         painter.setBrush(mixed(theme.muted, theme.raised, 0.1))
         painter.drawRoundedRect(box, 8, 8)
+        if box.width() * self.scale < LEAST_TITLED and not self.whole:
+            return
         # The title stays readable, as far as there is room for it: all of the box where nodes have no names.
         room = MOST_TITLE if self.legible else min(box.height() * 0.6, 40.0)
         font = self._font(FONT if self.whole else min(FONT / self.scale, room))
@@ -115,7 +137,7 @@ class GraphLook:
         colour = owner_colour(self.view.result["nodes"][node]["category"], theme)
         chosen = node == self.at
         painter.setPen(QPen(QColor(theme.accent if chosen else colour), 2.2 if chosen else 1.2))
-        painter.setBrush(mixed(colour, theme.raised, 0.2 if self.legible else 0.85))
+        painter.setBrush(mixed(colour, theme.raised, 0.2) if self.legible else QColor(theme.accent))
         painter.drawRoundedRect(box, 5, 5)
         if self.legible:
             stripe = QRectF(box.left() + 1, box.top() + 4, 4, box.height() - 8)
