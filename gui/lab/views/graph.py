@@ -98,6 +98,8 @@ class GraphView(View):
             button.setIcon(icon(button.property("icon_name"), self.theme.muted))
             button.setToolTip(name)
             button.setAccessibleName(name)
+        for overview in self.overviews:
+            overview.refresh()
         self._lay_out()
 
     # Layout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from gui.lab.views.block_look import mixed, owner_colour
@@ -30,6 +30,8 @@ class GraphOverview(QWidget):
             self.setFixedWidth(THICK)
             self.setSizePolicy(fixed, free)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self._picture: QPixmap | None = None
+        self._key: tuple[object, ...] = ()
         self.hide()
 
     def sizeHint(self) -> QSize:
@@ -61,7 +63,30 @@ class GraphOverview(QWidget):
         if drawing is None:
             return
         painter = QPainter(self)
-        painter.fillRect(self.rect(), mixed(theme.muted, theme.raised, 0.06))
+        ratio = painter.deviceTransform().m11()
+        key = (id(drawing), theme.name, self.width(), self.height(), ratio)
+        if self._picture is None or self._key != key:
+            self._key, self._picture = key, self._drawn(ratio)
+        painter.drawPixmap(0, 0, self._picture)
+        x, y = self._scales()
+        painter.translate(4, 4)
+        seen = self._view.canvas.in_sight().intersected(QRectF(0, 0, drawing.width, drawing.height))
+        painter.setPen(QPen(QColor(theme.accent), 1.5))
+        ground = QColor(theme.accent)
+        ground.setAlphaF(0.15)
+        painter.setBrush(ground)
+        size = (seen.width() * x, max(3.0, seen.height() * y))
+        painter.drawRect(QRectF(seen.left() * x, seen.top() * y, *size))
+        painter.end()
+
+    def _drawn(self, ratio: float) -> QPixmap:
+        """All groups and nodes: what is in sight changes with each frame, they do not."""
+        drawing, theme = self._view.canvas.drawing, self._view.theme
+        assert drawing is not None
+        picture = QPixmap(self.size() * ratio)
+        picture.setDevicePixelRatio(ratio)
+        picture.fill(mixed(theme.muted, theme.raised, 0.06))
+        painter = QPainter(picture)
         x, y = self._scales()
         painter.translate(4, 4)
         for box in drawing.groups:
@@ -72,15 +97,13 @@ class GraphOverview(QWidget):
             size = (max(2.0, place.width * x), max(1.5, place.height * y))
             colour = QColor(owner_colour(shown["category"], theme))
             painter.fillRect(QRectF(place.left * x, place.top * y, *size), colour)
-        seen = self._view.canvas.in_sight().intersected(QRectF(0, 0, drawing.width, drawing.height))
-        painter.setPen(QPen(QColor(theme.accent), 1.5))
-        ground = QColor(theme.accent)
-        ground.setAlphaF(0.15)
-        painter.setBrush(ground)
-        painter.drawRect(
-            QRectF(seen.left() * x, seen.top() * y, seen.width() * x, max(3.0, seen.height() * y))
-        )
         painter.end()
+        return picture
+
+    def refresh(self) -> None:
+        """The result is another, though perhaps not its drawing."""
+        self._picture = None
+        self.update()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self._go(event.position())
