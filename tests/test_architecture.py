@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 
-# What serves labs to a shell or a window. Labs and algorithms know nothing of it. (``labs.wire`` is how any two
-# processes talk: a kernel's own child too.)
+# What serves labs to a shell or a window. Labs and algorithms know nothing of it. (``labs.wire`` is how any
+# two processes talk, a kernel's own child too.)
 SERVING = {
     f"labs.{name}"
     for name in (

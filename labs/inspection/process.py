@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -82,11 +83,9 @@ class KernelProcess:
         return msgspec.convert(answer["value"], type=hint, dec_hook=_as_it_came)  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """End the child and what it has forked."""
+        """End the child and what it has forked. Happens by itself when nobody holds this object any more."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.communicate()
+            self._end()
             self._process = None
 
     def _exchange(self, request: bytes, check: Callable[[], None]) -> bytes:
@@ -110,6 +109,7 @@ class KernelProcess:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
+            self.close()
             environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
             environment |= {"TRITON_INTERPRET": "1" if self._mode == "interpret" else "0"}
             self._process = subprocess.Popen(
@@ -121,12 +121,19 @@ class KernelProcess:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
+            self._end = weakref.finalize(self, _end, self._process)
         return self._process
 
 
 def kernel_process(ctx: Context, mode: Mode) -> KernelProcess:
     """The session's own: it starts once, and ends with the worker."""
     return ctx.session.memo(("kernel process", mode), lambda: KernelProcess(mode))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def _failure(answer: dict[str, Any]) -> KernelError:

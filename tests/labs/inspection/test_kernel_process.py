@@ -110,11 +110,11 @@ def test_stop_ends_an_endless_kernel_and_the_next_question_works() -> None:
     process.close()
 
 
-def test_no_child_outlives_its_close() -> None:
+def test_no_child_outlives_who_holds_it() -> None:
     process = KernelProcess("compile")
     process._running()
     assert process._process is not None
     pid = process._process.pid
-    process.close()
+    del process
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
