@@ -36,7 +36,8 @@ def replay_rows(result: Trace | BlockMap | Timeline | Tokens, say: Say) -> list[
 
 def _trace(trace: Trace, say: Say) -> list[list[str]]:
     counts = np.bincount(trace.kind_index, minlength=len(trace.kinds))
-    span = f"{trace.times[0]:.4g} – {trace.times[-1]:.4g} s" if trace.times.size else "–"
+    unit = "" if trace.steps else " s"
+    span = f"{trace.times[0]:.4g} – {trace.times[-1]:.4g}{unit}" if trace.times.size else "–"
     rows = [[say(kind.name), f"{count:,}", ""] for kind, count in zip(trace.kinds, counts, strict=True)]
     return [[say(EVENTS), f"{trace.times.size:,}", span], *rows]
 

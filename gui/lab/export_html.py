@@ -220,7 +220,11 @@ def _trace(result: dict[str, Any]) -> str:
     if not count:
         return ""
     at = count - 1 if result.get("at") is None else int(result["at"])
-    text = translate("HtmlExport", "The pictures show event {number} of {count}, at {time}: {text}")
+    text = (
+        translate("HtmlExport", "The pictures show event {number} of {count}: {text}")
+        if result.get("steps")
+        else translate("HtmlExport", "The pictures show event {number} of {count}, at {time}: {text}")
+    )
     time, told = with_unit(float(result["times"][at]), "s"), EventTexts(result).text(at)
     shown = text.format(number=at + 1, count=count, time=time, text=told)
     counts = Counter(result["kind_index"].tolist())

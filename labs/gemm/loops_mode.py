@@ -102,7 +102,7 @@ FORMULA = Text(
 
 
 def trace(chosen: Recorded, size: int) -> Trace:
-    """One event a step; a step counts as a second, for there is no clock in this cache."""
+    """One event a step: there is no clock in this cache."""
     steps = chosen.steps
     missed = np.diff(chosen.lines.sum(axis=1), prepend=0)
     at = min(len(steps) - 1, 3 * size + size // 2)
@@ -111,6 +111,7 @@ def trace(chosen: Recorded, size: int) -> Trace:
         title=Text(zh=f"{ORDERS[chosen.order].zh}：逐步回放", en=f"{ORDERS[chosen.order].en}, step by step"),
         provenance=_SIMULATED,
         times=array(range(len(steps))),
+        steps=True,
         kinds=[
             EventKind(
                 name=Text(zh="一步", en="a step"),

@@ -60,6 +60,7 @@ def trace(counts: Counts, races: list[Race]) -> Trace:
         title=Text(zh="逐步回放", en="Step by step"),
         provenance=SIMULATED,
         times=array(range(len(steps))),
+        steps=True,
         kinds=[_kind(action) for action in ACTIONS],
         kind_index=array([ACTIONS.index(step.action) for step in steps], np.int64),
         columns={

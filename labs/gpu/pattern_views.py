@@ -67,6 +67,7 @@ def _trace(
         title=Text(zh="逐 lane 回放", en="Lane by lane"),
         provenance=SIMULATED,
         times=array(threads),
+        steps=True,
         kinds=[
             EventKind(
                 name=Text(zh=name_zh, en=name_en),

@@ -38,6 +38,7 @@ def trace(recording: Recording) -> Trace:
         title=Text(zh="逐次访问", en="Access by access"),
         provenance=Provenance.MEASURED,
         times=array(np.arange(len(recording.line))),
+        steps=True,
         kinds=[_event_kind(kind) for kind in _KINDS],
         kind_index=recording.kind.astype(np.int64),
         columns={

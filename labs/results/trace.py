@@ -28,7 +28,8 @@ class Trace(Result, frozen=True, kw_only=True, tag="trace"):
 
     ``kind_index`` indexes ``kinds``, an entry an event; ``columns`` hold what the templates tell of an event.
     Where a column's integers stand for names, ``names`` has these. ``at`` is the event where the cursor first
-    stands (None: the last): one at which the run shows what it is about. The trace's ``id`` is the ``clock``
+    stands (None: the last): one at which the run shows what it is about. With ``steps``, times are a count of
+    steps, an order without seconds, and events are told by their number. The trace's ``id`` is the ``clock``
     of the results that move with it: their ``event`` is an index into this trace's events.
     """
 
@@ -38,6 +39,7 @@ class Trace(Result, frozen=True, kw_only=True, tag="trace"):
     columns: dict[str, Array] = {}
     names: dict[str, list[Text]] = {}
     at: int | None = None
+    steps: bool = False
 
     def __post_init__(self) -> None:
         what = f"trace {self.id!r}"

@@ -849,6 +849,10 @@
         <translation>理论 {value}</translation>
     </message>
     <message>
+        <source>The pictures show event {number} of {count}: {text}</source>
+        <translation>图中是第 {number} 个事件（共 {count} 个）：{text}</translation>
+    </message>
+    <message>
         <source>The pictures show event {number} of {count}, at {time}: {text}</source>
         <translation>图中是第 {number} 个事件（共 {count} 个），{time}：{text}</translation>
     </message>
@@ -1575,12 +1579,20 @@ Every number shown can be run, traced, or cited.</source>
         <translation>每帧一个事件</translation>
     </message>
     <message>
+        <source>{count} steps a second</source>
+        <translation>每秒 {count} 步</translation>
+    </message>
+    <message>
         <source>no events</source>
         <translation>没有事件</translation>
     </message>
     <message>
         <source>event {number} of {count}</source>
         <translation>事件 {number}，共 {count}</translation>
+    </message>
+    <message>
+        <source>step</source>
+        <translation>步</translation>
     </message>
     <message>
         <source>event</source>

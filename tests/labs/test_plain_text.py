@@ -132,6 +132,16 @@ EXAMPLES: list[tuple[Result, str]] = [
         "Title (measured)\n  all events  3  0 – 1.5 s\n  arrive      2\n  free        1",
     ),
     (
+        Trace(
+            **common(unit=""),
+            times=array([0, 1]),
+            kinds=[EventKind(name=same("load"), template=same("load"))],
+            kind_index=array([0, 0], np.int64),
+            steps=True,
+        ),
+        "Title (measured)\n  all events  2  0 – 1\n  load        2",
+    ),
+    (
         BlockMap(
             **common(unit=""),
             count=8,

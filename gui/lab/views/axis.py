@@ -69,6 +69,16 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
         self.picture = None
         self.update()
 
+    def make_room(self) -> None:
+        """Widen the left axis for its labels now: it hides those that it has no room for, and by itself it
+        learns of them when it is painted, which for a picture that is exported is too late."""
+        if self.orientation != "left" or self.names:
+            return
+        ticks = self.tickValues(*self.range, max(1.0, self.size().height()))
+        texts = [text for step, values in ticks for text in self.tickStrings(values, 1.0, step)]
+        metrics = QFontMetricsF(self.style["tickFont"] or QFont())
+        self._updateMaxTextSize(max((metrics.horizontalAdvance(text) for text in texts), default=0.0))
+
     def full_title(self) -> str:
         return f"{self._title} ({self._shown_unit})" if self._shown_unit else self._title
 

@@ -132,6 +132,7 @@ class PlotView(View):
     def reset_zoom(self) -> None:
         self.plot.vb.enableAutoRange()
         self.plot.vb.updateAutoRange()  # now, not at the next paint
+        self.canvas.y_axis.make_room()
 
     def _restyle_canvas(self, theme: Theme) -> None:
         """What a theme changes and a result does not: half of the time that a new picture would take."""

@@ -154,6 +154,8 @@ class TraceView(View):
     def _speed_text(self, speed: float) -> str:
         if speed == BY_EVENT:
             return self.tr("an event a frame")
+        if self._counts_steps():
+            return self.tr("{count} steps a second").format(count=f"{speed:.10g}")
         return f"{speed:.10g}×" if speed >= SLOW else f"1/{1 / speed:,.0f}×"
 
     def _choose_speed(self) -> None:
@@ -170,11 +172,17 @@ class TraceView(View):
         clock = self.clock
         if not clock.running:
             return self.tr("no events")
-        now, end = self._in_unit(clock.now_s), self._in_unit(float(clock.times[-1]))
         where = self.tr("event {number} of {count}").format(
             number=plain(clock.cursor + 1), count=plain(clock.last + 1)
         )
+        if self._counts_steps():
+            return where
+        now, end = self._in_unit(clock.now_s), self._in_unit(float(clock.times[-1]))
         return f"{now} / {end} {self._unit} · {where}"
+
+    def _counts_steps(self) -> bool:
+        """The trace's times are an order: no figure of seconds is to be shown."""
+        return bool(self.result.get("steps"))
 
     def _choose_unit(self, times: Any) -> None:
         """One for all times of the trace: figures that change their unit cannot be followed."""
@@ -190,6 +198,8 @@ class TraceView(View):
         return f"{seconds / self._factor:.{self._decimals}f}".replace("-", "−")
 
     def time_text(self, event: int) -> str:
+        if self._counts_steps():
+            return plain(event + 1)
         return f"{self._in_unit(float(self.clock.times[event]))} {self._unit}"
 
     def _toggle(self) -> None:
@@ -254,7 +264,8 @@ class TraceView(View):
 
     def to_csv(self) -> str:
         columns = self.result.get("columns", {})
-        header = [self.tr("event"), f"{self.tr('time')} (s)", self.tr("kind"), *columns]
+        time = self.tr("step") if self._counts_steps() else f"{self.tr('time')} (s)"
+        header = [self.tr("event"), time, self.tr("kind"), *columns]
         names = [pick(kind["name"]) for kind in self.result["kinds"]]
         kinds = [names[kind] for kind in np.asarray(self.result["kind_index"]).tolist()]
         times = np.asarray(self.result["times"]).tolist()

@@ -262,6 +262,16 @@ def test_it_stops_playing_where_nobody_sees_it(area: ResultsArea) -> None:
     assert not clock_of(area).player.playing
 
 
+def test_steps_are_told_by_number_and_not_in_seconds(qtbot: Any, area: ResultsArea) -> None:
+    show(area, [RUN["trace"] | {"steps": True, "times": np.arange(len(RUN["trace"]["times"]))}])
+    view = area.card("replay").view
+    clock_of(area).seek(SHARE)
+    assert view.time_text(SHARE) == str(SHARE + 1)
+    assert view.place_text() == f"event {SHARE + 1} of {clock_of(area).last + 1}"
+    assert "steps a second" in view.speed_box.currentText()
+    assert view.to_csv().splitlines()[0].startswith("event,step,kind")
+
+
 def test_events_are_told_in_the_language_in_force(area: ResultsArea) -> None:
     view = area.card("replay").view
     clock_of(area).seek(SHARE)

@@ -328,6 +328,15 @@ def test_an_outlier_survives_the_reduction_of_a_huge_map(qtbot: Any) -> None:
     assert "−500" in found[1]
 
 
+def test_the_first_picture_of_a_plot_has_the_labels_of_both_axes(qtbot: Any) -> None:
+    view = make_view("scatter")
+    qtbot.addWidget(view)
+    view.resize(540, 360)
+    view.show_result(samples.scatter())
+    first = view.grab().toImage()  # as an export does, of what was never in sight
+    assert first == view.grab().toImage()
+
+
 def test_log_axes_label_decades_and_powers_of_two(qtbot: Any) -> None:
     view = make_view("scatter")
     qtbot.addWidget(view)
