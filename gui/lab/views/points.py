@@ -83,8 +83,8 @@ class Points(pg.GraphicsObject):  # type: ignore[misc]
 
 
 class PointNames(Points):
-    """A name above each point, on a ground that lets it be read over what lies behind. One that would cover
-    a point or an earlier name is left to the pointer to ask for."""
+    """A name above each point, or below it at the upper edge, on a ground that lets it be read over what lies
+    behind. One that would cover a point or an earlier name is left to the pointer to ask for."""
 
     def __init__(self, xs: Any, ys: Any, names: list[str], font: QFont, ink: str, ground: QColor) -> None:
         super().__init__(xs, ys, 0.0, ink, ink)
@@ -101,16 +101,26 @@ class PointNames(Points):
 
     def paint(self, painter: QPainter, *_: Any) -> None:
         xs, ys = self.on_screen(painter)
+        room = painter.transform().mapRect(self.viewRect())
         painter.save()
         painter.setTransform(QTransform())
         painter.setFont(self._font)
         painter.setPen(self._colour)
         taken = [QRectF(x - 4, y - 4, 8, 8) for x, y in zip(xs.tolist(), ys.tolist(), strict=True)]
         for x, y, name, width in zip(xs.tolist(), ys.tolist(), self._names, self._widths, strict=True):
-            box = QRectF(x - width / 2, y - NAME_GAP - NAME_MARGIN - self._height, width, self._height)
+            box = self._inside(room, x, y, width)
             if any(box.intersects(other) for other in taken):
                 continue
             taken.append(box)
             painter.fillRect(box.adjusted(-NAME_MARGIN, -1, NAME_MARGIN, 1), self._ground)
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, name)
         painter.restore()
+
+    def _inside(self, room: QRectF, x: float, y: float, width: float) -> QRectF:
+        """The name's place, moved so that no edge of the plot cuts it."""
+        box = QRectF(x - width / 2, y - NAME_GAP - NAME_MARGIN - self._height, width, self._height)
+        if box.top() < room.top():
+            box.moveTop(y + NAME_GAP + NAME_MARGIN)
+        if width < room.width():
+            box.moveLeft(min(max(box.left(), room.left()), room.right() - width))
+        return box

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QColor, QFont
 
 from gui.lab.views import make_view
-from gui.lab.views.points import MOST_RIMMED, Points
+from gui.lab.views.points import MOST_RIMMED, PointNames, Points
 from tests.gui.lab import samples
 
 
@@ -30,6 +32,15 @@ def test_names_apart_are_all_written(qtbot: Any) -> None:
 def test_a_name_that_would_cover_another_is_left_to_the_pointer(qtbot: Any) -> None:
     svg = drawn(qtbot, [1.0, 9.0, 9.0], ["first", "second", "third"])
     assert [name in svg for name in ("first", "second", "third")] == [True, True, False]
+
+
+def test_no_edge_of_the_plot_cuts_a_name(qtbot: Any) -> None:
+    item = PointNames([0.0], [0.0], ["name"], QFont(), "#000000", QColor("#ffffff"))
+    room = QRectF(0, 0, 200, 100)
+    for x, y in ((100, 50), (100, 2), (3, 50), (198, 50), (1, 1)):
+        box = item._inside(room, x, y, 60)
+        assert room.contains(box), (x, y)
+        assert not box.contains(x, y), "a name does not cover its own point"
 
 
 def test_a_range_is_made_from_the_points_alone() -> None:
