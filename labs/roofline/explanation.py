@@ -76,11 +76,11 @@ def _gap(found: Found) -> Text:
     assert found.whole is not None
     step, parts, bound = found.whole.median_s, found.parts_s, found.bound_s
     rest = step - parts
-    rest_zh = f"其余 {1e3 * rest:.1f} ms 是部分之间的 Python 与杂项" if rest > 0 else "与整步相当"
+    rest_zh = f"其余 {1e3 * rest:.1f} ms 是部分之间的 Python 与杂项" if rest > 0 else "之间没有剩下什么"
     rest_en = (
         f"the other {1e3 * rest:.1f} ms are Python between the parts and the rest"
         if rest > 0
-        else "as the step itself"
+        else "nothing is left between them"
     )
     return Text(
         zh=f"**离上限多远。** 一步实测 {1e3 * step:.1f} ms，下界之和 {1e3 * bound:.1f} ms，达到 "
