@@ -145,6 +145,20 @@ def score_bytes(shape: Shape, element_bytes: float) -> float:
     return shape.planes * shape.queries * shape.keys * element_bytes
 
 
+def statistics_bytes(shape: Shape) -> int:
+    """What the backward pass needs of the scores: a row's log-sum-exp in fp32 (2307.08691, section 3.1)."""
+    return shape.planes * shape.queries * 4
+
+
+def joined(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """Maximum and sum of weights of two pieces of a row, each ``(m, l)``, as of the whole.
+
+    ``m = max(m1, m2)``, ``l = e^(m1 - m) l1 + e^(m2 - m) l2`` (Milakov and Gimelshein, 1805.02867).
+    """
+    most = max(one[0], other[0])
+    return most, math.exp(one[0] - most) * one[1] + math.exp(other[0] - most) * other[1]
+
+
 def paper_tile(on_chip_bytes: float, dim: int, element_bytes: int = 2) -> Tile:
     """Algorithm 1's sizes for ``M`` numbers on the chip: ``Bc = ceil(M / 4d)``, ``Br = min(Bc, d)``."""
     columns = math.ceil(on_chip_bytes / element_bytes / (4 * dim))

@@ -13,9 +13,11 @@ KEYS = 4096
 
 
 class Built(msgspec.Struct, frozen=True):
-    """``compiled`` without its stages; or ``error``: why the compiler refused."""
+    """``compiled`` without its stages, and the ``instructions`` that multiply matrices in it; or ``error``:
+    why the compiler refused."""
 
     compiled: Compiled | None = None
+    instructions: list[str] = []
     error: str = ""
 
 
@@ -33,4 +35,4 @@ def built(target: Target, dim: int, rows: int, columns: int, warps: int, stages:
         found = compile_launch(recorded, target)
     except Exception as error:  # whatever the compiler says is the answer
         return Built(error=f"{type(error).__name__}: {error}"[:200])
-    return Built(msgspec.structs.replace(found, stages={}))
+    return Built(msgspec.structs.replace(found, stages={}), found.matrix_instructions)

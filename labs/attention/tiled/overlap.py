@@ -44,8 +44,8 @@ def durations(rates: Rates, rows: int, columns: int, dim: int) -> tuple[float, f
 
 
 def schedule(work: tuple[float, float, float], tiles: int, warpgroups: int, *, overlap: bool) -> list[Bar]:
-    """``tiles`` of each warpgroup. With ``overlap`` a unit takes whoever is ready first; without, one piece
-    of work runs at a time, as if all warps stood at the same barrier."""
+    """``tiles`` of each warpgroup. With ``overlap`` a unit takes who is ready first, of equals who is behind,
+    which is what barriers make of it; without, one piece of work runs at a time."""
     bars: list[Bar] = []
     ready = [0.0] * warpgroups
     free = {SCORES: 0.0, SOFTMAX: 0.0}  # the matrix unit, the exponential unit
@@ -56,7 +56,10 @@ def schedule(work: tuple[float, float, float], tiles: int, warpgroups: int, *, o
             unit = SOFTMAX if left[group][0][1] == SOFTMAX else SCORES
             return max(ready[group], free[unit] if overlap else max(free.values()))
 
-        group = min((one for one in range(warpgroups) if left[one]), key=lambda one: (begins(one), one))
+        group = min(
+            (one for one in range(warpgroups) if left[one]),
+            key=lambda one: (begins(one), -len(left[one]), one),
+        )
         start = begins(group)
         tile, what = left[group].pop(0)
         end = start + work[what]

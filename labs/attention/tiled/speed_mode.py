@@ -243,13 +243,17 @@ def explanation(study: Study) -> Markdown:
         zh.append(
             f"**内存换了阶。** {last} 个 token 时，朴素额外占 {_mib(naive.extra_bytes):.0f} MiB，公式 "
             f"{study.predicted_bytes(last) / _MIB:.0f} MiB；SDPA 只占 {_mib(fused.extra_bytes):.1f} MiB，"
-            f"是它的 1/{share:.0f}。长度翻倍，前者乘 4，后者至多乘 2：它只留每个线程的一块和每行的统计量。"
+            f"是它的 1/{share:.0f}。长度翻倍，前者乘 4；后者只有每个线程的一块和每行的统计量，跳变处是 "
+            "torch 换了"
+            "更大的块，之后就几乎不动。"
         )
         en.append(
             f"**Memory changes its order.** At {last} tokens naive takes {_mib(naive.extra_bytes):.0f} MiB "
             f"more ({study.predicted_bytes(last) / _MIB:.0f} by the formula), SDPA "
             f"{_mib(fused.extra_bytes):.1f} MiB, 1/{share:.0f} of it. Doubling the length multiplies the "
-            "former by 4 and the latter by 2 at most: it keeps a tile a thread and statistics a row."
+            "former by 4; the latter is a tile a thread and statistics a row, and jumps only where torch "
+            "goes "
+            "over to larger tiles."
         )
     if naive.timing and fused.timing:
         zh.append(

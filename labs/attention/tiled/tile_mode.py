@@ -12,7 +12,6 @@ from labs.formulas.flash_attention import (
     Tile,
     accumulator_registers,
     queries_outer,
-    tile_intensity,
 )
 from labs.formulas.occupancy import MULTIPROCESSORS
 from labs.inspection.process import HAS_TRITON, NO_TRITON, kernel_process
@@ -252,23 +251,19 @@ def traffic_curve(study: Study) -> Lines:
         id="rows",
         title=Text(zh="块越高，流量越少，占得越多", en="Taller blocks: less traffic, more on the chip"),
         provenance=_ESTIMATED,
+        unit="KiB",
         x=Axis(title=Text(zh="Q 块的行数", en="rows of the Q block"), log=True),
-        y=Axis(title=Text(zh="KiB 或 FLOP/B", en="KiB or FLOP/B"), log=True),
+        y=Axis(title=Text(zh="字节", en="bytes"), unit="KiB", log=True),
         series=[
             Series(
-                name=Text(zh="一个头的流量（KiB）", en="traffic of a head (KiB)"),
+                name=Text(zh="一个头的流量", en="traffic of a head"),
                 x=x,
                 y=array([study.traffic(rows) / _KIB for rows in SIDES]),
             ),
             Series(
-                name=Text(zh="共享内存（KiB）", en="shared memory (KiB)"),
+                name=Text(zh="一个线程块的共享内存", en="shared memory of a block"),
                 x=x,
                 y=array([study.shared(Tile(rows, study.chosen.columns)) / _KIB for rows in SIDES]),
-            ),
-            Series(
-                name=Text(zh="每读一字节 K、V 的乘加（FLOP/B）", en="products a byte of K, V (FLOP/B)"),
-                x=x,
-                y=array([tile_intensity(rows, ELEMENT) for rows in SIDES]),
             ),
         ],
         marks=[Mark(x=float(study.chosen.rows), name=Text(zh="所选", en="chosen"))],
@@ -285,20 +280,20 @@ def explanation(study: Study) -> Markdown:
     zh, en = [], []
     one = known.get(study.chosen)
     if one is not None:
-        limits = one.residency.limits
+        limits, used = one.residency.limits, study.found[study.chosen].instructions
         zh.append(
             f"**所选的 {study.chosen.rows} × {study.chosen.columns}。** 每线程 {one.registers} 个寄存器，共享"
             f"内存 {one.shared_bytes / _KIB:.0f} KiB。寄存器允许每个 SM {limits['registers']} 个线程块，共享"
             "内存"
             f"允许 {limits['shared']} 个，取小的：占用率 {one.residency.occupancy:.0%}。用到的矩阵指令："
-            f"{'、'.join(one.matrix_instructions) or '无'}。"
+            f"{'、'.join(used) or '无'}。"
         )
         en.append(
             f"**The chosen {study.chosen.rows} × {study.chosen.columns}** takes {one.registers} registers a "
             f"thread and {one.shared_bytes / _KIB:.0f} KiB of shared memory. Registers would allow "
             f"{limits['registers']} blocks an SM, shared memory {limits['shared']}; the smaller one counts: "
             f"occupancy {one.residency.occupancy:.0%}. Matrix instructions: "
-            f"{', '.join(one.matrix_instructions) or 'none'}."
+            f"{', '.join(used) or 'none'}."
         )
     zh.append(
         "**两头都有墙。** 块矮：K、V 重读 N ÷ 行数 遍，每读一字节只做 行数 次 FLOP，喂不饱 Tensor Core。"

@@ -254,25 +254,32 @@ def explanation(study: Study) -> Markdown:
     small, large = (study.counts["queries_outer", Tile(side, side)].moved for side in (sides[0], sides[-1]))
     long = 4096
     ratio = study.naive(long).moved / study.expected("queries_outer", study.tile, long).moved
+    half = 2 * HEAD_DIM / study.tile.rows, 3 * HEAD_DIM / study.tile.columns
     body = Text(
-        zh=f"**数出来的。** {len(study.counts)} 次运行，结果 {passed} 次通过检查，字节数 {exact} 次与公式一"
-        "字节"
+        zh=f"**数出来的。** {len(study.counts)} 次运行，{passed} 次通过检查，{exact} 次的字节数与公式一字节"
         f"不差。块 {study.tile.rows} × {study.tile.columns} 时 v2 动了 {v2.moved:,} B，v1 {v1.moved:,} B，"
-        f"朴素至少 {naive:,} B，下限（各一遍）{least:,} B。\n\n**为什么 v2 更少。** v1 每来一块 K，所有的 "
-        "Q、O、m、ℓ 都要过一遍，O 还要写回；v2 的 O 只写一次，重读的只有 K 和 V。看表里的 O 一行。"
-        f"\n\n**块多大。** 边长 {sides[0]} 到 {sides[-1]}，v2 的流量降到 {large / small:.0%}："
-        f"K、V 重读的次数是 N ÷ 块的行数。\n\n**到了 {long} 个 token**，同样的块，朴素是 v2 的 {ratio:.0f} "
-        "倍。"
-        "真实的 GPU 上，重读的 K、V 有一部分由 L2 缓存供给，所以这是上限；朴素的 N × N 矩阵大到 L2 装不下。",
+        f"朴素至少 {naive:,} B，下限（各一遍）{least:,} B。\n\n**谁在重读。** v1 每来一块 K，所有的 Q、O 都要"
+        "过一遍，O 还要写回；v2 的 O 只写一次，重读的只有 K 和 V。看表里 O 那一行。长序列时 v2 约动 2d/行数 "
+        "× "
+        f"N² = {half[0]:.2g} N² 个数，v1 约 3d/键数 × N² = {half[1]:.2g} N² 个，朴素 4 N² 个（无掩码）："
+        "两种次序各由块的一条边说了算，v2 的好处更在于并行和少做的非矩阵运算。\n\n**块多大。** "
+        f"边长从 {sides[0]} 到 {sides[-1]}，v2 的流量降到 {large / small:.0%}：K、V 重读 N ÷ 行数 遍。\n\n"
+        f"**到了 {long} 个 token**，同样的块，朴素是 v2 的 {ratio:.1f} 倍。这是内核要的字节：真实的 GPU 上，"
+        "重读的 K、V 多半由 L2 缓存供给，到显存的更少；朴素的 N × N 矩阵大到 L2 装不下，省不掉。",
         en=f"**Counted.** Of {len(study.counts)} runs {passed} passed their check, and in {exact} the bytes "
         f"equal the formula exactly. With tiles of {study.tile.rows} × {study.tile.columns} v2 moves "
         f"{v2.moved:,} B, v1 {v1.moved:,} B, naive at least {naive:,} B; each tensor once is {least:,} B."
-        "\n\n**Why v2 moves less.** In v1 all of Q, O, m and ℓ pass with every tile of K, and O is stored "
-        "again; v2 stores O once, and only K and V are read again. See the row of O in the table.\n\n"
+        "\n\n**What is read again.** In v1 all of Q and O pass with every tile of K, and O is stored again; "
+        "v2 stores O once, and only K and V are read again: see the row of O in the table. For long "
+        f"sequences v2 moves about 2d / rows × N² = {half[0]:.2g} N² numbers, v1 3d / keys × N² = "
+        f"{half[1]:.2g} N², naive 4 N² (no mask). One side of the tile decides in either order; what v2 "
+        "gains "
+        "beside is parallelism and fewer other operations.\n\n"
         f"**How large a tile.** From a side of {sides[0]} to {sides[-1]} v2's traffic falls to "
         f"{large / small:.0%}: K and V are read N / rows times.\n\n**At {long} tokens** with these tiles "
-        f"naive moves {ratio:.0f} times what v2 does. On a real GPU the L2 cache serves part of the repeated "
-        "reads of K and V, so this is an upper bound; naive's N × N matrices do not fit there.",
+        f"naive moves {ratio:.1f} times what v2 does. These are bytes that the kernel asks for: on a real "
+        "GPU "
+        "the L2 cache serves most of the repeated reads of K and V; naive's N × N matrices do not fit there.",
     )
     return Markdown(
         id="explanation",

@@ -208,10 +208,10 @@ def timeline(study: Study, *, overlap: bool) -> Timeline:
     share = matrix_share(bars)
     name = (
         "ping_pong",
-        "乒乓：一组算指数，另一组占着 Tensor Core",
-        "Ping-pong: one has the softmax, one the Tensor Core",
+        "乒乓",
+        "Ping-pong",
     )
-    plain = ("in_turn", "不重叠：一次只做一件事", "No overlap: one thing at a time")
+    plain = ("in_turn", "一次只做一件事", "One thing at a time")
     id, zh, en = name if overlap else plain
     return Timeline(
         id=id,
@@ -229,6 +229,10 @@ def timeline(study: Study, *, overlap: bool) -> Timeline:
             Text(zh="PV（矩阵）", en="PV (matrix)"),
         ],
         label=[same(f"{bar.tile + 1}") for bar in bars],
+        help=Text(
+            zh="乒乓：一个线程束组算 softmax 的指数时，另一个占着 Tensor Core。",
+            en="Ping-pong: while one warpgroup has the softmax, the other has the Tensor Cores.",
+        ),
         source=SIMULATION,
         wide=True,
     )

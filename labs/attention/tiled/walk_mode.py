@@ -189,7 +189,7 @@ def figures(study: Study) -> Iterator[Metric]:
 
 
 def trace(study: Study) -> Trace:
-    """One event a step; a step counts as a second."""
+    """One event a step."""
     steps = study.found.steps
     return Trace(
         id=CLOCK,
@@ -198,6 +198,7 @@ def trace(study: Study) -> Trace:
         ),
         provenance=_MEASURED,
         times=array(range(len(steps))),
+        steps=True,
         kinds=_KINDS,
         kind_index=array([step.what for step in steps], np.int64),
         columns={
@@ -205,10 +206,16 @@ def trace(study: Study) -> Trace:
             "key": array([step.tile for step in steps], np.int64),
             "moved": array([step.moved for step in steps], np.int64),
         },
-        at=min(len(steps) - 1, len(steps) // 2),
+        at=_rescaling(steps),
         source=METHOD,
         wide=True,
     )
+
+
+def _rescaling(steps: list[walking.Step]) -> int:
+    """An online softmax in the middle of the walk: what it is about."""
+    places = [place for place, step in enumerate(steps) if step.what == walking.RESCALE]
+    return places[len(places) // 2]
 
 
 def tiles(study: Study) -> Tiles:

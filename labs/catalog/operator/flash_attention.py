@@ -74,7 +74,7 @@ class Params(LabParams, frozen=True):
             en_help="2 to 32 numbers: the scores of one query against its keys. The values are 1, 2, 3, ...",
             when={"mode": ["walk"], "source": ["typed"]},
         ),
-    ] = "1 3 2 8 4 100 5 6"
+    ] = "1 3 2 8 4 12 5 6"
     layer: Annotated[
         int,
         Field(
@@ -210,15 +210,30 @@ class Params(LabParams, frozen=True):
         Field(
             zh="序列长度",
             en="Sequence length",
-            zh_help="流量：在解释器里真的跑这么长。版本：用公式算这么长。",
-            en_help="Traffic: really run in the interpreter. Versions: by the formulas.",
+            zh_help="内核在解释器里真的跑这么长；更长的由公式画出。",
+            en_help="So long a sequence is really run in the interpreter; longer ones are drawn by the "
+            "formula.",
             ge=128,
             le=1024,
             scale="log2",
             unit="token",
-            when={"mode": ["traffic", "versions"]},
+            when={"mode": ["traffic"]},
         ),
     ] = 256
+    context: Annotated[
+        int,
+        Field(
+            zh="序列长度",
+            en="Sequence length",
+            zh_help="一条序列的预填充，头数取模型的。",
+            en_help="The prefill of one sequence, with the heads of the model.",
+            ge=1024,
+            le=131072,
+            scale="log2",
+            unit="token",
+            when={"mode": ["versions"]},
+        ),
+    ] = 8192
     longest: Annotated[
         int,
         Field(
@@ -368,7 +383,7 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
             ctx,
             chip=params.chip,
             dim=params.head_dim,
-            length=params.length,
+            length=params.context,
             batch=1,
             layer=params.layer,
             head=params.head,
@@ -406,9 +421,9 @@ LAB = Lab(
             id="online_softmax",
             title=Text(zh="一行数的在线 softmax", en="Online softmax of a row"),
             story=Text(
-                zh="一行分数，每次看两个，中间藏着一个 100。先算：看到 100 时，之前的和要乘多少？",
-                en="A row of scores, two at a time, with a 100 in it. Work out first: by what is the sum so "
-                "far multiplied when the 100 comes?",
+                zh="一行分数，每次看两个，中间藏着一个 12。先算：看到 12 时，之前的和要乘多少？",
+                en="A row of scores, two at a time, with a 12 in it. Work out first: by what is the sum so "
+                "far multiplied when the 12 comes?",
             ),
             values={"mode": "walk", "source": "typed", "keys": 2, "block": 1, "query": 1},
         ),

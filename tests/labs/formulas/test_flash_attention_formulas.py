@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from labs.formulas.flash_attention import (
@@ -10,11 +12,13 @@ from labs.formulas.flash_attention import (
     Tile,
     accumulator_registers,
     exponential_share,
+    joined,
     keys_outer,
     paper_accesses,
     paper_tile,
     queries_outer,
     score_bytes,
+    statistics_bytes,
     three_kernels,
     tile_bytes,
     tile_intensity,
@@ -95,3 +99,18 @@ def test_sizes_on_the_chip() -> None:
 def test_exponentials_against_products() -> None:
     """H100 in FP16: 989 TFLOP/s of products, 3.9 T exponentials/s; with heads of 128 half the time."""
     assert exponential_share(128, 989e12, 3.9e12) == pytest.approx(0.495, abs=0.001)
+
+
+def test_pieces_of_a_row_join_in_any_order() -> None:
+    scores = [1.0, 3.0, 2.0, 8.0, 700.0]
+
+    def state(part: list[float]) -> tuple[float, float]:
+        return max(part), sum(math.exp(score - max(part)) for score in part)
+
+    for cut in range(1, len(scores)):
+        left, right = state(scores[:cut]), state(scores[cut:])
+        assert joined(left, right) == joined(right, left) == pytest.approx(state(scores))
+
+
+def test_the_backward_pass_keeps_a_number_a_row() -> None:
+    assert statistics_bytes(SHAPE) * SHAPE.keys == score_bytes(SHAPE, 4)
