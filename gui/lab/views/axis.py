@@ -74,7 +74,8 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
         learns of them when it is painted, which for a picture that is exported is too late."""
         if self.orientation != "left" or self.names:
             return
-        ticks = self.tickValues(*self.range, max(1.0, self.size().height()))
+        low, high = self.range
+        ticks = self.tickValues(low, high, max(1.0, self.size().height()))
         texts = [text for step, values in ticks for text in self.tickStrings(values, 1.0, step)]
         metrics = QFontMetricsF(self.style["tickFont"] or QFont())
         self._updateMaxTextSize(max((metrics.horizontalAdvance(text) for text in texts), default=0.0))
