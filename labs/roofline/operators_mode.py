@@ -90,7 +90,11 @@ def _try(ctx: Context, operator: Operator, machine: Machine) -> Iterator[Tried]:
     demand, roof = Demand(work.flops, work.bytes), _roof(case, machine)
     ctx.reserve(2 * work.bytes * copies_beyond_cache(work.bytes, ctx.device), operator.title)
     make = rotate(lambda: operator.make(case, device=ctx.device), work.bytes, ctx.device)
-    ways = {"triton": operator.triton if gpu else None, "fast": operator.fast, "naive": operator.naive}
+    ways = {
+        "triton": operator.triton if gpu else None,
+        "fast": None if gpu else operator.fast,
+        "naive": operator.naive,
+    }
     for name, function in ways.items():
         if function is None:
             continue
