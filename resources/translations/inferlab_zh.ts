@@ -1317,17 +1317,6 @@ Every number shown can be run, traced, or cited.</source>
     </message>
 </context>
 <context>
-    <name>SourceView</name>
-    <message>
-        <source>Copy</source>
-        <translation>复制</translation>
-    </message>
-    <message>
-        <source>Source of the lab</source>
-        <translation>实验的源代码</translation>
-    </message>
-</context>
-<context>
     <name>SwitchEditor</name>
     <message>
         <source>on</source>

@@ -236,9 +236,12 @@ def test_the_source_is_shown_highlighted(qtbot: Any, panel: LabPanel) -> None:
     panel.open(samples.description(), run=False)
     panel._run_bar.source_button.click()
     assert panel._source.isVisible()
-    assert panel._source.text.toPlainText() == samples.description()["source"]
-    cursor = panel._source.text.document().find("def run")
-    assert cursor.charFormat().foreground().color().name() == LIGHT.simulated  # the function's name
+    pane = panel._source.pane
+    assert pane is not None and pane.document.full_text == samples.description()["source"]
+    pane.grab()
+    pieces = pane.document.find("def run").block().layout().formats()
+    (name,) = [piece for piece in pieces if piece.start == len("def ")]
+    assert name.format.foreground().color().name() == LIGHT.simulated
     panel._run_bar.source_button.click()
     assert not panel._source.isVisible()
 
