@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 INDENT = 4
 ERROR_PADDING = 4
+LINE_KEYS = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}  # with Alt
 PLAYER_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Plus, Qt.Key.Key_Equal, Qt.Key.Key_Minus)
 
 
@@ -44,6 +45,7 @@ class CodeEditor(QPlainTextEdit):
     pointed = Signal(int)
     submitted = Signal()
     find_asked = Signal()
+    line_chosen = Signal(int, int)  # a line of what plays, and which way to go in it: 1 or -1
 
     def __init__(self, document: CodeDocument) -> None:
         super().__init__()
@@ -51,7 +53,7 @@ class CodeEditor(QPlainTextEdit):
         self.code = document
         self.linked: frozenset[int] = frozenset()
         self.strong_lines: frozenset[int] = frozenset()
-        self.plays = False  # Space and the keys of speed are not this editor's
+        self.plays = False  # a trace walks through the lines; Space and the keys of speed are its
         self._hovered = 0
         self.setDocument(document)
         self.setFont(code_font())
@@ -248,7 +250,9 @@ class CodeEditor(QPlainTextEdit):
         # What is asked for here is found here, not in the note beside.
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             submits = _submits(event) and not self.isReadOnly()
-            if event.matches(QKeySequence.StandardKey.Find) or submits:
+            steps = self.plays and event.key() in LINE_KEYS
+            steps = steps and event.modifiers() == Qt.KeyboardModifier.AltModifier
+            if event.matches(QKeySequence.StandardKey.Find) or submits or steps:
                 event.accept()
                 return True
         return super().event(event)
@@ -257,6 +261,8 @@ class CodeEditor(QPlainTextEdit):
         self.setTabChangesFocus(event.key() == Qt.Key.Key_Escape)
         if event.matches(QKeySequence.StandardKey.Find):
             self.find_asked.emit()
+        elif self.plays and event.modifiers() & Qt.KeyboardModifier.AltModifier and event.key() in LINE_KEYS:
+            self.line_chosen.emit(self.cursor_line(), LINE_KEYS[Qt.Key(event.key())])
         elif self.isReadOnly() and self.plays and event.key() in PLAYER_KEYS:
             event.ignore()  # whoever is around it plays
         elif self.isReadOnly():

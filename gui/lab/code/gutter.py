@@ -6,7 +6,7 @@ import html
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QToolTip, QWidget
 
 from gui.lab.code.document import mark_colour
@@ -71,10 +71,19 @@ class Gutter(QWidget):
         else:
             painter.drawRoundedRect(QRectF(x - 3, y - 3, 6, 6), 2, 2)
 
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        line = self._editor.line_at(event.position().y())
+        if self._editor.plays and line and event.button() == Qt.MouseButton.LeftButton:
+            back = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+            self._editor.line_chosen.emit(line, -1 if back else 1)
+
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             line = self._editor.line_at(event.pos().y())
-            text = "<br>".join(html.escape(mark.text) for mark in self._editor.code.marks_on(line))
+            told = [mark.text for mark in self._editor.code.marks_on(line)]
+            if self._editor.plays and line:
+                told.append(self.tr("Click: to the next time that the trace is here; with Shift back"))
+            text = "<br>".join(html.escape(one) for one in told)
             QToolTip.showText(event.globalPos(), text, self, QRect(0, event.pos().y() - 8, self.width(), 16))
             return True
         return super().event(event)

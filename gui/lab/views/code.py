@@ -100,6 +100,7 @@ class CodeView(View):
         pane = CodePane(language, editable=editable)
         pane.editor.pointed.connect(lambda line: self._pointed_in(pane, line))
         pane.run_asked.connect(lambda text: self._run(pane, text))
+        pane.editor.line_chosen.connect(lambda line, way: self._go_on_line(pane, line, way))
         pane.restyle(self.theme)
         self.panes[place] = pane
         self._fill(place, pane)
@@ -173,6 +174,18 @@ class CodeView(View):
         self._show_lines()
         if self._shown_line:
             self._follow(0, self._shown_line, scroll_itself=True)
+
+    def _go_on_line(self, pane: CodePane, line: int, way: int) -> None:
+        """The trace to the next event (or the one before) at a line, round the end."""
+        clock, place = self.follower.clock, self.panes.index(pane)
+        source = self.links.source(place, self._base_line(place, line))
+        if clock is None or not source or "line" not in clock.trace.get("columns", {}):
+            return
+        events = np.flatnonzero(np.asarray(clock.trace["columns"]["line"]) == source)
+        beyond = events[events > clock.cursor] if way > 0 else events[events < clock.cursor][::-1]
+        if len(events):
+            clock.player.pause()
+            clock.seek(int(beyond[0] if len(beyond) else events[0 if way > 0 else -1]))
 
     def point(self, place: int, line: int) -> None:
         """The reader looks at a line of a pane; 0: at none any more."""

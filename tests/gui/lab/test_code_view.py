@@ -119,6 +119,38 @@ def test_a_trace_walks_through_the_lines(qtbot: Any) -> None:
     assert not clock.player.playing and view.panes[0].document.modified
 
 
+def test_a_line_leads_the_trace_to_its_events(qtbot: Any) -> None:
+    area = ResultsArea()
+    qtbot.addWidget(area)
+    area.resize(1100, 900)
+    area.show()
+    area.begin(preview=False)
+    for result in (kernels.tile_trace(), kernels.code(clock="steps")):
+        area.show_result(result, {})
+    clock, view = area.clocks.clock("steps"), area.card("code").view
+    editor = view.panes[0].editor
+    stores = np.flatnonzero(kernels.tile_trace()["columns"]["line"] == 15).tolist()
+    clock.seek(-1)
+    none, shift = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+    for modifier, event in ((none, stores[0]), (none, stores[1]), (shift, stores[0])):
+        where = QPoint(6, round(dict(editor.lines_in_sight())[15]) + 5)
+        qtbot.mouseClick(editor.gutter, Qt.MouseButton.LeftButton, modifier, where)
+        assert clock.cursor == event
+    editor.go_to_line(15)
+    qtbot.keyClick(editor, Qt.Key.Key_Up, Qt.KeyboardModifier.AltModifier)
+    assert clock.cursor == stores[-1]  # round the end
+    qtbot.keyClick(editor, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
+    assert clock.cursor == stores[0]
+    editor.go_to_line(1)
+    qtbot.keyClick(editor, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
+    assert clock.cursor == stores[0]  # nothing happens there
+    view.tabs.choose(1)
+    ttir = view.panes[1].editor
+    ttir.go_to_line(7)  # comes from the load
+    qtbot.keyClick(ttir, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
+    assert clock.cursor == stores[0] + 1
+
+
 # Columns
 
 
