@@ -41,8 +41,7 @@ class TorchPath:
             normed = F.rms_norm(x, x.shape[-1:], layer.attention_norm, self._config.rms_norm_eps)
             x = x + layer.o(self._attention(layer, index, normed, cos, sin, batch, store))
             normed = F.rms_norm(x, x.shape[-1:], layer.mlp_norm, self._config.rms_norm_eps)
-            gate, up = layer.gate_up(normed).chunk(2, dim=-1)
-            x = x + layer.down(F.silu(gate).mul_(up))
+            x = x + layer.down(_gated(layer.gate_up(normed)))
         if not len(batch.samples):
             return torch.empty(0, self._config.vocab, device=x.device)
         sampled = F.rms_norm(x[batch.samples], x.shape[-1:], weights.norm, self._config.rms_norm_eps)
@@ -69,6 +68,12 @@ class TorchPath:
             k = F.rms_norm(k, layer.k_norm.shape, layer.k_norm, config.rms_norm_eps)
         store.write(index, batch.slots, _rotate(k, cos, sin), v)
         return paged_attention(_rotate(q, cos, sin), store, index, batch).flatten(1)
+
+
+def _gated(gate_up: Tensor) -> Tensor:
+    """``[N, 2F]`` to ``[N, F]``. A function, so that no name keeps gate and up alive behind it."""
+    gate, up = gate_up.chunk(2, dim=-1)
+    return F.silu(gate).mul_(up)
 
 
 def rotation_table(

@@ -49,14 +49,12 @@ def engine_lifetimes(shape: ModelShape, gathered: float = 1.0, widened: int = 1)
 
     Rotation makes new tensors; a chunk's keys and values are gathered from their blocks (``gathered`` slots a
     token of the step) and, like the queries, ``widened`` where attention computes in a wider type; a Python
-    name holds its tensor until it is assigned again, so the norm before attention lives until the next norm
-    and gate and up until the next layer's.
+    name holds its tensor until it is assigned again, so the norm before attention lives until the next norm.
     """
     hidden, ffn = shape.hidden, shape.intermediate
     q, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     return (
         Lifetime("cos, sin", 0, 15, shape.head_dim),
-        Lifetime("last gate_up", 0, 11, 2 * ffn),
         Lifetime("residual", 0, 9, hidden),
         Lifetime("norm 1", 1, 10, hidden),
         Lifetime("qkv", 2, 7, q + 2 * kv),
@@ -69,7 +67,7 @@ def engine_lifetimes(shape: ModelShape, gathered: float = 1.0, widened: int = 1)
         Lifetime("o", 8, 9, hidden),
         Lifetime("residual 2", 9, 15, hidden),
         Lifetime("norm 2", 10, 15, hidden),
-        Lifetime("gate_up", 11, 15, 2 * ffn),
+        Lifetime("gate_up", 11, 12, 2 * ffn),
         Lifetime("activation", 12, 13, ffn),
         Lifetime("down", 13, 14, hidden),
         Lifetime("residual 3", 14, 15, hidden),
