@@ -65,7 +65,7 @@ class Ceiling:
 def ceilings(ctx: Context, threads: int, quick: bool = False) -> Iterator[Ceiling]:
     """Loops, where they compile; products: the best of some sizes, or ``quick``, by type; loops once more."""
     yield from _loops(ctx, threads, quick)
-    precisions: tuple[Precision, ...] = ("fp32", "bf16", "int8")
+    precisions: tuple[Precision, ...] = ("fp64", "fp32", "bf16", "int8")
     if ctx.device != "cpu":
         precisions = ("fp64", "fp32", "tf32", "bf16", "int8")
     for precision in precisions:
