@@ -6,6 +6,11 @@ selections and casts count none. Bytes are those that must cross the memory at l
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 def softmax_bytes(rows: int, columns: int, element_bytes: int) -> tuple[int, int]:
     """Read and written, where a row stays on the chip from its only load to its only store."""
@@ -47,3 +52,60 @@ def int4_weight_bytes(k: int, n: int, group: int, scale_bytes: float) -> float:
 def causal_pairs(length: int) -> int:
     """Pairs of a query and a key that it sees, itself included."""
     return length * (length + 1) // 2
+
+
+def layer_norm_bytes(rows: int, columns: int, element_bytes: int, *, residual: bool) -> tuple[int, int]:
+    """As ``rms_norm_bytes``, with a bias beside the weight."""
+    read, written = rms_norm_bytes(rows, columns, element_bytes, residual=residual)
+    return read + columns * element_bytes, written
+
+
+def layer_norm_flops(rows: int, columns: int, *, residual: bool) -> int:
+    """Of each element: its part in the mean, minus that, square, its part in the sum, times the row's factor,
+    weight, bias, and the residual; of each row: two divisions by the width, plus epsilon, root, inverse."""
+    return rows * columns * (7 + residual) + 5 * rows
+
+
+def rope_bytes(tokens: int, heads: int, head_dim: int, element_bytes: int) -> tuple[int, int]:
+    """Read and written: the heads, and of the tables a cosine and a sine (fp32) for each pair of a token."""
+    size = tokens * heads * head_dim * element_bytes
+    return size + 2 * tokens * (head_dim // 2) * 4, size
+
+
+def rope_flops(tokens: int, heads: int, head_dim: int) -> int:
+    """A rotation of a pair: four products and two sums."""
+    return 6 * tokens * heads * (head_dim // 2)
+
+
+def gated_bytes(rows: int, columns: int, element_bytes: int) -> tuple[int, int]:
+    """Read and written by act(gate) * up: two numbers for each that is written."""
+    return 2 * rows * columns * element_bytes, rows * columns * element_bytes
+
+
+# Of one element of act(gate) * up. SiLU: minus, exp, 1 plus, divide, times up (x / (1 + exp(-x)) * up);
+# GELU by erf: times 1/sqrt 2, erf, 1 plus, times 0.5, times x, times up.
+GATED_FLOPS = {"silu": 5, "gelu": 6}
+
+
+def gated_flops(rows: int, columns: int, activation: str) -> int:
+    """See GATED_FLOPS."""
+    return GATED_FLOPS[activation] * rows * columns
+
+
+def routing_bytes(tokens: int, experts: int, chosen: int, element_bytes: int) -> tuple[int, int]:
+    """Read and written: the logits; a weight (fp32) and a number (int32) for each expert chosen."""
+    return tokens * experts * element_bytes, tokens * chosen * 8
+
+
+def routing_flops(tokens: int, experts: int, chosen: int) -> int:
+    """Of each token: ``chosen`` times the largest of all; then for each expert chosen, minus the first, exp and
+    its part in the sum, and once more minus, exp and divided by the sum."""
+    return tokens * (chosen * experts + 6 * chosen)
+
+
+def grouped_bytes(counts: Sequence[int], k: int, n: int, element_bytes: int) -> tuple[int, int]:
+    """Read and written by experts with ``counts`` tokens: tokens, where each expert's end (int32), and the
+    weights of those that have any."""
+    tokens, busy = sum(counts), sum(count > 0 for count in counts)
+    read = (tokens * k + busy * k * n) * element_bytes + 4 * len(counts)
+    return read, tokens * n * element_bytes

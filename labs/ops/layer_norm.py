@@ -1,0 +1,117 @@
+"""LayerNorm over rows, alone and fused with the residual's addition before it.
+
+Shapes: ``x, residual [rows, columns]``, ``weight, bias [columns]``. The row stays on the chip: mean and
+variance are computed one after the other without reading it twice. (Ba et al., arXiv:1607.06450.)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from labs.formulas.operators import layer_norm_bytes, layer_norm_flops
+from labs.ops.operator import HAS_TRITON, Case, Operator, Tensors, Work
+from labs.ops.softmax import warps_for
+from labs.text import Text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EPSILON = 1e-5
+
+
+def naive_layer_norm(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None = None) -> Any:
+    """The definition in fp32; with a residual, the norm of the sum and the sum."""
+    total = x.float() if residual is None else x.float() + residual.float()
+    centred = total - total.mean(dim=1, keepdim=True)
+    factor = (centred.square().mean(dim=1, keepdim=True) + EPSILON).rsqrt()
+    normed = centred * factor * weight.float() + bias.float()
+    return normed if residual is None else (normed, total)
+
+
+def fast_layer_norm(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None = None) -> Any:
+    """torch's own; a residual costs a pass of its own."""
+    total = x if residual is None else x + residual
+    normed = torch.nn.functional.layer_norm(total, x.shape[1:], weight, bias, EPSILON)
+    return normed if residual is None else (normed, total)
+
+
+if HAS_TRITON:
+    import triton
+    import triton.language as tl
+
+    @triton.jit  # type: ignore[untyped-decorator]
+    def layer_norm_rows(  # type: ignore[no-untyped-def]
+        x_ptr,  # [rows, columns]
+        residual_ptr,  # [rows, columns], not touched without RESIDUAL
+        weight_ptr,  # [columns]
+        bias_ptr,  # [columns]
+        out_ptr,  # [rows, columns]
+        total_ptr,  # [rows, columns], not touched without RESIDUAL
+        columns,
+        epsilon,
+        RESIDUAL: tl.constexpr,
+        WIDTH: tl.constexpr,  # columns, up to a power of two
+    ):
+        row = tl.program_id(0).to(tl.int64)
+        column = tl.arange(0, WIDTH)
+        inside = column < columns
+        at = row * columns + column
+        x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
+        if RESIDUAL:
+            x += tl.load(residual_ptr + at, mask=inside, other=0.0).to(tl.float32)
+            tl.store(total_ptr + at, x.to(total_ptr.dtype.element_ty), mask=inside)
+        # Lanes beyond the row must not count in the variance.
+        centred = tl.where(inside, x - tl.sum(x, 0) / columns, 0.0)
+        factor = 1.0 / tl.sqrt(tl.sum(centred * centred, 0) / columns + epsilon)
+        weight = tl.load(weight_ptr + column, mask=inside, other=0.0).to(tl.float32)
+        bias = tl.load(bias_ptr + column, mask=inside, other=0.0).to(tl.float32)
+        normed = centred * factor * weight + bias
+        tl.store(out_ptr + at, normed.to(out_ptr.dtype.element_ty), mask=inside)
+
+
+def triton_layer_norm(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None = None) -> Any:
+    """As ``naive_layer_norm``, in the type of ``x``; all contiguous."""
+    rows, columns = x.shape
+    out, width = torch.empty_like(x), triton.next_power_of_2(columns)
+    total = out if residual is None else torch.empty_like(x)
+    layer_norm_rows[(rows,)](
+        *(x, x if residual is None else residual, weight, bias, out, total, columns, EPSILON),
+        RESIDUAL=residual is not None,
+        WIDTH=width,
+        num_warps=warps_for(width),
+    )
+    return out if residual is None else (out, total)
+
+
+def inputs(case: Case, make: Tensors) -> dict[str, Any]:
+    rows, columns = case["rows"], case["columns"]
+    made = {"x": make.normal(rows, columns), "weight": make.normal(columns), "bias": make.normal(columns)}
+    return made | ({"residual": make.normal(rows, columns)} if case["residual"] else {})
+
+
+def work(case: Case) -> Work:
+    rows, columns, residual = case["rows"], case["columns"], bool(case["residual"])
+    read, written = layer_norm_bytes(rows, columns, case.element_bytes, residual=residual)
+    again = 2 * (rows - 1) * columns * case.element_bytes  # each row loads weight and bias
+    flops = layer_norm_flops(rows, columns, residual=residual)
+    return Work(read, written, vector_flops=flops, loaded=read + again)
+
+
+def _case(rows: int, columns: int, residual: int, dtype: Any = "fp32") -> Case:
+    return Case({"rows": rows, "columns": columns, "residual": residual}, dtype)
+
+
+OPERATOR = Operator(
+    name="layer_norm",
+    title=Text(zh="LayerNorm（可融合残差）", en="LayerNorm (residual fused or not)"),
+    inputs=inputs,
+    naive=naive_layer_norm,
+    triton=triton_layer_norm if HAS_TRITON else None,
+    fast=fast_layer_norm,
+    work=work,
+    odd=(_case(5, 577, 1), _case(4, 130, 0, "fp16")),
+    aligned=(_case(8, 256, 1),),
+    shipped=(_case(256, 4096, 1, "bf16"),),
+)
