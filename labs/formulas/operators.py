@@ -98,8 +98,8 @@ def routing_bytes(tokens: int, experts: int, chosen: int, element_bytes: int) ->
 
 
 def routing_flops(tokens: int, experts: int, chosen: int) -> int:
-    """Of each token: ``chosen`` times the largest of all; then for each expert chosen, minus the first, exp and
-    its part in the sum, and once more minus, exp and divided by the sum."""
+    """Of each token: ``chosen`` times the largest of all; then for each expert chosen minus the first, exp
+    and its part in the sum, and once more minus, exp and divided by the sum."""
     return tokens * (chosen * experts + 6 * chosen)
 
 
