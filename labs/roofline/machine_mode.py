@@ -86,7 +86,7 @@ def _named(machine: Machine, left: float) -> Series:
 def _explanation(machines: list[Machine]) -> Result:
     first = machines[0]
     levels = first.levels()
-    fastest, memory = levels[0], levels[-1]
+    fastest, memory = max(levels, key=lambda level: level.bandwidth), levels[-1]
     parts = [
         Text(
             zh=f"**台阶。** {fastest.name} 读 {fastest.bandwidth / 1e9:.0f} GB/s，{memory.name} 只有 "
