@@ -2,8 +2,8 @@
 
 Shapes: ``logits [tokens, experts]``; gives ``weights [tokens, k]`` fp32 and ``chosen [tokens, k]`` int32, the
 largest first, of equal ones the lower number. A program has one token and takes the largest k times over:
-there are a few hundred experts at most. (Mixtral: Jiang et al., arXiv:2401.04088, section 2.1: the softmax is taken
-over the top k only.)
+there are a few hundred experts at most. (Mixtral: Jiang et al., arXiv:2401.04088, section 2.1: the softmax is
+taken over the top k only.)
 """
 
 from __future__ import annotations
