@@ -124,7 +124,7 @@ class MultiLevelFeedback(Policy):
     """A sequence starts on level 0 and sinks a level each time it has used up that level's tokens, which
     double from level to level; a sequence of a higher level takes the place of one of a lower.
 
-    Waiting for ``boost_s`` brings it back to the top. FastServe (Wu et al., arXiv:2305.05920), section 4,
+    Waiting for ``boost_s`` brings it back to the top. FastServe (Wu et al., NSDI 2026, arXiv:2305.05920),
     without its skip-join.
     """
 
