@@ -190,14 +190,14 @@ def models_table(need: Need) -> Table:
             Column(title=Text(zh="模型", en="model")),
             Column(title=Text(zh="权重", en="weights"), unit="B"),
             Column(title=same("KV"), unit="B"),
-            Column(title=Text(zh="至少几卡", en="devices")),
+            Column(title=Text(zh="卡数", en="devices")),
             Column(
-                title=Text(zh="注意力占预填充", en="attention, of prefill"),
+                title=Text(zh="注意力", en="attention"),
                 unit="%",
-                help=Text(zh="按 FLOPs。", en="By FLOPs."),
+                help=Text(zh="占预填充的 FLOPs。", en="Of prefill's FLOPs."),
             ),
             Column(
-                title=Text(zh="两者相等的长度", en="equal at"),
+                title=Text(zh="交点", en="equal at"),
                 unit="token",
                 help=Text(
                     zh="注意力与线性层的 FLOPs 相等的提示词长度。",
@@ -205,7 +205,7 @@ def models_table(need: Need) -> Table:
                 ),
             ),
             Column(title=Text(zh="预填充", en="prefill"), unit="s"),
-            Column(title=Text(zh="每个 token", en="a token"), unit="s"),
+            Column(title=Text(zh="解码", en="decode"), unit="s"),
         ],
         rows=rows,
         highlight=MODELS.index(need.model.name),

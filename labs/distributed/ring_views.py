@@ -100,7 +100,7 @@ def figures(study: Study) -> Iterator[Metric]:
     if study.causal:
         yield Metric(
             id="balance",
-            title=Text(zh="负载均衡（步步等最慢者）", en="Balance (each step waits for the slowest)"),
+            title=Text(zh="负载均衡", en="Balance"),
             provenance=_MEASURED,
             unit="%",
             value=100 * _measured_balance(study),
@@ -108,8 +108,9 @@ def figures(study: Study) -> Iterator[Metric]:
             formula=BALANCE_FORMULA,
             better="higher",
             help=Text(
-                zh="总计算量 ÷ (进程数 × 各步最大计算量之和)。100% 表示没人白等。",
-                en="All work / (ranks × the sum over steps of the largest). At 100% nobody waits.",
+                zh="每步都等最慢的进程。总计算量 ÷ (进程数 × 各步最大计算量之和)；100% 表示没人白等。",
+                en="Each step waits for its slowest rank: all work / (ranks × the sum over steps of the "
+                "largest). At 100% nobody waits.",
             ),
             source=Text(zh="各进程每步算的对数", en="pairs computed by each rank in each step"),
         )
@@ -240,10 +241,10 @@ def layout_table(study: Study) -> Table:
         provenance=_MEASURED,
         columns=[
             Column(title=Text(zh="分法", en="layout")),
-            Column(title=Text(zh="与单进程之差", en="off one process")),
+            Column(title=Text(zh="误差", en="off by")),
             Column(title=Text(zh="均衡", en="balance"), unit="%", provenance=_ESTIMATED),
             Column(
-                title=Text(zh="步步等最慢者的计算", en="compute, waiting for the slowest"),
+                title=Text(zh="最慢者的计算", en="slowest compute"),
                 unit="s",
                 help=Text(
                     zh="各步中最慢进程的处理器时间之和：每个进程各有一块设备时的样子，不受核少的影响。",
@@ -253,7 +254,7 @@ def layout_table(study: Study) -> Table:
                 ),
             ),
             Column(
-                title=Text(zh="此处墙钟时间", en="wall clock here"),
+                title=Text(zh="墙钟", en="wall clock"),
                 unit="s",
                 help=Text(
                     zh="进程多于核时，量到的主要是操作系统的调度。",
@@ -348,7 +349,7 @@ def predictions(ranks: int, tokens: int, layout: Layout, causal: bool) -> Iterat
     if causal:
         yield Prediction(
             id="balance",
-            title=Text(zh="负载均衡（步步等最慢者）", en="Balance (each step waits for the slowest)"),
+            title=Text(zh="负载均衡", en="Balance"),
             value=100 * balance(ranks, tokens, layout),
             unit="%",
             formula=BALANCE_FORMULA,

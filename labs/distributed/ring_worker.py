@@ -34,9 +34,11 @@ def main() -> None:
     import torch.distributed as dist
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // ranks))
+    device = torch.device("cuda", rank) if backend == "nccl" else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     timeout = timedelta(seconds=PEER_TIMEOUT_S)
     dist.init_process_group(backend, f"file://{store}", timeout, world_size=ranks, rank=rank)
-    device = torch.device("cuda", rank) if backend == "nccl" else torch.device("cpu")
     _say(replies, {"ready": rank})
     timer = _idle()
     for line in sys.stdin:
