@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from labs.gemm import ladder_views as views
-from labs.gemm.ceilings import Ceilings, caches, cpu_time, measure_ceilings
+from labs.gemm.ceilings import Ceilings, caches, cpu_time, measure_ceilings, measured_again
 from labs.gemm.native import Blocks, Kernels, kernels
-from labs.gemm.rungs import RUNGS, bound
+from labs.gemm.rungs import ENOUGH_ROWS, RUNGS, bound
 from labs.memory_budget import reserve
 from labs.quantization.threads import threads
 from labs.text import Text
@@ -44,7 +44,7 @@ class Way:
     call: Callable[[int], object]
     out: Tensor
     rung: int | None = None
-    least_rows: int = 0
+    least_rows: int = ENOUGH_ROWS
     threads: int = 1
 
 
@@ -116,6 +116,10 @@ def run_ladder(ctx: Context, *, m: int, n: int, k: int, tile: int, thread_count:
                 ctx.progress((turn + index / len(every)) / _ROUNDS, way.name)
                 ladder.timed[index] = again(ctx, ladder.timed[index])
             yield views.rates(ladder, every)
+        if isinstance(compiled, Kernels) and ladder.ceilings:
+            ladder.ceilings = measured_again(ctx, compiled, ladder.ceilings)
+            yield from views.ceilings(ladder)
+            yield views.rates(ladder, every)
         yield from views.figures(ladder)
         yield views.table(ladder)
         yield views.explanation(ladder)
@@ -126,10 +130,13 @@ def ways(a: Tensor, b: Tensor, blocks: Blocks, count: int, compiled: Kernels | N
     out = torch.empty(len(a), b.shape[1])
     found = numpy_ways(a, b, out) if compiled is None else native_ways(a, b, out, blocks, count, compiled)
     peer = Text(zh="同伴：torch 自带的库（MKL 或 oneDNN）", en="the peer: torch's library (MKL or oneDNN)")
-    found.append(Way(_torch_name(1), peer, lambda _rows: _single_threaded(a, b, out), out))
-    if count > 1:
-        found.append(Way(_torch_name(count), peer, lambda _rows: torch.mm(a, b, out=out), out, threads=count))
-    return found
+
+    def torch_way(used: int) -> Way:
+        return Way(
+            _torch_name(used), peer, lambda rows: _torch(a[:rows], b, out[:rows], used), out, threads=used
+        )
+
+    return [*found, *(torch_way(used) for used in sorted({1, count}))]
 
 
 def native_ways(
@@ -195,7 +202,7 @@ def numpy_ways(a: Tensor, b: Tensor, out: Tensor) -> list[Way]:
 
 def timed(ctx: Context, way: Way, a: Tensor, b: Tensor, expected: Tensor) -> Timed:
     """The check first, with C full of NaN; a rung that fails it is not timed."""
-    rows = _rows(ctx, way, len(a)) if way.least_rows else len(a)
+    rows = _rows(ctx, way, len(a))
     way.out.fill_(torch.nan)
     way.call(rows)
     difference = off_by(way.out[:rows], expected[:rows], a, b)
@@ -221,7 +228,7 @@ def off_by(out: Tensor, expected: Tensor, a: Tensor, b: Tensor) -> float:
 
 def _rows(ctx: Context, way: Way, most: int) -> int:
     """As many rows as take ``_PROBE_S``: the time of these loops is proportional to the rows."""
-    rows = min(most, max(way.least_rows, 1))
+    rows = min(most, way.least_rows)
     while True:
         ctx.check()
         start = time.perf_counter()
@@ -232,8 +239,8 @@ def _rows(ctx: Context, way: Way, most: int) -> int:
         rows = min(most, 4 * rows)
 
 
-def _single_threaded(a: Tensor, b: Tensor, out: Tensor) -> None:
-    with threads(1):
+def _torch(a: Tensor, b: Tensor, out: Tensor, count: int) -> None:
+    with threads(count):
         torch.mm(a, b, out=out)
 
 

@@ -200,9 +200,9 @@ def counted_flops(loaded: LoadedModel, tokens: int) -> tuple[int, int]:
     """FLOPs of all matrix products of a prefill, and of those with weights among them."""
     ids = torch.zeros(1, tokens, dtype=torch.long, device=next(loaded.model.parameters()).device)
     # Written out, attention is products that can be counted; fused, it is one operator.
-    with ProductCounter() as counter, sdpa_kernel(SDPBackend.MATH):
+    with ProductCounter(loaded.model) as counter, sdpa_kernel(SDPBackend.MATH):
         loaded.model(ids, last_only=True)
-    return counter.weights + counter.batched, counter.weights
+    return counter.with_weights + counter.others, counter.with_weights
 
 
 def table(config: ModelConfig, phases: list[Phase], peak: float, bandwidth: float) -> Table:

@@ -11,34 +11,36 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 _ATEN = torch.ops.aten
 # The operands' place among the arguments; a bias comes before them.
 _PLACES = {_ATEN.mm: 0, _ATEN.bmm: 0, _ATEN.addmm: 1, _ATEN.baddbmm: 1}
-_WITH_WEIGHTS = (_ATEN.mm, _ATEN.addmm)
 
 
 class ProductCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """``weights``: FLOPs of products of two matrices; ``batched``: of batches of them, as attention has."""
+    """FLOPs of products ``with_weights``, in which a parameter of ``model`` takes part, and of ``others``."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.weights = 0
-        self.batched = 0
+        self._weights = {_memory(parameter) for parameter in model.parameters()}
+        self.with_weights = 0
+        self.others = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        packet = func.overloadpacket
-        if packet in _PLACES:
-            flops = _flops(args[_PLACES[packet]], out)
-            if packet in _WITH_WEIGHTS:
-                self.weights += flops
+        place = _PLACES.get(func.overloadpacket)
+        if place is not None:
+            operands = args[place : place + 2]
+            # Each number of the result is the sum of as many products as the left operand has columns.
+            flops = 2 * out.numel() * operands[0].shape[-1]
+            if any(_memory(one) in self._weights for one in operands):
+                self.with_weights += flops
             else:
-                self.batched += flops
+                self.others += flops
         return out
 
 
-def _flops(left: Tensor, out: Tensor) -> int:
-    """Each number of the result is the sum of as many products as the left operand has columns."""
-    return 2 * out.numel() * left.shape[-1]
+def _memory(tensor: Tensor) -> int:
+    """Where its numbers lie, the same for every view of them."""
+    return tensor.untyped_storage().data_ptr()

@@ -13,18 +13,22 @@ if TYPE_CHECKING:
     from labs.gemm.ceilings import Ceilings
 
 LINE_BYTES = 64
+ENOUGH_ROWS = 256  # by then a tile of B has been paid for
 # Memory instructions a multiply-add of the loops whose C is in memory: load B, load C, store C.
 _ROW_ACCESSES = 3
 
 
 @dataclass(frozen=True)
 class Rung:
-    """``order`` is its loop order where a formula tells its misses; ``least_rows`` it is timed on."""
+    """``order`` is its loop order where a formula tells its misses.
+
+    Of a large product only some rows are computed, ``least_rows`` at least: enough for what it reuses.
+    """
 
     name: Text
     mends: Text
     order: Order | None = None
-    least_rows: int = 0  # 0: all rows
+    least_rows: int = ENOUGH_ROWS
 
     def __hash__(self) -> int:
         return hash(self.name.en)
@@ -65,7 +69,6 @@ RUNGS = (
             en="a tile of B stays in the cache while the rows of A pass: B is fetched once",
         ),
         "tiled",
-        256,
     ),
     Rung(
         Text(zh="寄存器分块", en="register tiles"),
