@@ -12,6 +12,8 @@ from gui.language import language_switch
 from gui.picker import Picker, PickerItem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PySide6.QtWidgets import QWidget
 
     from gui.commands import CommandSet
@@ -27,13 +29,16 @@ HITS = 30
 class Finder(QObject):
     """``picker.picked`` carries ``("note", id, words)``, ``("lab", id)`` or ``("command", id)``."""
 
-    def __init__(self, window: QWidget, library: Library, commands: CommandSet) -> None:
+    def __init__(
+        self, window: QWidget, library: Library, commands: CommandSet, index: Callable[[], SearchIndex]
+    ) -> None:
+        """``index`` is asked for at each keystroke of a search."""
         super().__init__(window)
         self.picker = Picker(window)
         self._library = library
         self._commands = commands
         self._labs: LabIndex | None = None
-        self._index: SearchIndex | None = None
+        self._search_index = index
 
     def search(self) -> None:
         """Titles and notes, as one types."""
@@ -62,14 +67,6 @@ class Finder(QObject):
     def _where(self, node_id: str) -> str:
         node = self._library.outline.nodes[node_id].parent
         return node.title(language_switch.current) if node else " "
-
-    def _search_index(self) -> SearchIndex:
-        if self._index is None:
-            from gui.library.note_index import open_index
-
-            library = self._library
-            self._index = open_index(library.content, library.cache, library.outline, library.notes)
-        return self._index
 
     def pick_lab(self, labs: LabIndex) -> None:
         """Every lab, those that failed to load included."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gui.lab.panel import LabPanel
     from gui.library.library import Library
     from gui.library.outline import Node
+    from gui.library.search import SearchIndex
     from gui.reading.overview import OverviewPage
 
 
@@ -68,6 +69,7 @@ class MainWindow(QMainWindow):
         self._unsaved: list[Place] = []
         self._painted = False
         self._indexing: Thread | None = None
+        self._index: SearchIndex | None = None
         self._lay_out()
         self._connect()
         self._restore()
@@ -406,7 +408,7 @@ class MainWindow(QMainWindow):
         """Made when something is first searched for."""
         from gui.finder import Finder
 
-        finder = Finder(self, self.library, self.commands)
+        finder = Finder(self, self.library, self.commands, self._opened_index)
         finder.picker.picked.connect(self._picked)
         return finder
 
@@ -492,11 +494,22 @@ class MainWindow(QMainWindow):
             self._indexing.start()
 
     def _index_ahead(self) -> None:
-        """So that the first search finds the index written. Runs on a thread of its own."""
+        """So that the first search finds the index written, open and checked. Runs on a thread of its own."""
         from gui.library.note_index import open_index
 
         library = self.library
-        open_index(library.content, library.cache, library.outline, library.notes).close()
+        index = open_index(library.content, library.cache, library.outline, library.notes)
+        index.search("a", "en", limit=1)  # what is compiled and read at first use
+        self._index = index
+
+    def _opened_index(self) -> SearchIndex:
+        """Waits while it is being opened; a search before that thread has begun opens it itself."""
+        if self._indexing is not None:
+            self._indexing.join()
+        if self._index is None:
+            self._index_ahead()
+        assert self._index is not None
+        return self._index
 
     def _show_keys(self) -> None:
         from gui.key_help import show_keys
@@ -531,4 +544,7 @@ class MainWindow(QMainWindow):
             self.client.shutdown()
         if self._indexing is not None:
             self._indexing.join()
+        if self._index is not None:
+            self._index.close()
+            self._index = self._indexing = None
         super().closeEvent(event)
