@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QSizeF
@@ -14,6 +13,7 @@ from gui.theme import LIGHT, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 FIGURE_PREFIXES = ("resources/figures/", "figures/")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}\b")
