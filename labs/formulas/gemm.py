@@ -76,6 +76,14 @@ def cache_misses(
     return Misses(math.ceil(n / wide) * m * k / numbers, b, math.ceil(k / deep) * m * n / numbers)
 
 
+def packing_bytes(m: int, n: int, k: int, block_n: int, element_bytes: float = 4) -> float:
+    """Bytes that packing adds: B is written in another order and read again, A once a panel of ``block_n``.
+
+    Little beside ``m * n * k`` multiply-adds when m is large; with one row more than the product itself.
+    """
+    return 2 * element_bytes * (k * n + m * k * math.ceil(n / block_n))
+
+
 def usable_lines(stride_bytes: int, cache_bytes: int, ways: int, line: int = 64) -> int:
     """Lines of a set-associative cache that a walk with this stride can use at all.
 

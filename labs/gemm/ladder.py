@@ -12,7 +12,7 @@ import torch
 from labs.gemm import ladder_views as views
 from labs.gemm.ceilings import Ceilings, caches, cpu_time, measure_ceilings, measured_again
 from labs.gemm.native import Blocks, Kernels, kernels
-from labs.gemm.rungs import ENOUGH_ROWS, RUNGS, bound
+from labs.gemm.rungs import ENOUGH_ROWS, RUNGS, bound, torch_bound
 from labs.memory_budget import reserve
 from labs.quantization.threads import threads
 from labs.text import Text
@@ -83,13 +83,13 @@ class Ladder:
         return max([chains, *rates], default=0.0)
 
     def bound(self, one: Timed) -> float:
-        """FLOP/s at best, by formula from the measured ceilings; of torch the peak."""
+        """FLOP/s at best, by formula from the measured ceilings."""
         if self.ceilings is None:
             return float("nan")
-        if one.way.rung is None:
-            return self.ceilings.peak if one.way.threads == 1 else self.ceilings.peak_all
         sizes = {level: cache.size_bytes for level, cache in caches().items()}
-        return bound(one.way.rung, self.m, self.n, self.k, self.blocks.tile, sizes, self.ceilings)
+        if one.way.rung is None:
+            return torch_bound(one.way.threads, one.rows, self.n, self.k, sizes, self.ceilings)
+        return bound(one.way.rung, one.rows, self.n, self.k, self.blocks, sizes, self.ceilings)
 
 
 def run_ladder(ctx: Context, *, m: int, n: int, k: int, tile: int, thread_count: int) -> Iterator[Result]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from labs.formulas.memory import arithmetic_intensity, ridge_point
 from labs.gemm.ceilings import caches
 from labs.gemm.rungs import LINE_BYTES, RUNGS, misses
 from labs.results import Axis, Bars, BarSeries, Column, Markdown, Metric, Provenance, Table, array
@@ -25,9 +26,10 @@ METHOD = Text(
     "percentile; C is filled with NaN first, and only what agrees with torch is timed",
 )
 BOUND = Text(
-    zh="内层循环的指令（实测的乘加与 L1 速率）与各级缓存缺失的搬运（公式 × 实测带宽），取慢者",
-    en="the inner loop's instructions (measured rates of multiply-adds and of L1) or fetching what each "
-    "cache misses (formula, measured bandwidths), whichever is slower",
+    zh="内层循环的指令（实测的乘加与 L1 速率）、各级缓存缺失的搬运、把 A、B、C 读一遍与打包（公式 × 实测带宽"
+    "），取最慢的",
+    en="the slowest of the inner loop's instructions (measured rates of multiply-adds and of L1), fetching "
+    "what each cache misses, and reading A, B, C once with packing (formulas, measured bandwidths)",
 )
 
 
@@ -266,6 +268,8 @@ def _told(ladder: Ladder) -> Text:
     if count > 1:
         zh += f" {count} 线程得到 ×{steps[6] / steps[5]:.2f}。"
         en += f" {count} threads give ×{steps[6] / steps[5]:.2f}."
+    if few := _bandwidth_bound(ladder):
+        zh, en = f"{zh}\n\n{few.zh}", f"{en}\n\n{few.en}"
     noisy = [one.way.name for one in ladder.timed if one.timing and one.timing.noisy]
     if noisy:
         zh += f"\n\n**有噪声。** {'、'.join(name.zh for name in noisy)}的样本彼此相差很大，别从小差别下结论。"
@@ -274,6 +278,24 @@ def _told(ladder: Ladder) -> Text:
             "conclude from small differences."
         )
     return Text(zh=zh, en=en)
+
+
+def _bandwidth_bound(ladder: Ladder) -> Text | None:
+    """What few rows change: the product takes no longer than reading its operands."""
+    found = ladder.ceilings
+    assert found is not None
+    intensity = arithmetic_intensity(ladder.m, ladder.n, ladder.k, 32, 32, 32)
+    ridge = ridge_point(found.peak, found.read[0])
+    if intensity > ridge:
+        return None
+    return Text(
+        zh=f"**这个形状受带宽限制。** 每字节只有 {intensity:.2f} FLOP，而内存的脊点是 {ridge:.1f}。微内核算"
+        "的空行、打包的一写一读，都是多搬的字节：m 小时梯子要倒着爬，库会换成矩阵乘向量的内核。",
+        en=f"**This shape is bound by bandwidth.** It has {intensity:.2f} FLOPs a byte, and the ridge of "
+        f"memory lies at {ridge:.1f}. A micro-kernel's empty rows and packing's extra write and read are "
+        "bytes moved for nothing: with a small m one climbs the ladder backwards, and libraries take a "
+        "matrix-vector kernel.",
+    )
 
 
 def _tiles_verdict(gain: float) -> Text:

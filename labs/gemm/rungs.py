@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labs.formulas.gemm import Misses, cache_misses
+from labs.formulas.gemm import Misses, cache_misses, packing_bytes
+from labs.formulas.memory import gemm_bytes, gemm_flops
 from labs.text import Text
 
 if TYPE_CHECKING:
     from labs.formulas.gemm import Order
     from labs.gemm.ceilings import Ceilings
+    from labs.gemm.native import Blocks
 
 LINE_BYTES = 64
+PACKED, THREADED = 5, 6  # rungs that copy A and B first
 ENOUGH_ROWS = 256  # by then a tile of B has been paid for
 # Memory instructions a multiply-add of the loops whose C is in memory: load B, load C, store C.
 _ROW_ACCESSES = 3
@@ -119,8 +122,32 @@ def traffic_seconds(
     return slowest
 
 
-def bound(index: int, m: int, n: int, k: int, tile: int, sizes: dict[int, int], ceilings: Ceilings) -> float:
+def compulsory_seconds(
+    index: int, m: int, n: int, k: int, block_n: int, sizes: dict[int, int], ceilings: Ceilings
+) -> float:
+    """Reading A, B and C once from the smallest level that holds them, and what packing adds to that."""
+    moved = gemm_bytes(m, n, k, 32, 32, 32)
+    level = next((level for level in sorted(sizes) if sizes[level] >= moved), 0)
+    if index in (PACKED, THREADED):
+        moved += packing_bytes(m, n, k, block_n)
+    return moved / (ceilings.read[level] * (ceilings.threads if index == THREADED else 1))
+
+
+def bound(
+    index: int, m: int, n: int, k: int, blocks: Blocks, sizes: dict[int, int], ceilings: Ceilings
+) -> float:
     """FLOP/s at best: the inner loop, or fetching what the caches do not hold, whichever is slower."""
-    flops = 2 * m * n * k
-    seconds = flops / instruction_bound(index, ceilings)
-    return flops / max(seconds, traffic_seconds(RUNGS[index], m, n, k, tile, sizes, ceilings.read))
+    flops = gemm_flops(m, n, k)
+    return flops / max(
+        flops / instruction_bound(index, ceilings),
+        traffic_seconds(RUNGS[index], m, n, k, blocks.tile, sizes, ceilings.read),
+        compulsory_seconds(index, m, n, k, blocks.n, sizes, ceilings),
+    )
+
+
+def torch_bound(threads: int, m: int, n: int, k: int, sizes: dict[int, int], ceilings: Ceilings) -> float:
+    """Of a library that may do as it likes: the peak, or reading everything once."""
+    peak = ceilings.peak if threads == 1 else ceilings.peak_all
+    flops = gemm_flops(m, n, k)
+    once = compulsory_seconds(0, m, n, k, 1, sizes, ceilings) / threads
+    return flops / max(flops / peak, once)

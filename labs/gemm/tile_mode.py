@@ -90,7 +90,7 @@ def _time(ctx: Context, sweep: Sweep, key: tuple[int, int], call: Callable[[], N
 def _bound(sweep: Sweep, tile: int) -> float:
     sizes = {level: cache.size_bytes for level, cache in caches().items()}
     n = sweep.size
-    return bound(_CACHE, n, n, n, tile, sizes, sweep.ceilings)
+    return bound(_CACHE, n, n, n, Blocks(tile=tile), sizes, sweep.ceilings)
 
 
 def speed(sweep: Sweep) -> Lines:

@@ -17,6 +17,7 @@ from labs.formulas.gemm import (
     kernel_loads,
     linear_share,
     matrix_peak,
+    packing_bytes,
     schedule,
     stage_bytes,
     stages_needed,
@@ -84,6 +85,13 @@ def test_tiles_of_twice_the_side_load_half() -> None:
     small, large = (tiled_bytes(4096, 4096, 4096, t, t, output_bytes=0) for t in (64, 128))
     assert small == 2 * large
     assert gemm_flops(4096, 4096, 4096) / large == tile_intensity(128, 128) == 64.0
+
+
+def test_packing_one_rows_product_moves_three_times_its_bytes() -> None:
+    row = gemm_bytes(1, 4096, 4096, 32, 32, 32)
+    assert (row + packing_bytes(1, 4096, 4096, 4096)) / row == pytest.approx(3, rel=1e-3)
+    square = gemm_bytes(4096, 4096, 4096, 32, 32, 32)
+    assert packing_bytes(4096, 4096, 4096, 4096) / square == pytest.approx(4 / 3)
 
 
 def test_powers_of_two_meet_few_sets() -> None:
