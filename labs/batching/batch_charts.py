@@ -130,9 +130,12 @@ def _knee(steps: Sequence[BatchStep], roofline: Roofline) -> Metric:
         ),
         help=Text(
             zh="在它之前，加请求几乎不加延迟；在它之后，吞吐涨得慢，延迟涨得快。没有值：扫到最大的批还没有翻"
-            "倍。",
+            "倍。预测假定几行的乘法也达到大矩阵（1024³）的峰值，并与读权重完全重叠；几行的内核达不到，所以实测"
+            "的拐点来得更早。",
             en="Below it more requests cost hardly any latency; above it throughput grows slowly and latency "
-            "fast. No value: not even the largest batch took twice as long.",
+            "fast. No value: not even the largest batch took twice as long. The prediction assumes that a "
+            "product of few rows reaches the peak of a large one (1024³) and overlaps with reading; kernels "
+            "for few rows do not, so the knee comes earlier.",
         ),
     )
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from labs.batching.strategies import EXPLAINED, TITLES
+from labs.engine.replay import ints
 from labs.results import Axis, EventKind, Timeline, Trace, array
 from labs.text import Text, same
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
     from labs.batching.run import Run, Step
     from labs.batching.strategies import Strategy
-    from labs.results import Array, Provenance
+    from labs.results import Provenance
 
 CLOCK = "race"
 SECONDS = Axis(title=Text(zh="从开始起的时间", en="time since the start"), unit="s")
@@ -127,12 +126,12 @@ def race_trace(
         wide=True,
         times=array([event.time_s for event in events]),
         kinds=[_KINDS[kind] for kind in kinds],
-        kind_index=_ints(number[event.kind] for event in events),
+        kind_index=ints(number[event.kind] for event in events),
         columns={
-            "strategy": _ints(event.strategy for event in events),
-            "name": _ints(event.name + 1 for event in events),
-            "tokens": _ints(event.tokens for event in events),
-            "wasted": _ints(event.wasted for event in events),
+            "strategy": ints(event.strategy for event in events),
+            "name": ints(event.name + 1 for event in events),
+            "tokens": ints(event.tokens for event in events),
+            "wasted": ints(event.wasted for event in events),
             "took": array([event.took_ms for event in events]),
             "after": array([event.after_s for event in events]),
         },
@@ -171,10 +170,10 @@ def timeline(run: Run, provenance: Provenance) -> Timeline:
         unit="token",
         x=SECONDS,
         lanes=[_SERVER, *map(same, lanes)],
-        lane=_ints(lane for lane, *_ in bars),
+        lane=ints(lane for lane, *_ in bars),
         start=array([start for _, start, *_ in bars]),
         end=array([end for _, _, end, *_ in bars]),
-        category=_ints(keys.index("preempted" if phase == "swapped" else phase) for *_, phase, _ in bars),
+        category=ints(keys.index("preempted" if phase == "swapped" else phase) for *_, phase, _ in bars),
         categories=list(CATEGORIES.values()),
         value=array([float(tokens) for *_, tokens in bars]),
         value_name=Text(zh="计算的 token", en="tokens computed"),
@@ -186,7 +185,3 @@ def _step_bar(step: Step) -> tuple[float, float, str, int]:
     """Coloured by what most of its tokens were for."""
     tokens = {"decode": step.decode, "prefill": step.prefill, "padding": step.padding}
     return step.start_s, step.end_s, max(tokens, key=lambda phase: tokens[phase]), sum(tokens.values())
-
-
-def _ints(values: Iterable[int]) -> Array:
-    return array(list(values), np.int32)

@@ -187,17 +187,17 @@ def block_map(recording: Recording, count: int, provenance: Provenance, title: T
         block_size=recording.block_size,
         owners=[Owner(name=name_of(sequence)) for sequence in recording.sequences],
         changes=BlockChanges(
-            event=_ints(row.event for row in rows),
-            block=_ints(row.block for row in rows),
-            owner=_ints(number.get(row.owner, row.owner) for row in rows),
-            shared=_ints(row.owners for row in rows),
-            filled=_ints(row.filled for row in rows),
+            event=ints(row.event for row in rows),
+            block=ints(row.block for row in rows),
+            owner=ints(number.get(row.owner, row.owner) for row in rows),
+            shared=ints(row.owners for row in rows),
+            filled=ints(row.filled for row in rows),
         ),
         tables=TableChanges(
-            event=_ints(row.event for row in tables),
-            owner=_ints(number[row.sequence] for row in tables),
-            logical=_ints(row.logical for row in tables),
-            block=_ints(row.block for row in tables),
+            event=ints(row.event for row in tables),
+            owner=ints(number[row.sequence] for row in tables),
+            logical=ints(row.logical for row in tables),
+            block=ints(row.block for row in tables),
         ),
         clock=CLOCK,
     )
@@ -225,10 +225,10 @@ def timeline(
         wide=True,
         x=Axis(title=Text(zh="时间", en="time"), unit="s"),
         lanes=[name_of(sequence) for sequence in recording.sequences],
-        lane=_ints(number[span.sequence] for span in spans),
+        lane=ints(number[span.sequence] for span in spans),
         start=array([span.start_s for span in spans]),
         end=array([span.end_s for span in spans]),
-        category=_ints(phases.index(span.phase) for span in spans),
+        category=ints(phases.index(span.phase) for span in spans),
         categories=[_PHASES[phase] for phase in phases],
         value=array([float(span.tokens) for span in spans]),
         value_name=Text(zh="计算的 token", en="tokens computed"),
@@ -262,8 +262,8 @@ def spoken(
             TokenRow(
                 name=name_of(sequence),
                 tokens=[tokenizer.decode([one]) for one in ids],
-                event=_ints([start] * len(prompt) + [index for index, _ in answer]),
-                category=_ints([category] * len(prompt) + [1] * len(answer)),
+                event=ints([start] * len(prompt) + [index for index, _ in answer]),
+                category=ints([category] * len(prompt) + [1] * len(answer)),
             )
         )
     inherited = [Text(zh="分叉时继承", en="inherited by the fork")] if forked else []
@@ -310,5 +310,6 @@ def _blocks_text(kind: EventKind, blocks: tuple[int, ...]) -> str:
     return f"{told} … (+{more})" if more > 0 else told
 
 
-def _ints(values: Iterable[int]) -> Array:
+def ints(values: Iterable[int]) -> Array:
+    """A column of a trace: numbers of blocks, sequences, kinds."""
     return array(list(values), np.int32)

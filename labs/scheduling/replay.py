@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from labs.engine import events
+from labs.engine.replay import ints
 from labs.results import Axis, EventKind, Provenance, Timeline, Trace, array
 from labs.scheduling.orders import EXPLAINED, TITLES
 from labs.scheduling.workload import URGENT
@@ -15,7 +16,6 @@ from labs.text import Text, same
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from labs.results import Array
     from labs.scheduling.policy_run import PolicyRun
     from labs.scheduling.workload import Workload
 
@@ -105,11 +105,11 @@ def trace(runs: Sequence[PolicyRun], chosen: range) -> Trace:
         wide=True,
         times=array([one.time_s for one in found]),
         kinds=list(_KINDS.values()),
-        kind_index=_ints([kinds.index(one.kind) for one in found]),
+        kind_index=ints([kinds.index(one.kind) for one in found]),
         columns={
-            "order": _ints([one.order for one in found]),
-            "name": _ints([one.lane for one in found]),
-            "tokens": _ints([requests[chosen[one.lane]].output_tokens for one in found]),
+            "order": ints([one.order for one in found]),
+            "name": ints([one.lane for one in found]),
+            "tokens": ints([requests[chosen[one.lane]].output_tokens for one in found]),
             "after": array([one.after_s for one in found]),
         },
         names={
@@ -148,10 +148,10 @@ def timeline(run: PolicyRun, chosen: range, workload: Workload) -> Timeline:
         unit="token",
         x=Axis(title=Text(zh="时间", en="time"), unit="s"),
         lanes=[_lane(run, number) for number in chosen],
-        lane=_ints([lane for lane, *_ in bars]),
+        lane=ints([lane for lane, *_ in bars]),
         start=array([start for _, start, *_ in bars]),
         end=array([end for _, _, end, _ in bars]),
-        category=_ints([keys.index(phase) for *_, phase in bars]),
+        category=ints([keys.index(phase) for *_, phase in bars]),
         categories=list(_CATEGORIES.values()),
         value=array([float(run.requests[chosen[lane]].output_tokens) for lane, *_ in bars]),
         value_name=Text(zh="要生成", en="to generate"),
@@ -183,7 +183,3 @@ def _bars(run: PolicyRun, number: int, workload: Workload) -> Iterator[tuple[flo
             yield at, first, "prefill"
             yield first, time_s, "decode"
         at, phase = time_s, "preempted" if kind is events.EventKind.PREEMPT else "prefill"
-
-
-def _ints(values: Sequence[int]) -> Array:
-    return array(values, np.int32)

@@ -140,10 +140,11 @@ def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
         return
     from labs.formulas.batching import continuous_speedup_bound
 
-    answers = [one.output_tokens for one in _requests(params, ctx.seed)]
+    # Each answer's first token comes with its prefill.
+    answers = [one.output_tokens - 1 for one in _requests(params, ctx.seed)]
     yield Prediction(
-        id="speedup_bound",
-        title=Text(zh="连续批处理快几倍", en="Continuous: faster by"),
+        id="step_ratio",
+        title=Text(zh="解码步数之比：静态 ÷ 连续", en="Decode steps: static over continuous"),
         value=continuous_speedup_bound(answers, params.batch),
         unit="×",
         formula=Text(
