@@ -14,7 +14,7 @@ from labs.context import Context, Session
 from labs.model_bounds import model_bounds
 from labs.plain_text import render
 from labs.registry import CATALOG, load_catalog
-from labs.results import Provenance, Result, ResultKind
+from labs.results import Code, Provenance, Result, ResultKind, Trace
 from labs.runner import execute
 from labs.schema import describe
 from labs.spec import Lab, check_layers
@@ -116,8 +116,21 @@ def test_its_smoke_run(lab: Lab, session: Session) -> None:
         wire.frame(result)
         wire.json_bytes(result)
         assert render(result, "zh") and render(result, "en")
+        _check_names(result, shown, lab)
     if lab.needs_model:
         assert fingerprint(session) == before_run, "the lab left the model changed for the next one"
+
+
+def _check_names(result: Result, shown: dict[str, Result], lab: Lab) -> None:
+    """A clock that is no trace of the run, or a parameter that the lab lacks, would do nothing, silently."""
+    clock = getattr(result, "clock", "")
+    assert not clock or isinstance(shown.get(clock), Trace), (
+        f"{result.id} follows {clock!r}, which is no trace"
+    )
+    edited = [pane.edits for pane in result.panes] if isinstance(result, Code) else []
+    edited.append(getattr(result, "edits", ""))
+    unknown = set(filter(None, edited)) - set(lab.params.__struct_fields__)
+    assert not unknown, f"{result.id} edits {unknown}, which are no parameters"
 
 
 def _check_traceable(result: Result) -> None:
