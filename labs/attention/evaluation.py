@@ -102,9 +102,16 @@ def prompts_of(ctx: Context, count: int, tokens: int) -> Prompts:
 
 
 def cache_of(ctx: Context, count: int, tokens: int, index: int) -> Prompt:
-    """The cache of one of the prompts, kept for the next run."""
-    row = prompts_of(ctx, count, tokens).ids[index : index + 1]
-    return ctx.memo(("attention cache", count, tokens, index), lambda: read_prompt(ctx.model().model, row))
+    """The cache of one of the prompts, kept for the next run of the same prompts, and no longer: some ten MB
+    each."""
+    kept: dict[tuple[int, int, int], Prompt] = ctx.memo(("attention caches",), dict)
+    for other in [key for key in kept if key[:2] != (count, tokens)]:
+        del kept[other]
+    key = (count, tokens, index)
+    if key not in kept:
+        row = prompts_of(ctx, count, tokens).ids[index : index + 1]
+        kept[key] = read_prompt(ctx.model().model, row)
+    return kept[key]
 
 
 def all_caches(ctx: Context, count: int, tokens: int, share: float) -> Prompt:

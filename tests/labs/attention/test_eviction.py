@@ -3,14 +3,17 @@ to."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
+from labs.attention import evaluation
 from labs.attention.eviction import POLICIES, SINKS, Eviction, evicted_attention
 from labs.attention.model_pass import causal, extend, mix, scores_of
 from labs.attention.prompt import OBSERVED, joined, read_prompt, stacked
+from labs.context import Context
 from tests.labs.attention.naive_eviction import NaiveHead
 from tests.labs.engine.small_models import VARIANTS, VOCAB, small_model
 
@@ -110,3 +113,20 @@ def test_stacked_prompts_are_read_as_one_batch() -> None:
     torch.testing.assert_close(both.mass, read_prompt(model, rows).mass, rtol=1e-4, atol=1e-5)
     keys, _ = joined(both, 0, both.keys[0], both.values[0])
     assert keys.shape[2] == 2 * PROMPT
+
+
+def test_only_one_set_of_prompts_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = Context()
+    read: list[int] = []
+    monkeypatch.setattr(evaluation, "prompts_of", lambda ctx, count, tokens: SimpleNamespace(ids=ids(tokens)))
+    monkeypatch.setattr(ctx, "model", lambda: SimpleNamespace(model=None))
+
+    def reading(model: object, row: Tensor) -> object:
+        read.append(row.shape[1])
+        return object()
+
+    monkeypatch.setattr(evaluation, "read_prompt", reading)
+    first = evaluation.cache_of(ctx, 1, 10, 0)
+    assert evaluation.cache_of(ctx, 1, 10, 0) is first
+    evaluation.cache_of(ctx, 1, 20, 0)
+    assert evaluation.cache_of(ctx, 1, 10, 0) is not first and read == [10, 20, 10]
