@@ -287,6 +287,10 @@
 <context>
     <name>CodePane</name>
     <message>
+        <source>Your edit is kept; the results are of another text, which Revert brings</source>
+        <translation>你的修改还在；结果来自另一份代码，点“还原”可看到它</translation>
+    </message>
+    <message>
         <source>errors</source>
         <translation>错误</translation>
     </message>

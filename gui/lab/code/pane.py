@@ -58,6 +58,7 @@ class CodePane(QWidget):
         self.told.hide()
         self.editor.find_asked.connect(self.find_bar.open_bar)
         self.editor.submitted.connect(self._run)
+        self._overtaken = False  # another text has run since the reader began to edit
         self.document.contentsChanged.connect(self._check)
         self._lay_out()
         self._check()
@@ -97,6 +98,7 @@ class CodePane(QWidget):
         """What came of a run. What the reader has typed and not yet run stays, and can be reverted to it."""
         self.document.set_marks(marks)
         if self.document.modified:
+            self._overtaken = in_lines(text) != self.document.base
             self.document.set_base(text)
         else:
             self._replace(text)
@@ -115,6 +117,9 @@ class CodePane(QWidget):
 
     def _check(self) -> None:
         changed = self.editable and self.document.modified
+        if not changed and self._overtaken:
+            self._overtaken = False
+            self.tell(0)
         self.revert_button.setVisible(changed)
         self.run_button.setVisible(self.editable)
         self.run_button.setEnabled(changed)
@@ -135,11 +140,20 @@ class CodePane(QWidget):
         """What marks say of a line (0: none), where one reads it without a pointer too."""
         marks = self.document.marks_on(line) if line else []
         theme = self.editor.theme
-        colour = mark_colour(marks[0].role, theme) if marks else theme.muted
         says = "; ".join(mark.text for mark in marks)
-        self.told.say(f"{line}: {says}" if marks else self._counts(), colour)
-        if self.told.isHidden() == bool(self.document.marks):
-            self.told.setVisible(bool(self.document.marks))
+        if marks:
+            self.told.say(f"{line}: {says}", mark_colour(marks[0].role, theme))
+        elif self._overtaken:
+            kept = self.tr("Your edit is kept; the results are of another text, which Revert brings")
+            self.told.say(kept, theme.warn)
+        else:
+            self.told.say(self._counts(), theme.muted)
+        if self.told.isHidden() == self._tells:
+            self.told.setVisible(self._tells)
+
+    @property
+    def _tells(self) -> bool:
+        return bool(self.document.marks) or self._overtaken
 
     def _counts(self) -> str:
         """How many marks there are to be found."""
@@ -156,7 +170,7 @@ class CodePane(QWidget):
         """To show all lines and errors, up to so many."""
         errors = sum(len(texts) for texts in self.document.errors().values())
         lines = min(self.document.blockCount() + errors, most_lines)
-        told = TOLD + SPACING if self.document.marks else 0
+        told = TOLD + SPACING if self._tells else 0
         return round(lines * self.editor.line_height()) + HEAD + SPACING + told + AROUND
 
     def restyle(self, theme: Theme) -> None:

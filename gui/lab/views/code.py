@@ -213,7 +213,8 @@ class CodeView(View):
 
     def _follow(self, place: int, line: int, *, scroll_itself: bool) -> None:
         for other, pane in self.made():
-            if other != place or scroll_itself:
+            typing = pane.document.modified and pane.editor.hasFocus()
+            if (other != place or scroll_itself) and not typing:
                 pane.editor.bring_into_sight(sorted(_now(pane, self.links.linked(place, line, other))))
 
     def to_csv(self) -> str:

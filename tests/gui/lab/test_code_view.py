@@ -256,6 +256,29 @@ def test_control_return_runs_what_was_changed(view: CodeView, qtbot: Any) -> Non
         qtbot.mouseClick(view.panes[0].run_button, Qt.MouseButton.LeftButton)
 
 
+def test_a_trace_does_not_scroll_away_where_one_types(qtbot: Any) -> None:
+    area = ResultsArea()
+    qtbot.addWidget(area)
+    area.resize(500, 900)
+    area.show()
+    area.begin(preview=False)
+    long = kernels.SOURCE + "# x\n" * 200
+    panes = [kernels.pane("kernel", "python", long, edits="kernel")]
+    for result in (kernels.tile_trace(), kernels.code(panes=panes, clock="steps")):
+        area.show_result(result, {})
+    editor, clock = area.card("code").view.panes[0].editor, area.clocks.clock("steps")
+    editor.setFocus()
+    qtbot.waitUntil(editor.hasFocus)
+    editor.go_to_line(190)
+    editor.insertPlainText("y")
+    scrolled = editor.verticalScrollBar().value()
+    clock.seek(2)
+    assert editor.verticalScrollBar().value() == scrolled > 100
+    editor.undo()
+    clock.seek(1)
+    assert 11 in in_sight(editor)
+
+
 def test_an_edit_survives_a_new_result(view: CodeView, qtbot: Any) -> None:
     editor = typed(view, qtbot)
     other = kernels.code()
@@ -263,9 +286,11 @@ def test_an_edit_survives_a_new_result(view: CodeView, qtbot: Any) -> None:
     view.show_result(other)
     assert editor.toPlainText().startswith("# faster\n")
     assert view.panes[0].revert_button.isVisible()
+    assert view.panes[0].told.text.startswith("Your edit is kept")
     qtbot.mouseClick(view.panes[0].revert_button, Qt.MouseButton.LeftButton)
     assert view.panes[0].document.full_text == other["panes"][0]["text"]
     assert not view.panes[0].revert_button.isVisible()
+    assert view.panes[0].told.text == "warnings: 1 · good: 1 · notes: 1"
     editor.undo()
     assert editor.toPlainText().startswith("# faster\n")
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 
+from gui.lab.animation import animation_steps
 from gui.lab.results_area import ResultsArea
 from gui.lab.views import make_view
 from gui.lab.views.block_look import owner_colour
@@ -23,6 +25,8 @@ from gui.theme import DARK, LIGHT
 from tests.gui.lab import kernel_samples as kernels
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gui.lab.views.tiles import TilesView
 
 ROWS, COLUMNS = 5, 7
@@ -335,6 +339,16 @@ def test_the_table_of_tiles(qtbot: Any) -> None:
 def test_the_transport_offers_it_for_an_animation(area: ResultsArea) -> None:
     kinds = [view.result["kind"] for view in area.card("steps").view.views_beside()]
     assert kinds == ["trace", "tiles"]
+
+
+def test_an_animation_shows_the_tiles_walk(area: ResultsArea, tmp_path: Path) -> None:
+    clock, path = area.clocks.clock("steps"), tmp_path / "tiles.gif"
+    clock.seek(7)
+    assert list(animation_steps(path, "gif", clock, [view_of(area)], 4))[-1] == 4
+    assert clock.cursor == 7
+    with Image.open(path) as picture:
+        frames = [picture.convert("RGB").tobytes() for place in range(4) if picture.seek(place) is None]
+    assert len(set(frames)) == 4
 
 
 def test_it_fits_the_widths_of_a_panel(area: ResultsArea) -> None:
