@@ -52,6 +52,12 @@ class Kernels:
         pointers = (a.data_ptr(), b.data_ptr(), out.data_ptr())
         self._library.inferlab_gemm(rung, *pointers, m, n, k, blocks.tile, blocks.m, width, depth, threads)
 
+    def tile_steps(self, m: int, n: int, k: int, tile: int) -> Tensor:
+        """``[steps, 5]``: row, column, width, depth's start and length of each step of rung 3, in order."""
+        found = torch.empty(self._library.inferlab_gemm_tile_steps(m, n, k, tile, None), 5, dtype=torch.int64)
+        self._library.inferlab_gemm_tile_steps(m, n, k, tile, found.data_ptr())
+        return found
+
     def chain(self, kind: Chain, steps: int, threads: int) -> float:
         """Run chains of multiply-adds; the FLOPs done."""
         out = torch.empty(threads)
@@ -77,6 +83,8 @@ def kernels() -> Kernels | Text:
     library.inferlab_gemm.argtypes = (_L, _P, _P, _P, *([_L] * 8))
     library.inferlab_gemm_ceiling.restype = ctypes.c_double
     library.inferlab_gemm_ceiling.argtypes = (_L, _L, _L, _P)
+    library.inferlab_gemm_tile_steps.restype = _L
+    library.inferlab_gemm_tile_steps.argtypes = (_L, _L, _L, _L, _P)
     library.inferlab_gemm_read.restype = ctypes.c_float
     library.inferlab_gemm_read.argtypes = (_P, _L, _L)
     return Kernels(library)

@@ -139,6 +139,6 @@ OPERATOR = Operator(
     work=work,
     odd=(_case(1, 63, 100), _case(100, 130, 65)),
     aligned=(_case(64, 64, 256), _case(128, 128, 64)),
-    shipped=(_case(4096, 4096, 4096), _case(8, 4096, 4096)),
+    shipped=(_case(1024, 1024, 1024), _case(8, 1024, 1024)),
     multiplies_matrices=True,
 )

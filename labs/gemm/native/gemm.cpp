@@ -77,14 +77,20 @@ void vectorised(const Product& p) {
     for (long i = 0; i < p.m; ++i) add_rows(p.a + i * p.lda, p.b, p.ldb, p.c + i * p.ldc, p.n, p.k);
 }
 
+// The steps of rung 3, in order: `each(i, j, width, l, depth)` updates C[i, j..] from a tile of B.
+template <typename Each>
+inline void for_tiles(long m, long n, long k, long tile, Each each) {
+    for (long j = 0; j < n; j += tile)
+        for (long l = 0; l < k; l += tile)
+            for (long i = 0; i < m; ++i) each(i, j, std::min(tile, n - j), l, std::min(tile, k - l));
+}
+
 // Rung 3. A tile of B stays in the cache while all rows of A pass by it.
 void tiled(const Product& p, long tile) {
     clear(p);
-    for (long j = 0; j < p.n; j += tile)
-        for (long l = 0; l < p.k; l += tile)
-            for (long i = 0; i < p.m; ++i)
-                add_rows(p.a + i * p.lda + l, p.b + l * p.ldb + j, p.ldb, p.c + i * p.ldc + j,
-                         std::min(tile, p.n - j), std::min(tile, p.k - l));
+    for_tiles(p.m, p.n, p.k, tile, [&p](long i, long j, long width, long l, long depth) {
+        add_rows(p.a + i * p.lda + l, p.b + l * p.ldb + j, p.ldb, p.c + i * p.ldc + j, width, depth);
+    });
 }
 
 // C[ROWS, COLUMNS] += A B over `k`, C in registers throughout. Of A a step of `l` is `a_step` numbers further and a
@@ -285,6 +291,19 @@ void inferlab_gemm(long rung, const float* a, const float* b, float* c, long m, 
         case 5: return packed(p, block);
         default: return threaded(p, block, threads);
     }
+}
+
+// The steps of rung 3, five numbers each, into `out` (none: only counted); gives how many there are.
+long inferlab_gemm_tile_steps(long m, long n, long k, long tile, long* out) {
+    long count = 0;
+    for_tiles(m, n, k, tile, [&](long i, long j, long width, long l, long depth) {
+        if (out) {
+            const long step[5] = {i, j, width, l, depth};
+            std::copy_n(step, 5, out + 5 * count);
+        }
+        ++count;
+    });
+    return count;
 }
 
 // A ceiling: 0 one chain of scalars, 1 twelve chains of scalars, 2 twelve chains of vectors. Gives the FLOPs done.

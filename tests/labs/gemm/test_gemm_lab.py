@@ -103,6 +103,14 @@ def test_the_recorded_loops_multiply() -> None:
         assert len(pairs) == len(set(pairs)) == 9 * 11 * 14
 
 
+def test_the_tiles_that_are_replayed_are_those_of_the_compiled_rung() -> None:
+    replayed = [
+        [s.i, s.columns.start, len(s.columns), s.depth.start, len(s.depth)]
+        for s in steps("tiled", 9, 11, 14, 4)
+    ]
+    assert compiled().tile_steps(9, 11, 14, 4).tolist() == replayed
+
+
 @pytest.mark.parametrize("levels", [0, 1, 2, 3])
 def test_strassen_multiplies_within_highams_bound_and_counts_its_work(levels: int) -> None:
     a, b = (torch.rand(64, 64, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
