@@ -44,7 +44,7 @@ def check_engine(
     ctx: Context, weights: Weights, kv: KVType, sequences: int, context: int, chunk: int
 ) -> Iterator[Result]:
     """The same ledger on the loaded model, against the engine's real allocations."""
-    from labs.memory import ledger_views as views
+    from labs.memory import check_views as views
     from labs.memory.engine_check import check
 
     ctx.progress(None, Text(zh="在真实引擎上核对", en="Checking on the engine"))
@@ -57,10 +57,11 @@ def check_engine(
 
 def show_fit(setting: Setting, room: float, share: float) -> Iterator[Result]:
     """The frontier, memory against the batch, and every device."""
-    from labs.memory import ledger_views as views
+    from labs.memory import fit_views as views
+    from labs.memory.ledger_views import fit_metrics
 
     yield views.frontier_lines(setting, room)
-    yield from views.fit_metrics(setting, room)
+    yield from fit_metrics(setting, room)
     yield views.batch_lines(setting, room)
     yield views.device_table(setting, share)
     yield views.fit_explanation(setting, room)
@@ -77,6 +78,7 @@ def measure_offload(
     from labs.memory.bandwidths import measure_bandwidths
     from labs.memory.block_variants import block_input
     from labs.memory.kv_offload import measure_kv
+    from labs.memory.offload_story import explanation
     from labs.memory.streaming import BlockFile, compute_curve, stream
 
     streamed = kv = None
@@ -114,7 +116,7 @@ def measure_offload(
             device.figure(name)  # LabError: no source gives it
         yield views.weight_table(setting, device, room)
         yield views.device_kv_table(setting, device)
-        yield views.explanation(streamed, kv, setting, device, even)
+        yield explanation(streamed, kv, setting, device, even)
     except LabError as error:
         yield notice("no_figure", error.text)
 
