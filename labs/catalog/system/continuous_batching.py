@@ -1,4 +1,7 @@
-"""The batching race: the same requests through static, dynamic, continuous and chunked serving, for real."""
+"""The batching race: the same requests through static, dynamic, continuous and chunked serving, for real.
+
+Long for its parameters and their texts; what it runs and shows stands in ``labs.batching``.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal

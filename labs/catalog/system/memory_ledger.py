@@ -1,4 +1,7 @@
-"""Where the memory of inference goes, what fits, what offloading costs, and what activations reuse."""
+"""Where the memory of inference goes, what fits, what offloading costs, and what activations reuse.
+
+Long for its parameters and their texts; what it runs and shows stands in ``labs.memory``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The fleet view: a model on many devices under a load, simulated with the engine's own scheduler."""
+"""The fleet view: a model on many devices under a load, simulated with the engine's own scheduler.
+
+Long for its parameters and their texts; what it runs and shows stands in ``labs.simulator``.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
