@@ -57,8 +57,9 @@ class TileArea(QScrollArea):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        if event.size().width() != event.oldSize().width():
-            self._view.width_changed()
+        taller = max(event.size().height(), event.oldSize().height()) > TALLEST
+        if event.size().width() != event.oldSize().width() or taller:
+            self._view.size_changed()
 
 
 class TilesView(View):
@@ -68,7 +69,7 @@ class TilesView(View):
         super().__init__()
         self.follower = Follower(self, self.clock_moved)
         self.touches: list[Touches] = []
-        self._fitted: dict[int, Placed] = {}  # by width: a page asks many times
+        self._fitted: dict[tuple[int, int], Placed] = {}  # by width and height: a page asks many times
         self._zoom = 0
         self._shown: int | None = -2
         self.legend = Legend()
@@ -144,18 +145,19 @@ class TilesView(View):
             for one, tensor in zip(self.touches, tensors, strict=True)
         ]
 
-    def fitting(self, width: int) -> Placed:
+    def fitting(self, width: int, height: int = TALLEST) -> Placed:
         """The tensors where all are in sight."""
-        if width not in self._fitted:
+        if (width, height) not in self._fitted:
             sizes = self.sized()
             valued = any(tensor.get("values") is not None for tensor in self.result.get("tensors", []))
-            scale = fitting_scale(sizes, width - 2, TALLEST, WITH_VALUES if valued else LARGEST)
-            self._fitted[width] = laid_out(sizes, width - 2, scale)
-        return self._fitted[width]
+            scale = fitting_scale(sizes, width - 2, height, WITH_VALUES if valued else LARGEST)
+            self._fitted[width, height] = laid_out(sizes, width - 2, scale)
+        return self._fitted[width, height]
 
     def _place(self) -> None:
-        width = max(160, self.area.width())
-        self.canvas.place(width, min(MOST_SCALE, self.fitting(width).scale * ZOOM**self._zoom))
+        # A page gives no more than TALLEST; a window of its own may.
+        width, height = max(160, self.area.width()), max(TALLEST, self.area.height())
+        self.canvas.place(width, min(MOST_SCALE, self.fitting(width, height).scale * ZOOM**self._zoom))
 
     def zoom(self, by: int) -> None:
         """A step closer or away; 0: all in sight again."""
@@ -169,7 +171,7 @@ class TilesView(View):
             centre = self.canvas.box(at).center()
             self.area.ensureVisible(round(centre.x()), round(centre.y()), 200, 150)
 
-    def width_changed(self) -> None:
+    def size_changed(self) -> None:
         if self.result:
             self._place()
 

@@ -308,6 +308,18 @@ def test_zooming_and_back(area: ResultsArea, qtbot: Any) -> None:
     assert canvas.placed.scale <= 60
 
 
+def test_a_window_of_its_own_gives_them_more_room(qtbot: Any) -> None:
+    tensor = {"name": {"zh": "X", "en": "X"}, "rows": 100, "columns": 30, "values": None}
+    runs = kernels.runs_of([(0, 0, 0, 4, 0, 4, 0)])
+    view = alone(qtbot, kernels.tiles(tensors=[tensor], runs=runs, clock="", faults=[]))
+    scales = []
+    for height in (500, 1100):
+        view.resize(900, height)
+        view.grab()
+        scales.append(view.canvas.placed.scale)
+    assert scales[1] >= 2 * scales[0]
+
+
 # Caption, table, page
 
 
