@@ -110,7 +110,7 @@ def cache_of(ctx: Context, count: int, tokens: int, index: int) -> Prompt:
     key = (count, tokens, index)
     if key not in kept:
         row = prompts_of(ctx, count, tokens).ids[index : index + 1]
-        kept[key] = read_prompt(ctx.model().model, row)
+        kept[key] = read_prompt(ctx.model().model, row, check=ctx.check)
     return kept[key]
 
 
@@ -124,27 +124,27 @@ def all_caches(ctx: Context, count: int, tokens: int, share: float) -> Prompt:
     return stacked(found)
 
 
-def with_question(loaded: LoadedModel, prompts: Prompts, cache: Prompt) -> Prompt:
+def with_question(ctx: Context, prompts: Prompts, cache: Prompt) -> Prompt:
     """The cache when the question is part of the prompt that is compressed: its attention has a vote."""
-    return read_prompt(loaded.model, prompts.questions, cache)
+    return read_prompt(ctx.model().model, prompts.questions, cache, ctx.check)
 
 
 def evaluate(
-    loaded: LoadedModel,
+    ctx: Context,
     prompts: Prompts,
     cache: Prompt,
     asked: Prompt | None,
     attention: Callable[[Prompt], Attend],
 ) -> Score:
     """Both measures of one way to attend. ``asked``: the cache with the question, if it comes before."""
-    text = prompts.text_next
-    hidden = extend(loaded.model, text[:, :-1], cache.tokens, attention(cache))
+    loaded, text = ctx.model(), prompts.text_next
+    hidden = extend(loaded.model, text[:, :-1], cache.tokens, attention(cache), ctx.check)
     losses = _losses(loaded, hidden, text[:, 1:])
     # An answer's first token is a space: told by the prompt itself, it is fed, and the digits are asked for.
     past, fed = asked or cache, prompts.answers[:, :-1]
     if asked is None:
         fed = torch.cat([prompts.questions, fed], dim=1)
-    hidden = extend(loaded.model, fed, past.tokens, attention(past))[:, -prompts.digits :]
+    hidden = extend(loaded.model, fed, past.tokens, attention(past), ctx.check)[:, -prompts.digits :]
     told = loaded.model.lm_head(hidden).argmax(dim=-1)
     return Score(Perplexity(losses), told == prompts.answers[:, -prompts.digits :])
 

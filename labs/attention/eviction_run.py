@@ -87,7 +87,7 @@ def run_eviction(
     if ctx.preview:
         return
     cache = all_caches(ctx, count, tokens, 0.3)
-    question = with_question(loaded, study.prompts, cache) if asked == "before" else None
+    question = with_question(ctx, study.prompts, cache) if asked == "before" else None
     yield from _scores(ctx, study, cache, question, sweep)
     yield views.memory_metric(study, loaded.config, cache)
     yield views.table(study)
@@ -129,7 +129,6 @@ def attention_map(
 def _scores(
     ctx: Context, study: Study, cache: Prompt, question: Prompt | None, sweep: bool
 ) -> Iterator[Result]:
-    loaded = ctx.model()
     every: list[tuple[Policy, int]] = [("full", study.tokens), (study.policy, study.budget)]
     if sweep:
         budgets = [kept_tokens(study.tokens, share, LEAST) for share in SHARES]
@@ -143,7 +142,7 @@ def _scores(
             key,
             partial(
                 evaluate,
-                loaded,
+                ctx,
                 study.prompts,
                 cache,
                 question,

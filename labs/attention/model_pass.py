@@ -25,10 +25,17 @@ if TYPE_CHECKING:
 
 
 @torch.inference_mode()
-def extend(model: Llama, token_ids: Tensor, start: int, attend: Attend) -> Tensor:
+def extend(
+    model: Llama,
+    token_ids: Tensor,
+    start: int,
+    attend: Attend,
+    check: Callable[[], None] = lambda: None,
+) -> Tensor:
     """The normed residual stream ``[B, C, width]`` of ``token_ids [B, C]`` at positions from ``start`` on.
 
-    Everything but attention is the model's own; ``attend`` is called once a layer, in order.
+    Everything but attention is the model's own; ``attend`` is called once a layer, in order, and so is
+    ``check``: what it raises ends the pass.
     """
     batch, tokens = token_ids.shape
     positions = torch.arange(start, start + tokens, device=token_ids.device)
@@ -36,6 +43,7 @@ def extend(model: Llama, token_ids: Tensor, start: int, attend: Attend) -> Tenso
     x = model.embed_tokens(token_ids)
     for layer, block in enumerate(model.layers):
         assert isinstance(block, Block)
+        check()
         own, normed = block.self_attn, block.input_layernorm(x)
         q = own.q_norm(own.q_proj(normed).view(batch, tokens, own.heads, own.head_dim)).transpose(1, 2)
         k = own.k_norm(own.k_proj(normed).view(batch, tokens, own.kv_heads, own.head_dim)).transpose(1, 2)

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from labs.attention.model_pass import causal, extend, mix, scores_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from labs.models.llama import Llama
@@ -36,8 +38,13 @@ class Prompt:
         return self.keys.shape[3]
 
 
-def read_prompt(model: Llama, token_ids: Tensor, before: Prompt | None = None) -> Prompt:
-    """Prefill of ``token_ids [B, C]`` behind ``before``, with full attention."""
+def read_prompt(
+    model: Llama,
+    token_ids: Tensor,
+    before: Prompt | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Prompt:
+    """Prefill of ``token_ids [B, C]`` behind ``before``, with full attention; ``check`` as in ``extend``."""
     start = before.tokens if before else 0
     mask = causal(token_ids.shape[1], start, token_ids.device)
     found: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
@@ -55,7 +62,7 @@ def read_prompt(model: Llama, token_ids: Tensor, before: Prompt | None = None) -
         found.append((keys, values, mass, recent))
         return mix(weights, values)
 
-    extend(model, token_ids, start, attend)
+    extend(model, token_ids, start, attend, check)
     return Prompt(*(torch.stack(parts) for parts in zip(*found, strict=True)))
 
 

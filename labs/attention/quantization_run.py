@@ -67,7 +67,7 @@ def run_quantization(
         ctx.progress(0.3 + 0.7 * index / len(formats), Text(zh=f"评测 {kv.name}", en=f"scoring {kv.name}"))
         study.scores[kv] = ctx.memo(
             ("quantised", kv, tokens, count),
-            partial(evaluate, loaded, study.prompts, cache, None, partial(quantized_attention, kv=kv)),
+            partial(evaluate, ctx, study.prompts, cache, None, partial(quantized_attention, kv=kv)),
         )
         if kv != FULL:
             yield from views.metrics(study)

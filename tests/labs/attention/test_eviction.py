@@ -13,7 +13,7 @@ from labs.attention import evaluation
 from labs.attention.eviction import POLICIES, SINKS, Eviction, evicted_attention
 from labs.attention.model_pass import causal, extend, mix, scores_of
 from labs.attention.prompt import OBSERVED, joined, read_prompt, stacked
-from labs.context import Context
+from labs.context import Cancelled, Context
 from tests.labs.attention.naive_eviction import NaiveHead
 from tests.labs.engine.small_models import VARIANTS, VOCAB, small_model
 
@@ -121,7 +121,7 @@ def test_only_one_set_of_prompts_is_kept(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(evaluation, "prompts_of", lambda ctx, count, tokens: SimpleNamespace(ids=ids(tokens)))
     monkeypatch.setattr(ctx, "model", lambda: SimpleNamespace(model=None))
 
-    def reading(model: object, row: Tensor) -> object:
+    def reading(model: object, row: Tensor, check: object) -> object:
         read.append(row.shape[1])
         return object()
 
@@ -130,3 +130,11 @@ def test_only_one_set_of_prompts_is_kept(monkeypatch: pytest.MonkeyPatch) -> Non
     assert evaluation.cache_of(ctx, 1, 10, 0) is first
     evaluation.cache_of(ctx, 1, 20, 0)
     assert evaluation.cache_of(ctx, 1, 10, 0) is not first and read == [10, 20, 10]
+
+
+def test_a_pass_stops_between_layers() -> None:
+    def stop() -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        read_prompt(small_model(), ids(PROMPT), check=stop)
