@@ -59,7 +59,7 @@ def tiles(language: str) -> None:
                 PINK if now else RULE,
             )
     d.text(63, 306, "Q")
-    d.text(left + 2 * cell, 306, {"zh": "S：只有这一块存在过", "en": "S: only this piece exists"}, PINK, 12)
+    d.text(left + 2 * cell, 306, {"zh": "S：同一时刻只有一块", "en": "S: one piece at a time"}, PINK, 12)
     d.text(left + SIDE * cell + 43, 306, "O")
     d.text(left - 14, 62, {"zh": "K、V", "en": "K, V"}, INK, 13, "end")
     d.rect(440, 44, 262, 240, MUTED, 0.05, MUTED)
