@@ -712,8 +712,8 @@
 <context>
     <name>Gutter</name>
     <message>
-        <source>Click: to the next time that the trace is here; with Shift back</source>
-        <translation>单击：转到追踪下一次到达此行之处；按住 Shift 向前</translation>
+        <source>Click or F8: to the next time that the trace is here; with Shift back</source>
+        <translation>单击或 F8：转到追踪下一次到达此行之处；按住 Shift 向前</translation>
     </message>
 </context>
 <context>

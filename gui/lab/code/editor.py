@@ -33,13 +33,12 @@ if TYPE_CHECKING:
 
 INDENT = 4
 ERROR_PADDING = 4
-LINE_KEYS = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}  # with Alt
 PLAYER_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Plus, Qt.Key.Key_Equal, Qt.Key.Key_Minus)
 
 
 class CodeEditor(QPlainTextEdit):
     """``pointed`` tells the line (1-based) under the pointer or the text cursor, 0 when the pointer leaves.
-    ``submitted``: Ctrl+Return. In an editor Tab indents; Escape gives it back to the keyboard's way through
+    ``submitted``: Ctrl+Return, where the text was changed. In an editor Tab indents; Escape gives it back to the keyboard's way through
     the window until the next key."""
 
     pointed = Signal(int)
@@ -249,10 +248,9 @@ class CodeEditor(QPlainTextEdit):
     def event(self, event: QEvent) -> bool:
         # What is asked for here is found here, not in the note beside.
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
-            submits = _submits(event) and not self.isReadOnly()
-            steps = self.plays and event.key() in LINE_KEYS
-            steps = steps and event.modifiers() == Qt.KeyboardModifier.AltModifier
-            if event.matches(QKeySequence.StandardKey.Find) or submits or steps:
+            # And what was not changed is run as it always is: by the window.
+            submits = _submits(event) and not self.isReadOnly() and self.code.modified
+            if event.matches(QKeySequence.StandardKey.Find) or submits:
                 event.accept()
                 return True
         return super().event(event)
@@ -261,8 +259,9 @@ class CodeEditor(QPlainTextEdit):
         self.setTabChangesFocus(event.key() == Qt.Key.Key_Escape)
         if event.matches(QKeySequence.StandardKey.Find):
             self.find_asked.emit()
-        elif self.plays and event.modifiers() & Qt.KeyboardModifier.AltModifier and event.key() in LINE_KEYS:
-            self.line_chosen.emit(self.cursor_line(), LINE_KEYS[Qt.Key(event.key())])
+        elif self.plays and event.key() == Qt.Key.Key_F8:
+            back = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+            self.line_chosen.emit(self.cursor_line(), -1 if back else 1)
         elif self.isReadOnly() and self.plays and event.key() in PLAYER_KEYS:
             event.ignore()  # whoever is around it plays
         elif self.isReadOnly():

@@ -82,7 +82,7 @@ class Gutter(QWidget):
             line = self._editor.line_at(event.pos().y())
             told = [mark.text for mark in self._editor.code.marks_on(line)]
             if self._editor.plays and line:
-                told.append(self.tr("Click: to the next time that the trace is here; with Shift back"))
+                told.append(self.tr("Click or F8: to the next time that the trace is here; with Shift back"))
             text = "<br>".join(html.escape(one) for one in told)
             QToolTip.showText(event.globalPos(), text, self, QRect(0, event.pos().y() - 8, self.width(), 16))
             return True

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QGuiApplication, QHelpEvent
+from PySide6.QtGui import QAction, QGuiApplication, QHelpEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QMainWindow
 
 from gui.lab.results_area import ResultsArea
 from gui.lab.views import make_view
@@ -137,17 +138,17 @@ def test_a_line_leads_the_trace_to_its_events(qtbot: Any) -> None:
         qtbot.mouseClick(editor.gutter, Qt.MouseButton.LeftButton, modifier, where)
         assert clock.cursor == event
     editor.go_to_line(15)
-    qtbot.keyClick(editor, Qt.Key.Key_Up, Qt.KeyboardModifier.AltModifier)
+    qtbot.keyClick(editor, Qt.Key.Key_F8, shift)
     assert clock.cursor == stores[-1]  # round the end
-    qtbot.keyClick(editor, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
+    qtbot.keyClick(editor, Qt.Key.Key_F8)
     assert clock.cursor == stores[0]
     editor.go_to_line(1)
-    qtbot.keyClick(editor, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
+    qtbot.keyClick(editor, Qt.Key.Key_F8)
     assert clock.cursor == stores[0]  # nothing happens there
     view.tabs.choose(1)
     ttir = view.panes[1].editor
     ttir.go_to_line(7)  # comes from the load
-    qtbot.keyClick(ttir, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
+    qtbot.keyClick(ttir, Qt.Key.Key_F8)
     assert clock.cursor == stores[0] + 1
 
 
@@ -386,6 +387,34 @@ def test_selected_lines_are_indented_together(view: CodeView, qtbot: Any) -> Non
     qtbot.keyClick(editor, Qt.Key.Key_Tab)
     depths = [len(line) - len(line.lstrip()) for line in editor.toPlainText().split("\n")[7:10]]
     assert depths == [8, 8, 4]
+
+
+def test_the_windows_shortcuts_yield_where_code_is_edited(qtbot: Any) -> None:
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    taken: list[str] = []
+    for keys in ("Ctrl+F", "Ctrl+Return"):
+        action = QAction(keys, window)
+        action.setShortcut(keys)
+        action.triggered.connect(lambda _=False, keys=keys: taken.append(keys))
+        window.addAction(action)
+    view = make_view("code")
+    window.setCentralWidget(view)
+    window.resize(1200, 500)
+    view.show_result(kernels.code())
+    window.show()
+    qtbot.waitExposed(window)
+    editor = view.panes[0].editor  # type: ignore[attr-defined]
+    editor.setFocus()
+    qtbot.waitUntil(editor.hasFocus)
+    control = Qt.KeyboardModifier.ControlModifier
+    qtbot.keyClick(editor, Qt.Key.Key_Return, control)
+    assert taken == ["Ctrl+Return"]  # nothing was changed: the window's own Run
+    qtbot.keyClicks(editor, "#")
+    with qtbot.waitSignal(view.param_edited):
+        qtbot.keyClick(editor, Qt.Key.Key_Return, control)
+    qtbot.keyClick(editor, Qt.Key.Key_F, control)
+    assert taken == ["Ctrl+Return"] and view.panes[0].find_bar.isVisible()  # type: ignore[attr-defined]
 
 
 # Search, copy, drawing
