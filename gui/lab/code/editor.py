@@ -38,8 +38,8 @@ PLAYER_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Plus, Qt.Key.Key_Equal, Qt.Key.Key_M
 
 class CodeEditor(QPlainTextEdit):
     """``pointed`` tells the line (1-based) under the pointer or the text cursor, 0 when the pointer leaves.
-    ``submitted``: Ctrl+Return, where the text was changed. In an editor Tab indents; Escape gives it back to the keyboard's way through
-    the window until the next key."""
+    ``submitted``: Ctrl+Return, where the text was changed. In an editor Tab indents; Escape gives it back to
+    the keyboard's way through the window until the next key."""
 
     pointed = Signal(int)
     submitted = Signal()
