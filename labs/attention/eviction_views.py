@@ -62,8 +62,7 @@ def kept_map(study: Study, one: Prompt) -> Heatmap:
         title=Text(zh="提示词读完之后还留着谁", en="What is left once the prompt is read"),
         help=Text(
             zh="一列一个位置。颜色：所有层、所有 KV 头中有多大比例还留着它。窗口与汇点是固定的；H2O 与 "
-            "SnapKV "
-            "每层每头各挑各的。",
+            "SnapKV 每层每头各挑各的。",
             en="A column is a position; the colour, in what share of all layers' KV heads it is still held. "
             "Window and sinks are fixed; with H2O and SnapKV each layer and head chooses for itself.",
         ),
@@ -182,9 +181,8 @@ def metrics(study: Study) -> Iterator[Metric]:
         better="higher",
         help=Text(
             zh=f"每条提示词埋一个 4 位数，最后问它。全部保留时为 {full.recall:.0%}；瞎猜为 10%。",
-            en=f"A number of 4 digits is planted in each prompt and asked for at the end. With all kept it "
-            "is "
-            f"{full.recall:.0%}; guessing gets 10%.",
+            en="A number of 4 digits is planted in each prompt and asked for at the end. With all kept it "
+            f"is {full.recall:.0%}; guessing gets 10%.",
         ),
         source=Text(
             zh=f"{score.recalled.numel()} 个数字，逐个贪心预测", en=f"{score.recalled.numel()} digits, greedy"
@@ -320,8 +318,7 @@ def explanation(study: Study) -> Markdown:
         f"**这一次。** {name.zh}把 {study.tokens} 个 token 的提示词留下 {study.budget} 个（{share:.0%}）："
         f"损失增加 {added:.3f} nat，埋下的数字答对 {score.recall:.0%}（全部保留时 {study.full.recall:.0%}）。"
         "\n\n**为什么汇点要紧。** softmax 的权重必须加到 1；没什么可看的头把注意力倒给最前面的 token。"
-        "丢了它们，"
-        "分母骤变，所有权重都错：滑动窗口因此垮掉，多留 4 个 token 就好。"
+        "丢了它们，分母骤变，所有权重都错：滑动窗口因此垮掉，同样的预算，分 4 个给开头就好。"
         "\n\n**困惑度与找回是两回事。** 困惑度由近处和常被看的 token 决定，H2O 留的正是它们；"
         "事实平时没人看，被问到之前与废话无异，于是先被丢掉。SnapKV 让提示词末尾的问题来投票："
     )
@@ -329,13 +326,11 @@ def explanation(study: Study) -> Markdown:
         f"**This run.** {name.en} keeps {study.budget} of a prompt's {study.tokens} tokens ({share:.0%}): "
         f"{added:.3f} nat of loss more, and {score.recall:.0%} of the planted digits told rightly "
         f"({study.full.recall:.0%} with all kept).\n\n**Why sinks matter.** Softmax weights must sum to 1, "
-        "and "
-        "a head with nothing to look at leaves its attention with the first tokens. Without these the "
-        "denominator jumps and all weights are wrong: a plain window collapses, and 4 tokens more mend it."
-        "\n\n**Perplexity and recall are two things.** Perplexity hangs on near and often-read tokens, which "
-        "H2O keeps. Nobody reads a fact until it is asked for, so it is dropped first. SnapKV lets the end "
-        "of "
-        "the prompt vote, where the question is: "
+        "and a head with nothing to look at leaves its attention with the first tokens. Without these the "
+        "denominator jumps and all weights are wrong: a plain window collapses, and 4 of the same budget "
+        "for the start mend it.\n\n**Perplexity and recall are two things.** Perplexity hangs on near and "
+        "often-read tokens, which H2O keeps. Nobody reads a fact until it is asked for, so it is dropped "
+        "first. SnapKV lets the end of the prompt vote, where the question is: "
     )
     if study.asked == "before":
         zh += "问题在压缩之前，它看的正是那句事实。换成“压缩之后”再看。"

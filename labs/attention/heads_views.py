@@ -240,8 +240,7 @@ def time_curve(study: Study) -> Lines:
         help=Text(
             zh="查询头数不变，计算量不变，只有要读的 KV 变。复制开再算的那条不降：它读写的仍是 MHA 的字节。",
             en="Query heads and FLOPs stay; only the KV to read changes. The curve that repeats does not "
-            "fall: "
-            "it still moves the bytes of MHA.",
+            "fall: it still moves the bytes of MHA.",
         ),
         provenance=_MEASURED,
         unit="s",
@@ -300,8 +299,7 @@ def explanation(study: Study) -> Markdown:
     zh = f"**字节。** {study.heads} 个查询头、{study.kv_heads} 个 KV 头：每步要读的 KV 是 MHA 的 1/{group}。"
     en = (
         f"**Bytes.** {study.heads} query heads on {study.kv_heads} KV heads: a step reads 1/{group} of the "
-        "KV "
-        "of MHA. "
+        "KV of MHA. "
     )
     if study.loaded:
         grouped, alone = (_loaded(study, study.kv_heads, way) for way in (True, False))
@@ -309,8 +307,7 @@ def explanation(study: Study) -> Markdown:
         zh += f"缓存变小不等于读得少：不分组的内核仍要读 {ratio:.0f} 倍，分组的一字节不多。"
         en += (
             f"A smaller cache is not yet less to read: the ungrouped kernel still asks for {ratio:.0f} times "
-            "as "
-            "much, the grouped one for not a byte more than it must."
+            "as much, the grouped one for not a byte more than it must."
         )
     if study.not_counted:
         zh, en = (
@@ -324,9 +321,9 @@ def explanation(study: Study) -> Markdown:
         "预填充受计算限制，GQA 在那里几乎不快。"
     )
     en += (
-        "\n\n**The FLOPs stay.** Each query head still meets every position; what is saved is moving. Decode "
-        "is "
-        "bound by bandwidth, so moving is the time; prefill is bound by compute, and GQA hardly helps there."
+        "\n\n**The FLOPs stay.** Each query head still meets every position; what is saved is moving. "
+        "Decode is bound by bandwidth, so moving is the time; prefill is bound by compute, and GQA hardly "
+        "helps there."
     )
     return Markdown(
         id="explanation",

@@ -146,8 +146,7 @@ def metrics(study: Study) -> Iterator[Metric]:
         help=Text(
             zh=f"不量化时 {full.recall:.0%}；瞎猜为 10%。一个 token 也没丢，只是每个都模糊了些。",
             en=f"{full.recall:.0%} without quantising; guessing gets 10%. No token is gone, each is only a "
-            "bit "
-            "blurred.",
+            "bit blurred.",
         ),
     )
 
@@ -211,7 +210,7 @@ def memory_metric(study: Study, config: ModelConfig) -> Metric:
         formula=QUANTISED_FORMULA,
         better="lower",
         help=Text(
-            zh=f"不量化（FP16）为 "
+            zh="不量化（FP16）为 "
             f"{expected_bytes(KVFormat(16, kv.keys, kv.values), study.tokens, config):,.0f} B。",
             en=f"{expected_bytes(KVFormat(16, kv.keys, kv.values), study.tokens, config):,.0f} B without "
             "quantising (FP16).",
@@ -300,32 +299,25 @@ def explanation(study: Study) -> Markdown:
     if {kivi, plain, tokens} <= set(added):
         zh += (
             f"\n\n**两位时方向决定成败。** KIVI（K 逐通道、V 逐 token）增加 {added[kivi]:.3f} nat；K 也逐 "
-            "token 是 "
-            f"{added[plain]:.3f}，V 也逐通道是 {added[tokens]:.3f}。K 有几个始终很大的通道：逐 token 分组时，"
-            "同组的小"
-            "通道都被它们的 scale 抹平；逐通道分组时，大通道只影响自己。V 没有这样的通道，而输出是对 token "
-            "加权求和，"
-            "误差该留在各自的 token 里。"
+            f"token 是 {added[plain]:.3f}，V 也逐通道是 {added[tokens]:.3f}。K 有几个始终很大的通道：逐 "
+            "token 分组时，同组的小通道都被它们的 scale 抹平；逐通道分组时，大通道只影响自己。V "
+            "没有这样的通道，而输出是对 token 加权求和，误差该留在各自的 token 里。"
         )
         en += (
-            f"\n\n**At two bits the direction decides.** KIVI (K per channel, V per token) adds "
+            "\n\n**At two bits the direction decides.** KIVI (K per channel, V per token) adds "
             f"{added[kivi]:.3f} nat; with K per token as well it is {added[plain]:.3f}, with V per channel "
-            "as well "
-            f"{added[tokens]:.3f}. K has a few channels that are always large: grouped by token, their scale "
-            "flattens the small ones beside them; by channel they hurt only themselves. V has none, and the "
-            "output is a weighted sum over tokens, so each token's error should stay its own."
+            f"as well {added[tokens]:.3f}. K has a few channels that are always large: grouped by token, "
+            "their scale flattens the small ones beside them; by channel they hurt only themselves. V has "
+            "none, and the output is a weighted sum over tokens, so each token's error should stay its own."
         )
     zh += (
         f"\n\n**代价。** 逐通道的组要凑满 {GROUP} 个 token 才能量化，所以最近 {kv.residual} 个以上的 token "
-        "保持原样："
-        "它们恰好也最常被看。位宽再低，每组的 scale 与最小值也还要 1 位。"
+        "保持原样：它们恰好也最常被看。位宽再低，每组的 scale 与最小值也还要 1 位。"
     )
     en += (
         f"\n\n**The price.** A group per channel needs {GROUP} tokens before it can be quantised, so the "
-        "latest "
-        f"{kv.residual} and more stay as they are; they are also those looked at most. And however few the "
-        "bits, "
-        "a group's scale and minimum take one more."
+        f"latest {kv.residual} and more stay as they are; they are also those looked at most. And however "
+        "few the bits, a group's scale and minimum take one more."
     )
     return Markdown(
         id="explanation",

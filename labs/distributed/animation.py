@@ -144,8 +144,7 @@ def _timeline(study: Study, ran: Ran) -> Timeline:
         help=Text(
             zh="蓝：用手里的块算；橙：算完了，等下一块。核少于进程时，等待里也有操作系统的排队。",
             en="Blue: computing with the block at hand; orange: done, and waiting for the next one. With "
-            "fewer "
-            "cores than ranks, waiting is also for the operating system.",
+            "fewer cores than ranks, waiting is also for the operating system.",
         ),
         provenance=_MEASURED,
         x=Axis(title=Text(zh="时间", en="time"), unit="s"),
@@ -180,11 +179,9 @@ def _tiles(study: Study, events: list[Event]) -> Tiles:
         title=Text(zh="注意力矩阵由谁算", en="Who computes which scores"),
         help=Text(
             zh=f"行是查询、列是键，一格约 {cell} 个 token；颜色是进程。条纹分法中相邻 token 属于不同进程，"
-            "这里画的是"
-            "缩小了的同样花样。",
+            "这里画的是缩小了的同样花样。",
             en=f"Rows are queries, columns keys, a cell some {cell} tokens; the colour is the rank. With "
-            "stripes "
-            "neighbours belong to different ranks: the same pattern is drawn, smaller.",
+            "stripes neighbours belong to different ranks: the same pattern is drawn, smaller.",
         ),
         provenance=_MEASURED,
         tensors=[TileTensor(name=Text(zh="查询 × 键", en="queries × keys"), rows=side, columns=side)],

@@ -34,8 +34,7 @@ _TOKENS = Axis(title=Text(zh="上下文长度", en="context length"), unit="toke
 KV_FORMULA = Text(
     zh="Σ 层 2 × min(token, 窗口) × KV 头数 × 头维度 × 位宽/8；MLA：token × (隐变量 + RoPE 键) × 位宽/8",
     en="sum over layers of 2 × min(tokens, window) × KV heads × head dim × bits/8; MLA: tokens × (latent + "
-    "RoPE "
-    "key) × bits/8",
+    "RoPE key) × bits/8",
 )
 DEVICES_FORMULA = Text(
     zh=f"⌈(BF16 权重 + KV) ÷ ({MEMORY_SHARE} × 显存)⌉，均匀切分",
@@ -118,8 +117,7 @@ def kv_curve(need: Need) -> Lines:
         help=Text(
             zh="斜线是 KV，水平线是装完权重后剩下的显存：交点就是能放下的最长上下文（一条序列）。",
             en="The slopes are KV, the level lines what memory is left beside the weights: where they meet "
-            "is the "
-            "longest context that fits (one sequence).",
+            "is the longest context that fits (one sequence).",
         ),
         provenance=_ESTIMATED,
         unit="B",
@@ -212,8 +210,7 @@ def models_table(need: Need) -> Table:
         help=Text(
             zh="有的模型并不支持这么长：这里只算账，位置编码的外推与质量是另一回事。",
             en="Some of these models do not go so far: this is bookkeeping only; positions and quality "
-            "beyond the "
-            "trained length are another matter.",
+            "beyond the trained length are another matter.",
         ),
         source=Text(
             zh=f"{DEVICES_FORMULA.zh}；{need.device.figure('memory_bytes').source}；{need.model.source}",
@@ -230,17 +227,14 @@ def explanation(need: Need) -> Markdown:
         f"**装下。** {need.model.name} 每个 token 的 KV 平均 {each / 2**10:.1f} KiB，{need.tokens:,} 个就是 "
         f"{need.kv / 2**30:.1f} GiB，加上权重 {need.weights / 2**30:.0f} GiB，至少 {need.devices} 块 "
         f"{need.device.title}。\n\n**算完。** 预填充 {need.flops:.2e} FLOP，{need.attention_share:.0%} "
-        "在注意力上；"
-        f"峰值全达到也要 {need.prefill_s:,.0f} s。"
+        f"在注意力上；峰值全达到也要 {need.prefill_s:,.0f} s。"
     )
     en = (
         f"**To hold it.** A token of {need.model.name} has {each / 2**10:.1f} KiB of KV on average, "
         f"{need.tokens:,} of them {need.kv / 2**30:.1f} GiB; with {need.weights / 2**30:.0f} GiB of weights "
-        "that is "
-        f"{need.devices} × {need.device.title} at the least.\n\n**To compute it.** Prefill takes "
-        f"{need.flops:.2e} "
-        f"FLOP, {need.attention_share:.0%} of them attention: {need.prefill_s:,.0f} s if every peak is "
-        "reached."
+        f"that is {need.devices} × {need.device.title} at the least.\n\n**To compute it.** Prefill takes "
+        f"{need.flops:.2e} FLOP, {need.attention_share:.0%} of them attention: {need.prefill_s:,.0f} s if "
+        "every peak is reached."
     )
     if meets is not None:
         zh += f"注意力从 {meets:,.0f} 个 token 起超过线性层。"
@@ -251,13 +245,11 @@ def explanation(need: Need) -> Markdown:
         enough = share >= 2 * need.hidden_tokens
         zh += (
             f"\n\n**环藏得住吗。** 每卡 {share:,.0f} 个 token，因果块要 {2 * need.hidden_tokens:,.0f} "
-            "个才能让计算盖过"
-            f"传输：{'够' if enough else '不够，通信会露出来'}。"
+            f"个才能让计算盖过传输：{'够' if enough else '不够，通信会露出来'}。"
         )
         en += (
             f"\n\n**Does a ring hide its traffic?** {share:,.0f} tokens a device; with causal blocks it "
-            "takes "
-            f"{2 * need.hidden_tokens:,.0f} for computing to cover sending: "
+            f"takes {2 * need.hidden_tokens:,.0f} for computing to cover sending: "
             f"{'enough' if enough else 'too few, and traffic shows'}."
         )
     return Markdown(

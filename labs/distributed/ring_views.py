@@ -150,8 +150,8 @@ def pair_bars(study: Study) -> Bars:
             zh="连续切分时，后面的进程要看前面所有的块，第 0 个几乎没事做。zigzag 一头一尾搭配，"
             "条纹每隔几个取一个。",
             en="Cut contiguously, late ranks look at all blocks before theirs and rank 0 has next to "
-            "nothing. "
-            "Zigzag pairs a piece from the front with one from the back; stripes take every n-th token.",
+            "nothing. Zigzag pairs a piece from the front with one from the back; stripes take every n-th "
+            "token.",
         ),
         provenance=_MEASURED if study.by_layout else _ESTIMATED,
         unit="%",
@@ -248,9 +248,8 @@ def layout_table(study: Study) -> Table:
                 unit="s",
                 help=Text(
                     zh="各步中最慢进程的处理器时间之和：每个进程各有一块设备时的样子，不受核少的影响。",
-                    en="The sum over steps of the slowest rank's processor time: what a device for each rank "
-                    "would "
-                    "see, however few the cores are here.",
+                    en="The sum over steps of the slowest rank's processor time: what a device for each "
+                    "rank would see, however few the cores are here.",
                 ),
             ),
             Column(
@@ -280,14 +279,11 @@ def explanation(study: Study) -> Markdown:
     )
     en = (
         f"**What happened.** {study.tokens:,} tokens on {ranks} ranks. Queries stay; in each step every rank "
-        "passes "
-        f"the block of KV at hand ({block / 2**10:,.0f} KiB) to the right and computes with it meanwhile. "
-        "After "
-        f"{ranks - 1} passes every query has seen every block.\n\n**Why it is exact.** A block gives a "
-        "normalised "
-        "result and its log-sum-exp; merging weighs each by its share of the total weight, which is the same "
-        "as "
-        f"seeing all keys at once. Off one process's result: {ran.difference:.1e}, the order of additions."
+        f"passes the block of KV at hand ({block / 2**10:,.0f} KiB) to the right and computes with it "
+        f"meanwhile. After {ranks - 1} passes every query has seen every block.\n\n**Why it is exact.** A "
+        "block gives a normalised result and its log-sum-exp; merging weighs each by its share of the total "
+        "weight, which is the same as seeing all keys at once. Off one process's result: "
+        f"{ran.difference:.1e}, the order of additions."
     )
     if study.causal:
         zh += _balance_text(study).zh
@@ -299,10 +295,8 @@ def explanation(study: Study) -> Markdown:
         )
         en += (
             f"\n\n**Time.** One process, SDPA: {study.single_s * 1e3:.0f} ms; the ring: "
-            f"{ran.seconds * 1e3:.0f} ms. "
-            "On one machine there are no more cores to use, so the ring is no faster: what it buys is that "
-            "each "
-            "device holds its own part only."
+            f"{ran.seconds * 1e3:.0f} ms. On one machine there are no more cores to use, so the ring is no "
+            "faster: what it buys is that each device holds its own part only."
         )
     if math.isnan(ran.difference) or not ran.passed:
         zh += "\n\n**检查未过**，不显示时间。"
@@ -322,10 +316,9 @@ def _balance_text(study: Study) -> Text:
         zh=f"\n\n**因果掩码与均衡。** 连续切分时有人做 {study.ranks} 块、有人只做半块，而每步都要等最慢的："
         f"效率只有 {share['contiguous']:.0%}。zigzag 是 {share['zigzag']:.0%}，条纹是 "
         f"{share['striped']:.0%}。",
-        en=f"\n\n**Causality and balance.** Cut contiguously some compute {study.ranks} blocks and some half "
-        "a one, "
-        f"and each step waits for the slowest: {share['contiguous']:.0%} of the time is work. Zigzag has "
-        f"{share['zigzag']:.0%}, stripes {share['striped']:.0%}.",
+        en=f"\n\n**Causality and balance.** Cut contiguously some compute {study.ranks} blocks and some "
+        f"half a one, and each step waits for the slowest: {share['contiguous']:.0%} of the time is work. "
+        f"Zigzag has {share['zigzag']:.0%}, stripes {share['striped']:.0%}.",
     )
 
 

@@ -25,8 +25,7 @@ class Params(LabParams, frozen=True):
             zh_help="丢弃：只留一部分 token。量化：每个数用更少的位。共享：多个查询头共用一份 KV（MQA、GQA）"
             "。",
             en_help="Evict: keep some of the tokens. Quantise: fewer bits a number. Share: several query "
-            "heads "
-            "on one KV head (MQA, GQA).",
+            "heads on one KV head (MQA, GQA).",
             choices={
                 "evict": Text(zh="丢弃 token", en="evict tokens"),
                 "quantise": Text(zh="量化", en="quantise"),
@@ -41,12 +40,10 @@ class Params(LabParams, frozen=True):
             zh="丢弃策略",
             en="Policy",
             zh_help="窗口：只留最近的。StreamingLLM：再加最前面 4 个（汇点）。H2O：一半最近的，"
-            "一半累计注意力最高的。"
-            "SnapKV：末尾 8 个查询投票选，投票后不再丢。",
-            en_help="Window: the latest only. StreamingLLM: with the first 4 (sinks). H2O: half the latest, "
-            "half "
-            "those with the most attention so far. SnapKV: the last 8 queries vote, and nothing is dropped "
-            "after that.",
+            "一半累计注意力最高的。SnapKV：末尾 8 个查询投票选，投票后不再丢。",
+            en_help="Window: the latest only. StreamingLLM: with the first 4 (sinks). H2O: half the "
+            "latest, half those with the most attention so far. SnapKV: the last 8 queries vote, and "
+            "nothing is dropped after that.",
             choices={
                 "window": Text(zh="滑动窗口", en="sliding window"),
                 "streaming": same("StreamingLLM"),
@@ -77,8 +74,7 @@ class Params(LabParams, frozen=True):
             zh_help="之前：问题是提示词的一部分，丢谁时已看到它。之后：先压缩，再来问题（多轮对话、前缀缓存）"
             "。",
             en_help="Before the cut: it is part of the prompt, and is seen when tokens are chosen. After: "
-            "the "
-            "cache is cut first (chats of several turns, cached prefixes).",
+            "the cache is cut first (chats of several turns, cached prefixes).",
             choices={
                 "before": Text(zh="之前", en="before the cut"),
                 "after": Text(zh="之后", en="after the cut"),
@@ -199,7 +195,8 @@ class Params(LabParams, frozen=True):
             zh="全部比一遍",
             en="Compare all",
             zh_help="所有策略在三个比例上，或所有分组方向在 4 位和 2 位上；关掉只评所选的一种。",
-            en_help="All policies at three shares, or all ways to group at 4 and 2 bits; off: the chosen one.",
+            en_help="All policies at three shares, or all ways to group at 4 and 2 bits; off: the chosen "
+            "one.",
             when=_MODEL_MODES,
             preview=False,
         ),
@@ -319,8 +316,7 @@ LAB = Lab(
     summary=Text(
         zh="丢 token、减位宽、共享头：三种让 KV 变小的办法，各在真实模型和真实内核上付什么代价。",
         en="Evict tokens, cut bits, share heads: three ways to a smaller KV cache, and what each costs on "
-        "the "
-        "real model and in real kernels.",
+        "the real model and in real kernels.",
     ),
     sections=["2.1.3"],
     questions=[f"2.1.3-{number:02}" for number in range(1, 7)],
@@ -344,21 +340,19 @@ LAB = Lab(
             id="sinks",
             title=Text(zh="四个汇点值多少", en="What four sinks are worth"),
             story=Text(
-                zh="滑动窗口留四成，StreamingLLM 只多留开头 4 个 token。先猜：损失差几倍？",
-                en="A window of two fifths; StreamingLLM only adds the first 4 tokens. Guess by how many "
-                "times "
-                "the losses differ.",
+                zh="滑动窗口留一半；StreamingLLM 用同样的预算，其中 4 个给开头。先猜：损失差几倍？",
+                en="A window of one half; StreamingLLM has the same budget and gives 4 of it to the start. "
+                "Guess by how many times the losses differ.",
             ),
-            values={"policy": "window", "share": 0.4},
+            values={"policy": "window", "share": 0.5},
         ),
         Preset(
             id="question_first",
             title=Text(zh="先看到问题再丢", en="Knowing the question"),
             story=Text(
                 zh="SnapKV 让末尾的查询投票，问题就在末尾。先猜：留两成，事实找回几成？",
-                en="SnapKV lets the last queries vote, and the question is last. Guess how much of the facts "
-                "a "
-                "fifth of the cache still tells.",
+                en="SnapKV lets the last queries vote, and the question is last. Guess how much of the "
+                "facts a fifth of the cache still tells.",
             ),
             values={"policy": "snapkv", "share": 0.2},
         ),
@@ -378,8 +372,7 @@ LAB = Lab(
             story=Text(
                 zh="K 逐通道、V 逐 token。先看两张热力图，猜哪个方向对 K 更好，再看八种组合的损失。",
                 en="K per channel, V per token. Look at both maps, guess which way suits K, then see the "
-                "loss of "
-                "all combinations.",
+                "loss of all combinations.",
             ),
             values={"mode": "quantise"},
         ),

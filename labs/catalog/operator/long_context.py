@@ -22,8 +22,7 @@ class Params(LabParams, frozen=True):
             en="Look at",
             zh_help="环：真实的多个进程，每个只拿序列的一段，KV 块绕圈传递。百万 token：按公式算账。",
             en_help="Ring: real processes, each with a part of the sequence, blocks of KV passed round. A "
-            "million "
-            "tokens: the bill, by formulas.",
+            "million tokens: the bill, by formulas.",
             choices={
                 "ring": Text(zh="环形注意力", en="ring attention"),
                 "million": Text(zh="百万 token 的账", en="the bill of a million tokens"),
@@ -64,8 +63,7 @@ class Params(LabParams, frozen=True):
             en="Layout",
             zh_help="连续：一段一个进程。zigzag：切成两倍的段，一头一尾配给同一进程。条纹：轮流发牌。",
             en_help="Contiguous: a run each. Zigzag: twice as many runs, one from the front with one from "
-            "the back. "
-            "Striped: dealt like cards.",
+            "the back. Striped: dealt like cards.",
             choices={
                 "contiguous": Text(zh="连续", en="contiguous"),
                 "zigzag": same("zigzag"),
@@ -105,8 +103,7 @@ class Params(LabParams, frozen=True):
             zh_help="按公布的结构；权重 BF16。llama-2-7b 是 MHA，deepseek-v3 是 MLA，gpt-oss 与 mistral "
             "有滑动窗口。",
             en_help="By its published shape, weights in BF16. llama-2-7b has MHA, deepseek-v3 MLA, gpt-oss "
-            "and "
-            "mistral sliding windows.",
+            "and mistral sliding windows.",
             choices={
                 name: same(name)
                 for name in (
@@ -211,8 +208,7 @@ LAB = Lab(
     summary=Text(
         zh="环形注意力在真实进程上跑：块绕圈、结果精确、负载如何才均衡；以及百万 token 要多少卡、多少秒。",
         en="Ring attention over real processes: blocks go round, the result is exact, and how work is "
-        "balanced; "
-        "and how many devices and seconds a million tokens takes.",
+        "balanced; and how many devices and seconds a million tokens takes.",
     ),
     sections=["2.1.3"],
     questions=["2.1.3-07", "2.1.3-08", "2.1.3-09"],
@@ -227,9 +223,8 @@ LAB = Lab(
             story=Text(
                 zh="四个进程、连续切分。播放：谁在算矩阵的哪一块，谁手里是哪块 KV。先猜：结果差多少？谁最闲？"
                 "",
-                en="Four ranks, cut contiguously. Play it: who computes which part of the matrix, who holds "
-                "which "
-                "block. Guess first: how far off is the result, and who idles?",
+                en="Four ranks, cut contiguously. Play it: who computes which part of the matrix, who "
+                "holds which block. Guess first: how far off is the result, and who idles?",
             ),
             values={"layout": "contiguous"},
         ),
@@ -239,8 +234,7 @@ LAB = Lab(
             story=Text(
                 zh="同样的序列，每个进程拿一头一尾两段。先猜：各进程的计算差多少？",
                 en="The same sequence, a run from the front and one from the back each. Guess how far the "
-                "ranks' "
-                "work differs.",
+                "ranks' work differs.",
             ),
             values={"layout": "zigzag"},
         ),
@@ -259,8 +253,7 @@ LAB = Lab(
             story=Text(
                 zh="每个查询看所有的键，连续切分也均衡。先猜：传的字节变了吗？",
                 en="Every query sees all keys, and even contiguous runs are balanced. Guess first: do the "
-                "bytes "
-                "change?",
+                "bytes change?",
             ),
             values={"causal": False},
         ),
@@ -269,9 +262,8 @@ LAB = Lab(
             title=Text(zh="一百万 token 的账", en="A million tokens"),
             story=Text(
                 zh="Llama-3.1-8B、H100、BF16 的 KV。先算：KV 多少 GiB？几块卡？预填充几秒？",
-                en="Llama-3.1-8B on H100s, KV in BF16. Work out first: how many GiB of KV, how many devices, "
-                "how "
-                "many seconds of prefill?",
+                en="Llama-3.1-8B on H100s, KV in BF16. Work out first: how many GiB of KV, how many "
+                "devices, how many seconds of prefill?",
             ),
             values={"mode": "million"},
         ),
