@@ -33,23 +33,35 @@ _MOST_LINES = 6000  # of one stage: an unrolled kernel may have tens of thousand
 
 
 def task(exercise: Exercise, hints: int) -> Iterator[Code | Markdown]:
-    """What the kernel must compute, and as many hints as were asked for."""
-    shown = exercise.hints[:hints]
-    zh = [exercise.task.zh, *(f"- 提示 {place}：{one.zh}" for place, one in enumerate(shown, 1))]
-    en = [exercise.task.en, *(f"- Hint {place}: {one.en}" for place, one in enumerate(shown, 1))]
+    """What the kernel must compute, as many hints as were asked for, and behind the last the solution."""
+    specification = f"```python\n{exercise.specification_source}```"
+    shown = list(enumerate(exercise.hints[:hints], 1))
+    zh = [exercise.task.zh, specification, *(f"- 提示 {place}：{one.zh}" for place, one in shown)]
+    en = [exercise.task.en, specification, *(f"- Hint {place}: {one.en}" for place, one in shown)]
     yield Markdown(
         id="task",
         title=Text(zh=f"任务：{exercise.title.zh}", en=f"Task: {exercise.title.en}"),
+        help=Text(
+            zh="下面的 PyTorch 代码就是规格：检查时与它比较。",
+            en="The PyTorch code is the specification that the kernel is checked against.",
+        ),
         provenance=Provenance.REPORTED,
         body=Text(zh="\n\n".join(zh), en="\n\n".join(en)),
         source=Text(zh="本练习", en="this exercise"),
+        wide=True,
     )
-    yield Code(
-        id="specification",
-        title=Text(zh="规格（PyTorch）", en="Specification (PyTorch)"),
+    if hints > len(exercise.hints):
+        yield _solution(exercise)
+
+
+def _solution(exercise: Exercise) -> Code:
+    return Code(
+        id="solution",
+        title=Text(zh="答案", en="Solution"),
         provenance=Provenance.REPORTED,
-        panes=[CodePane(name=same("PyTorch"), language="python", text=exercise.specification_source)],
-        source=Text(zh="检查时与它比较", en="what the kernel is checked against"),
+        panes=[CodePane(name=same(exercise.name), language="python", text=exercise.solution)],
+        source=Text(zh="本练习", en="this exercise"),
+        wide=True,
     )
 
 
@@ -131,5 +143,7 @@ def _mark(line: access.LineAccess) -> CodeMark | None:
 
 def _faults(outcome: Outcome) -> list[Fault]:
     found = [one.fault for one in outcome.checked if one.fault]
-    found += [part.fault for part in (outcome.played, outcome.built) if part is not None and part.fault]
-    return list({(fault.text, fault.line): fault for fault in found}.values())
+    parts = (outcome.played, outcome.built, outcome.timed)
+    found += [part.fault for part in parts if part is not None and part.fault]
+    # Interpreter and compiler word the same mistake differently: one a line is enough.
+    return list({fault.line: fault for fault in reversed(found)}.values())[::-1]

@@ -1,4 +1,4 @@
-"""The verdict, what the compiled kernel takes on the chosen chip, its place under the roof, and the words."""
+"""The verdict, what moved, what the compiled kernel takes on the chosen chip, and the words."""
 
 from __future__ import annotations
 
@@ -8,38 +8,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labs.formulas.occupancy import MULTIPROCESSORS
-from labs.formulas.roofline import attainable
 from labs.ladder import access
-from labs.results import Column, Markdown, Metric, Provenance, Series, Table, array
-from labs.roofline.roof_views import roof_line, roofline, span_of
-from labs.simulator.hardware import device
+from labs.ladder.exercise import told
+from labs.results import Column, Markdown, Metric, Provenance, Table
 from labs.text import Text, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labs.inspection.compiled import Compiled, Target
+    from labs.inspection.compiled import Compiled
     from labs.inspection.interpreted import Recording
     from labs.ladder.outcome import Outcome
     from labs.ladder.sandbox import Checked
-    from labs.results import Result
 
-# The device whose data sheet draws the roof of a target.
-DEVICES: dict[Target, str] = {
-    "sm_80": "a100-80gb-sxm",
-    "sm_89": "rtx-4090",
-    "sm_90": "h100-sxm",
-    "sm_100": "b200",
-    "sm_120": "rtx-5090",
-    "gfx942": "mi300x",
-}
 _LIMITS = {
     "warps": Text(zh="线程束数", en="warps"),
     "blocks": Text(zh="线程块数", en="blocks"),
     "registers": Text(zh="寄存器", en="registers"),
     "shared": Text(zh="共享内存", en="shared memory"),
 }
-_MEASURED, _ESTIMATED, _REPORTED = Provenance.MEASURED, Provenance.ESTIMATED, Provenance.REPORTED
+_MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
+# wgmma multiplies 64 rows at a time, by a warpgroup of four warps (PTX ISA, "wgmma.mma_async").
+_WGMMA_ROWS, _WGMMA_WARPS = 64, 4
 _COMPILED = Text(zh="离线编译后读机器码", en="read from the machine code, compiled offline")
 
 
@@ -47,7 +37,7 @@ def verdict(outcome: Outcome) -> Table:
     """A row a size, as far as the first that failed."""
     rows: list[list[Text | float | int | None]] = [
         [
-            same(one.case),
+            Text(zh=f"{one.case}，GPU 上", en=f"{one.case}, on the GPU") if one.device else same(one.case),
             one.difference if math.isfinite(one.difference) else None,
             one.tolerance,
             one.outside,
@@ -86,6 +76,28 @@ def _reason(one: Checked) -> Text:
     if one.outside:
         return Text(zh="越界", en="out of bounds")
     return Text(zh="结果不对", en="wrong result")
+
+
+def speed(outcome: Outcome) -> Metric:
+    """The kernel's time on the GPU that is here, at the size that is served."""
+    timing = outcome.timed.timing if outcome.timed else None
+    assert timing is not None
+    size = told(outcome.exercise.served)
+    return Metric(
+        id="time",
+        title=Text(zh="一次启动的时间", en="Time of a launch"),
+        provenance=_MEASURED,
+        unit="s",
+        value=timing.median_s,
+        low=timing.low_s,
+        high=timing.high_s,
+        better="lower",
+        help=timing.noise,
+        source=Text(
+            zh=f"本机 GPU，{size}，中位数与 20%、80% 分位",
+            en=f"the GPU here, {size}, median with the 20th and 80th percentiles",
+        ),
+    )
 
 
 def counts(recording: Recording) -> Iterator[Metric]:
@@ -170,7 +182,7 @@ def resources(kernel: Compiled) -> Iterator[Metric | Table]:
 def _limits(kernel: Compiled) -> Table:
     held = kernel.residency
     rows: list[list[Text | float | int | None]] = [
-        [_LIMITS[name], blocks, Text(zh="是", en="yes") if name in held.limiters else None]
+        [_LIMITS[name], blocks, Text(zh="是", en="yes") if name in held.limiters else Text(zh="否", en="no")]
         for name, blocks in held.limits.items()
     ]
     matrix = ", ".join(kernel.matrix_instructions)
@@ -192,54 +204,11 @@ def _limits(kernel: Compiled) -> Table:
     )
 
 
-def roof(outcome: Outcome) -> Result:
-    """The served size with each byte moved once, and the recorded run by its own loads: both at the roof."""
-    chip, exercise = device(DEVICES[outcome.target]), outcome.exercise
-    work, recording = exercise.work(exercise.served), outcome.played.recording if outcome.played else None
-    peak = chip.peak("bf16" if work.matrix_flops else "fp32")
-    points = [
-        (
-            Text(
-                zh=f"最好情况：每字节只搬一次（{exercise.served}）",
-                en=f"at best, each byte once ({exercise.served})",
-            ),
-            work.intensity,
-        )
-    ]
-    if recording is not None and access.moved_bytes(recording):
-        flops = recording.matrix_flops + recording.vector_flops
-        name = Text(
-            zh=f"按记录的读写，无缓存（{exercise.shown}）",
-            en=f"by recorded accesses, no cache ({exercise.shown})",
-        )
-        points.append((name, flops / access.moved_bytes(recording)))
-    points = [(name, one) for name, one in points if one > 0]
-    span = span_of([one for _, one in points])
-    series = [roof_line(same(chip.title), peak, chip.memory_bandwidth, _REPORTED, span)]
-    series += [
-        Series(
-            name=name,
-            x=array([one]),
-            y=array([attainable(one, peak, chip.memory_bandwidth)]),
-            provenance=_ESTIMATED,
-        )
-        for name, one in points
-    ]
-    return roofline(
-        series,
-        title=Text(zh="在屋顶线下的位置", en="Under the roofline"),
-        source=Text(
-            zh=f"屋顶：{chip.title} 数据手册（稠密峰值）；点是上界，本机没有这块 GPU，没有实测",
-            en=f"roof: data sheet of {chip.title}, dense peak; points are upper bounds: that GPU is not "
-            "here and nothing was timed",
-        ),
-        provenance=_ESTIMATED,
-    )
-
-
 def explanation(outcome: Outcome) -> Markdown:
     """In the run's own figures."""
     parts = [_said_of_verdict(outcome), *_said_of_accesses(outcome), *_said_of_build(outcome)]
+    if outcome.passed:
+        parts.append(_said_of_speed(outcome))
     return Markdown(
         id="explanation",
         title=Text(zh="看到了什么，为什么", en="What you see, and why"),
@@ -274,7 +243,8 @@ def _said_of_accesses(outcome: Outcome) -> Iterator[Text]:
     wasteful = sorted({one.line for one in access.by_line(recording) if one.wasteful})
     zh = f"**搬了什么。** {programs} 个程序读了 {loaded:,} B，不重复的 {distinct:,} B"
     zh += f"（每字节 {ratio:.1f} 次）。"
-    en = f"**What moves.** {programs} programs load {loaded:,} B, {distinct:,} of them distinct "
+    who = "1 program loads" if programs == 1 else f"{programs} programs load"
+    en = f"**What moves.** {who} {loaded:,} B, {distinct:,} of them distinct "
     en += f"({ratio:.1f} loads a byte). "
     if wasteful:
         lines = ", ".join(map(str, wasteful))
@@ -291,14 +261,52 @@ def _said_of_build(outcome: Outcome) -> Iterator[Text]:
         held = kernel.residency
         limits_zh = "、".join(_LIMITS[name].zh for name in held.limiters)
         limits_en = ", ".join(_LIMITS[name].en for name in held.limiters)
-        matrix = ", ".join(kernel.matrix_instructions)
+        zh = f"**编译给 {kernel.target}。** `{kernel.kernel}`：每线程 {kernel.registers} 个寄存器，溢出 "
+        zh += f"{kernel.spill_bytes} B，共享内存 {kernel.shared_bytes:,} B；每个 SM 驻留 {held.blocks} 个"
+        zh += f"线程块，占用率 {held.occupancy:.0%}，受限于{limits_zh}。"
+        en = f"**Compiled for {kernel.target}.** `{kernel.kernel}`: {kernel.registers} registers a thread, "
+        en += f"{kernel.spill_bytes} B spilled, {kernel.shared_bytes:,} B of shared memory; an SM holds "
+        en += f"{held.blocks} blocks, an occupancy of {held.occupancy:.0%}, limited by {limits_en}."
+        remarks = list(_remarks(outcome, kernel))
+        yield Text(zh="".join([zh, *(r.zh for r in remarks)]), en=" ".join([en, *(r.en for r in remarks)]))
+
+
+def _remarks(outcome: Outcome, kernel: Compiled) -> Iterator[Text]:
+    """What the figures of a build mean for the reader."""
+    if not kernel.fits:
+        most = MULTIPROCESSORS[kernel.target].shared_a_block
         yield Text(
-            zh=f"**编译给 {kernel.target}。** `{kernel.kernel}`：每线程 {kernel.registers} 个寄存器，"
-            f"溢出 {kernel.spill_bytes} B，共享内存 {kernel.shared_bytes:,} B；每个 SM 驻留 {held.blocks} 个"
-            f"线程块，占用率 {held.occupancy:.0%}，受限于{limits_zh}。"
-            + (f"矩阵乘用 `{matrix}`。" if matrix else ""),
-            en=f"**Compiled for {kernel.target}.** `{kernel.kernel}`: {kernel.registers} registers a thread, "
-            f"{kernel.spill_bytes} B spilled, {kernel.shared_bytes:,} B of shared memory; an SM holds "
-            f"{held.blocks} blocks, an occupancy of {held.occupancy:.0%}, limited by {limits_en}."
-            + (f" Matrices are multiplied by `{matrix}`." if matrix else ""),
+            zh=f"**放不下**：一个线程块最多 {most:,} B，启动会报 OutOfResources。",
+            en=f"**It does not fit**: a block may have {most:,} B; a launch would raise OutOfResources.",
         )
+    if kernel.spill_bytes:
+        yield Text(
+            zh="有溢出：tile 太大，或线程束太少。",
+            en="It spills: the tile is too large or the warps too few.",
+        )
+    if matrix := ", ".join(kernel.matrix_instructions):
+        yield Text(zh=f"矩阵乘用 `{matrix}`。", en=f"Matrices are multiplied by `{matrix}`.")
+    small = outcome.settings.get("tile_m", 64) < _WGMMA_ROWS or kernel.warps < _WGMMA_WARPS
+    if kernel.target == "sm_90" and matrix == "mma.sync" and small:
+        yield Text(
+            zh=f"Hopper 的 `wgmma` 要 {_WGMMA_ROWS} 行的 tile 和 {_WGMMA_WARPS} 个线程束，这里不够。",
+            en=f"Hopper's `wgmma` wants tiles of {_WGMMA_ROWS} rows and {_WGMMA_WARPS} warps: too few here.",
+        )
+
+
+def _said_of_speed(outcome: Outcome) -> Text:
+    exercise, seconds = outcome.exercise, outcome.seconds
+    if seconds is None:
+        return Text(
+            zh="**快不快。** 这里没有计时：解释器的快慢说明不了什么，屋顶线上的点只是上界。有 GPU 的机器上，"
+            "检查通过后会实测。",
+            en="**Fast?** Nothing was timed here: how fast the interpreter is says nothing, and the points "
+            "under the roofline are upper bounds. On a machine with a GPU a kernel that is right is timed.",
+        )
+    work = exercise.work(exercise.served)
+    rate, bandwidth = work.flops / seconds, work.bytes / seconds
+    zh = f"**快不快。** {told(exercise.served)}：{seconds * 1e6:,.1f} µs，{rate / 1e12:.2f} TFLOP/s，"
+    zh += f"按每字节只搬一次算 {bandwidth / 1e9:,.0f} GB/s。"
+    en = f"**Fast?** {told(exercise.served)}: {seconds * 1e6:,.1f} us, {rate / 1e12:.2f} TFLOP/s, "
+    en += f"{bandwidth / 1e9:,.0f} GB/s if each byte moves once."
+    return Text(zh=zh, en=en)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from labs.inspection.compiled import Target
     from labs.ladder.exercise import Exercise
-    from labs.ladder.sandbox import Built, Checked, Played
+    from labs.ladder.sandbox import Built, Checked, Played, Timed
+    from labs.roofline.machine import Machine
 
 
 @dataclass
 class Outcome:
-    """``settings`` as ``launch`` gets them. What has not come yet is empty or None."""
+    """``settings`` as ``launch`` gets them. What has not come yet is empty or None; ``timed``, and
+    ``machine`` with the roofs measured here, come only where there is a GPU."""
 
     exercise: Exercise
     source: str
@@ -22,7 +24,15 @@ class Outcome:
     checked: list[Checked] = field(default_factory=list)
     played: Played | None = None
     built: Built | None = None
+    timed: Timed | None = None
+    machine: Machine | None = None
 
     @property
     def passed(self) -> bool:
         return bool(self.checked) and all(one.passed for one in self.checked)
+
+    @property
+    def seconds(self) -> float | None:
+        """Of a launch at the size that is served, on the GPU here; None: not timed, or it was not right."""
+        timing = self.timed.timing if self.timed else None
+        return timing.median_s if timing and self.passed else None

@@ -1,4 +1,4 @@
-"""One run: the verdict first, then the accesses, then what the compiler makes of the text."""
+"""One run: the verdict first, then the accesses, then what the compiler makes of the text, then its speed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from labs.inspection.process import HAS_TRITON, NO_TRITON, kernel_process
 from labs.ladder import code_views, figures, sandbox, tile_views
 from labs.ladder.outcome import Outcome
+from labs.ladder.roof import roof
 from labs.spec import LabError
 from labs.text import Text
 
@@ -33,7 +34,9 @@ def run_ladder(
     yield from _interpreted(ctx, outcome)
     if not ctx.preview:
         yield from _compiled(ctx, outcome)
-        yield figures.roof(outcome)
+        if ctx.device == "cuda" and outcome.passed:
+            yield from _timed(ctx, outcome)
+        yield roof(outcome)
         yield figures.explanation(outcome)
 
 
@@ -52,6 +55,24 @@ def _interpreted(ctx: Context, outcome: Outcome) -> Iterator[Result]:
         yield from figures.counts(recording)
         yield tile_views.accesses(recording)
     yield code_views.code(outcome)
+
+
+def _timed(ctx: Context, outcome: Outcome) -> Iterator[Result]:
+    """In the child: the reader's text is not run in the process that serves the window."""
+    from labs.roofline.machine import measure_machine
+
+    ctx.progress(0.8, Text(zh="在本机 GPU 上计时", en="timing it on the GPU here"))
+    process = kernel_process(ctx, "compile")
+    arguments = {"name": outcome.exercise.name, "source": outcome.source, "settings": outcome.settings}
+    outcome.timed = process.ask(sandbox.time, ctx.check, **arguments)
+    outcome.checked += outcome.timed.checked
+    yield figures.verdict(outcome)
+    yield code_views.code(outcome)
+    if outcome.seconds is None:
+        return
+    yield figures.speed(outcome)
+    for machine in measure_machine(ctx, threads=1, quick=True):
+        outcome.machine = machine
 
 
 def _compiled(ctx: Context, outcome: Outcome) -> Iterator[Result]:

@@ -17,7 +17,8 @@ import msgspec
 
 from labs.inspection.compiled import Compiled, Target
 from labs.inspection.interpreted import Recording
-from labs.ladder.exercise import EXERCISES
+from labs.ladder.exercise import EXERCISES, told
+from labs.measure import Timing, time_calls
 from labs.ops.operator import Case, difference
 
 if TYPE_CHECKING:
@@ -36,13 +37,15 @@ class Fault(msgspec.Struct, frozen=True):
 
 class Checked(msgspec.Struct, frozen=True):
     """One size: ``difference`` from the specification, relative, by norms (NaN: something was not written, or
-    read where nothing is); ``outside``: lanes beyond every tensor."""
+    read where nothing is); ``outside``: lanes beyond every tensor. ``device`` it ran on, empty: interpreted.
+    """
 
     case: str
     difference: float
     tolerance: float
     outside: int
     fault: Fault | None = None
+    device: str = ""
 
     @property
     def passed(self) -> bool:
@@ -54,6 +57,15 @@ class Played(msgspec.Struct):
 
     recording: Recording | None
     values: list[Any]
+    fault: Fault | None = None
+
+
+class Timed(msgspec.Struct):
+    """The kernel on a GPU that is here: checked once more as it runs there, then timed at the size that is
+    served, where all checks passed."""
+
+    checked: list[Checked]
+    timing: Timing | None = None
     fault: Fault | None = None
 
 
@@ -102,28 +114,69 @@ def build(name: str, source: str, settings: dict[str, int], target: Target) -> B
         return Built([], _fault(error, source))
 
 
+def time(
+    name: str,
+    source: str,
+    settings: dict[str, int],
+    device: str = "cuda",
+    sizes: dict[str, int] | None = None,
+) -> Timed:
+    """Natively on ``device``, in this fork: a kernel that hangs or faults takes only it along.
+
+    ``sizes`` instead of those that are served.
+    """
+    exercise, timed = EXERCISES[name], Timed([])  # type: ignore[index]
+    for case in exercise.checked:
+        timed.checked.append(_run_natively(name, source, settings, case, device))
+        if not timed.checked[-1].passed:
+            return timed
+    case = Case(sizes or exercise.served.sizes, exercise.served.dtype)
+    try:
+        with _loaded(source) as module:
+            arguments = _arguments(name, case, poisoned=False, device=device)
+            timed.timing = time_calls(lambda: module.launch(**arguments, **settings), device)
+    except Exception as error:
+        timed.fault = _fault(error, source)
+    return timed
+
+
 def _checked(name: str, source: str, settings: dict[str, int], case: Case) -> Checked:
     from labs.inspection.interpreted import Recorder
 
-    recorder, tolerance = Recorder(), TOLERANCE[case.dtype]
-    arguments = _arguments(name, case)
+    recorder = Recorder()
+    with recorder.entered():
+        gap, fault = _gap(name, source, settings, case)
+    return Checked(told(case), gap, TOLERANCE[case.dtype], recorder.outside, fault)
+
+
+def _run_natively(name: str, source: str, settings: dict[str, int], case: Case, device: str) -> Checked:
+    gap, fault = _gap(name, source, settings, case, device)
+    return Checked(told(case), gap, TOLERANCE[case.dtype], 0, fault, device)
+
+
+def _gap(
+    name: str, source: str, settings: dict[str, int], case: Case, device: str = "cpu"
+) -> tuple[float, Fault | None]:
+    """How far the launch is from the specification; NaN and why, where it cannot be told."""
+    arguments = _arguments(name, case, device=device)
     try:
-        with _loaded(source) as module, recorder.entered():
+        with _loaded(source) as module:
             found = module.launch(**arguments, **settings)
-        gap = difference(found, EXERCISES[name].specification(**arguments))  # type: ignore[index]
+        return difference(found, EXERCISES[name].specification(**arguments)), None  # type: ignore[index]
     except Exception as error:
-        return Checked(str(case), float("nan"), tolerance, recorder.outside, _fault(error, source))
-    return Checked(str(case), gap, tolerance, recorder.outside)
+        return float("nan"), _fault(error, source)
 
 
-def _arguments(name: str, case: Case, blank: bool = False) -> dict[str, Any]:
+def _arguments(
+    name: str, case: Case, *, poisoned: bool = True, blank: bool = False, device: str = "cpu"
+) -> dict[str, Any]:
     import torch
 
     from labs.ops.operator import DTYPES, Tensors
 
     # Fills what torch.empty gives with NaN; torch.use_deterministic_algorithms would import Inductor first.
-    torch._C._set_deterministic_algorithms(not blank, warn_only=True)
-    make = Tensors(DTYPES[case.dtype], poisoned=not blank, blank=blank)
+    torch._C._set_deterministic_algorithms(poisoned and not blank, warn_only=True)
+    make = Tensors(DTYPES[case.dtype], device, poisoned=poisoned and not blank, blank=blank)
     return EXERCISES[name].inputs(case, make)  # type: ignore[index]
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, QUrl
-from PySide6.QtGui import QColor, QFont, QPalette, QTextCursor, QTextDocument, QWheelEvent
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QPalette,
+    QTextBlock,
+    QTextCursor,
+    QTextDocument,
+    QTextFormat,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QVBoxLayout
 
 from gui.lab.views.view import View, csv_text, pick
@@ -59,14 +68,21 @@ class Prose(QTextBrowser):
 
 
 def part_paragraphs(document: QTextDocument) -> None:
-    """Some room after each block but the last: Qt's Markdown leaves none."""
+    """Some room after each block but the last: Qt's Markdown leaves none. Lines of code are blocks, too; they
+    stand close, and wrap where Qt would let them be cut off."""
     block = document.begin()
     while block.next().isValid():
+        inside_code = _is_code(block) and _is_code(block.next())
         cursor = QTextCursor(block)
         form = block.blockFormat()
-        form.setBottomMargin(PARAGRAPH_PX)
+        form.setBottomMargin(0 if inside_code else PARAGRAPH_PX)
+        form.setNonBreakableLines(False)
         cursor.setBlockFormat(form)
         block = block.next()
+
+
+def _is_code(block: QTextBlock) -> bool:
+    return block.blockFormat().hasProperty(QTextFormat.Property.BlockCodeFence.value)
 
 
 class MarkdownView(View):

@@ -71,10 +71,10 @@ class Params(LabParams, frozen=True):
         Field(
             zh="提示",
             en="Hints",
-            zh_help="先自己想，再一条一条要。",
-            en_help="Think first, then take them one by one.",
+            zh_help="先自己想，再一条一条要；3：看答案。",
+            en_help="Think first, then take them one by one; 3 shows the solution.",
             ge=0,
-            le=2,
+            le=3,
             preview=False,
         ),
     ] = 0
@@ -233,8 +233,9 @@ LAB = Lab(
             "tiles",
             "tile 大一倍，读得少一半",
             "Twice the tile, half the loads",
-            "矩阵乘，tile 64×64：看“每个字节平均读几次”，再改回 32×32 比较。",
-            "A matrix product in tiles of 64 x 64: see the loads of each byte, then compare with 32 x 32.",
+            "矩阵乘，tile 64×64：每个字节平均读 2 次；改回 32×32 是 4 次，矩阵指令也从 wgmma 退回 mma.sync。",
+            "A matrix product in tiles of 64 x 64: each byte is loaded twice. Back at 32 x 32 it is four times, "
+            "and the matrix instruction is mma.sync instead of wgmma.",
             kernel="matmul",
             tile_m=64,
             tile_n=64,

@@ -339,6 +339,19 @@ def test_the_first_picture_of_a_plot_has_the_labels_of_both_axes(qtbot: Any) -> 
     assert sum(picture.pixelColor(*at) != ground for at in labels) > 100
 
 
+def test_lines_of_code_in_prose_stand_close_and_are_not_cut_off(qtbot: Any) -> None:
+    view = make_view("markdown")
+    qtbot.addWidget(view)
+    body = "one\n\n```python\nx = 1\ny = " + "x + " * 99 + "x\n```\n\ntwo"
+    view.show_result(samples.markdown(body=samples.both(body, body)))
+    blocks, block = [], view.prose.document().begin()
+    while block.isValid():
+        blocks.append(block.blockFormat())
+        block = block.next()
+    assert [form.bottomMargin() for form in blocks] == [8, 0, 8, 0]
+    assert not any(form.nonBreakableLines() for form in blocks)
+
+
 def test_log_axes_label_decades_and_powers_of_two(qtbot: Any) -> None:
     view = make_view("scatter")
     qtbot.addWidget(view)

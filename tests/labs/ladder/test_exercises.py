@@ -107,3 +107,15 @@ def test_the_compiler_coalesces_a_transpose_whichever_way_it_is_written(compiler
         arguments = {"name": "transpose", "source": source, "settings": settings(exercise)}
         (kernel,) = compiler.ask(sandbox.build, **arguments, target="sm_90").kernels
         assert "ttg.convert_layout" in kernel.stages["ttgir"]
+
+
+@needs_triton
+def test_a_kernel_is_timed_only_where_it_is_right(interpreter: KernelProcess) -> None:
+    exercise = EXERCISES["vector_add"]
+    arguments = {"name": "vector_add", "settings": settings(exercise), "device": "cpu", "sizes": {"size": 64}}
+    right = interpreter.ask(sandbox.time, source=exercise.solution, **arguments)
+    assert right.timing is not None and right.timing.repeats and all(one.passed for one in right.checked)
+    wrong = interpreter.ask(
+        sandbox.time, source=exercise.solution.replace("x + y, m", "x - y, m"), **arguments
+    )
+    assert wrong.timing is None and not wrong.checked[-1].passed

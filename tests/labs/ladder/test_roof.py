@@ -1,0 +1,55 @@
+"""The dot under the roof: a bound where nothing was timed, the timing where a GPU gave one."""
+
+from __future__ import annotations
+
+import pytest
+
+from labs.ladder.exercise import EXERCISES
+from labs.ladder.outcome import Outcome
+from labs.ladder.roof import DEVICES, roof
+from labs.ladder.sandbox import Checked, Timed
+from labs.measure import Timing
+from labs.results import Provenance, Scatter
+from labs.roofline.bandwidths import Streamed
+from labs.roofline.ceilings import Ceiling
+from labs.roofline.machine import Machine
+from labs.simulator.hardware import device
+
+TIMING = Timing(median_s=1e-3, low_s=9e-4, high_s=1.1e-3, repeats=20)
+
+
+def outcome(*, seconds: bool, passed: bool = True) -> Outcome:
+    made = Outcome(EXERCISES["matmul"], "", {}, "sm_90")
+    made.checked = [Checked("m 1", 0.0 if passed else 1.0, 1e-5, 0)]
+    if seconds:
+        made.timed = Timed([], TIMING)
+        made.machine = Machine("cpu", 1)  # of a GPU it would ask the driver for the caches
+        made.machine.ceilings = [Ceiling("gemm bf16", "bf16", 6e14, 8192, TIMING)]
+        made.machine.streamed = [Streamed("read", 1, 1 << 40, 1 << 30, TIMING)]
+    return made
+
+
+def drawn(made: Outcome) -> Scatter:
+    found = roof(made)
+    assert isinstance(found, Scatter)
+    return found
+
+
+def test_without_a_gpu_the_dot_is_a_bound_at_the_devices_roof() -> None:
+    found = drawn(outcome(seconds=False))
+    line, bound = found.series
+    assert bound.provenance == Provenance.ESTIMATED and found.provenance == Provenance.ESTIMATED
+    assert bound.y[0] == pytest.approx(device(DEVICES["sm_90"]).peak("bf16")) and line.reference
+    assert found.source is not None and "nothing was timed" in found.source.en
+
+
+def test_a_timing_is_a_measured_dot_under_a_measured_roof() -> None:
+    *_, line, dot = drawn(outcome(seconds=True)).series
+    assert line.reference and max(line.y) == 6e14
+    assert dot.provenance == Provenance.MEASURED and dot.y[0] == pytest.approx(2 * 4096**3 / TIMING.median_s)
+
+
+def test_a_kernel_that_is_wrong_shows_no_speed() -> None:
+    made = outcome(seconds=True, passed=False)
+    assert made.seconds is None
+    assert all(series.provenance != Provenance.MEASURED for series in drawn(made).series)
