@@ -462,7 +462,7 @@ LAB = Lab(
             title=Text(zh="块多大合适", en="How large a tile"),
             story=Text(
                 zh="同一个内核，七种块，编译给 H100。先猜：先撞墙的是寄存器还是共享内存？",
-                en="One kernel with eight tiles, compiled for H100. Guess first: which ends first, registers "
+                en="One kernel with seven tiles, compiled for H100. Guess first: which ends first, registers "
                 "or shared memory?",
             ),
             values={"mode": "tile"},
