@@ -315,7 +315,7 @@ def explanation(study: Study) -> Markdown:
     added = paired_difference(study.full.losses, score.losses).mean
     name, share = NAMES[study.policy], study.budget / study.tokens
     zh = (
-        f"**这一次。** {name.zh}把 {study.tokens} 个 token 的提示词留下 {study.budget} 个（{share:.0%}）："
+        f"**这一次。** {name.zh}：{study.tokens} 个 token 的提示词留下 {study.budget} 个（{share:.0%}）："
         f"损失增加 {added:.3f} nat，埋下的数字答对 {score.recall:.0%}（全部保留时 {study.full.recall:.0%}）。"
         "\n\n**为什么汇点要紧。** softmax 的权重必须加到 1；没什么可看的头把注意力倒给最前面的 token。"
         "丢了它们，分母骤变，所有权重都错：滑动窗口因此垮掉，同样的预算，分 4 个给开头就好。"
