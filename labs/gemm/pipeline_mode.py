@@ -355,6 +355,7 @@ def tile_sizes(chip: str, pipe: Pipeline) -> Table:
         ],
         rows=rows,
         source=SOURCE,
+        wide=True,
     )
 
 
