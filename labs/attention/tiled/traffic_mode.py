@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from labs.attention.tiled.counting import Counted, counted
 from labs.attention.tiled.predictions import V1_BYTES, V2_BYTES
-from labs.attention.tiled.walk_mode import ORDERS
+from labs.attention.tiled.walk_study import ORDERS
 from labs.formulas.flash_attention import Shape, Tile, keys_outer, queries_outer, three_kernels
 from labs.inspection.process import kernel_process
 from labs.results import Axis, Column, Lines, Mark, Markdown, Metric, Provenance, Series, Table, array

@@ -61,6 +61,15 @@ SHARES_SOURCE = Text(
     en="v1 25-40%, v2 50-73%: FlashAttention-2 (2307.08691), abstract; v2 35% and v3 75% (740 TFLOP/s) on "
     "H100: FlashAttention-3 (2407.08608), abstract; v4 71% (1613 TFLOP/s): FlashAttention-4, abstract",
 )
+# FlashAttention-3 (2407.08608), figure 5: FP16 forward on an H100 80GB SXM5, heads of 128, 16K tokens
+# (standard attention: 8K, for it runs out of memory), TFLOP/s; without and with a causal mask.
+H100_SPEEDS: list[tuple[Text, float, float]] = [
+    (Text(zh="标准", en="standard"), 139.0, 35.0),
+    (same("v2"), 370.0, 335.0),
+    (same("Triton"), 395.0, 378.0),
+    (same("cuDNN"), 595.0, 539.0),
+    (same("v3"), 648.0, 616.0),
+]
 _METHODS: dict[Method, Text] = {
     "tensor": Text(zh="整个张量一个缩放", en="a scale a tensor"),
     "block": Text(zh="每 64 行一个缩放", en="a scale for 64 rows"),
@@ -96,6 +105,7 @@ def run_versions(
     yield timeline(study, overlap=False)
     yield timeline(study, overlap=True)
     yield shares()
+    yield speeds()
     if ctx.preview:
         return
     ctx.progress(0.3, Text(zh="把模型的 Q、K、V 取整到 FP8", en="rounding the model's Q, K and V to FP8"))
@@ -256,6 +266,31 @@ def shares() -> Bars:
         ],
         y=Axis(title=Text(zh="峰值份额", en="share of the peak"), unit="%"),
         source=SHARES_SOURCE,
+    )
+
+
+def speeds() -> Bars:
+    """On one card, as version 3's paper reports."""
+    masks = (Text(zh="无掩码", en="no mask"), Text(zh="因果", en="causal"))
+    return Bars(
+        id="h100_speeds",
+        title=Text(zh="H100 上的前向，头维度 128，FP16", en="Forward on H100, heads of 128, FP16"),
+        help=Text(
+            zh="16K 个 token；标准实现 16K 爆显存，取 8K。因果时 FLOP 按一半算。",
+            en="16K tokens; standard attention runs out of memory there: 8K. Causal: half the FLOPs count.",
+        ),
+        provenance=_REPORTED,
+        unit="TFLOP/s",
+        categories=[name for name, _, _ in H100_SPEEDS],
+        series=[
+            BarSeries(name=mask, values=array([row[1 + place] for row in H100_SPEEDS]))
+            for place, mask in enumerate(masks)
+        ],
+        y=Axis(title=Text(zh="速度", en="speed"), unit="TFLOP/s"),
+        source=Text(
+            zh="FlashAttention-3（2407.08608）图 5，H100 80GB SXM5",
+            en="FlashAttention-3 (2407.08608), figure 5, H100 80GB SXM5",
+        ),
     )
 
 
