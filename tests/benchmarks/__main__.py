@@ -32,6 +32,7 @@ BENCHMARKS = {
     "slider": "a slider's move in the granularity lab to its first new picture",
     "frames": "1 MiB results from the worker to the window",
     "views": "large results: blocks, bars and tiles under a cursor of 100,000 events, code, a graph",
+    "operators": "kernels beside cuBLAS, bandwidth and peak on a GPU; fast paths beside naive ones on a CPU",
     "engine": "the engine on a trace of requests beside padded batches of transformers, and its own work",
     "sweep": "the perplexity sweep beside the forward passes that it contains",
     "engine_model": "decode and prefill of the engine's model runner beside transformers and llama.cpp",
