@@ -11,6 +11,7 @@ import torch
 from labs.attention.tiled.predictions import NAIVE_MEMORY, naive_bytes
 from labs.attention.tiled.ways import COMPILED, WAYS, Measured, Way, measure
 from labs.formulas.flash_attention import Shape
+from labs.ops.flash_attention import naive_flash_attention
 from labs.results import Axis, Column, Lines, Markdown, Metric, Provenance, Series, Table, array
 from labs.text import Text
 from labs.timing_results import noise_warning
@@ -79,19 +80,21 @@ def run_speed(ctx: Context, *, longest: int, compiled: bool) -> Iterator[Result]
     for number, length in enumerate(study.lengths):
         less = Text(zh="请缩短最大长度", en="Lower the longest length")
         what = Text(zh="注意力分数", en="the attention scores")
-        ctx.reserve(int(2.2 * study.predicted_bytes(length)), what, less)  # the check has its own
+        ctx.reserve(int(1.2 * study.predicted_bytes(length)), what, less)
         config = study.config
         sizes = [(config.heads, length), (config.kv_heads, length), (config.kv_heads, length)]
         q, k, v = (
             torch.randn(1, heads, tokens, config.head_dim, generator=generator).to(ctx.device)
             for heads, tokens in sizes
         )
+        ctx.progress(number / len(study.lengths), Text(zh="算出参照", en="computing the reference"))
+        expected = naive_flash_attention(q, k, v, causal=True)
         for place, way in enumerate(ways):
             ctx.progress(
                 (number + place / len(ways)) / len(study.lengths),
                 Text(zh=f"{length} 个 token：{way.title.zh}", en=f"{length} tokens: {way.title.en}"),
             )
-            study.found[way.name, length] = measure(ctx, way, q, k, v, BUDGET_S)
+            study.found[way.name, length] = measure(ctx, way, (q, k, v), expected, BUDGET_S)
         yield memory_curve(study)
         yield time_curve(study)
     yield from figures(study)

@@ -12,7 +12,6 @@ import torch
 from labs.memory.live_storage import allocator_peak
 from labs.ops.flash_attention import (
     fast_flash_attention,
-    naive_flash_attention,
     triton_flash_attention,
     visible,
 )
@@ -142,14 +141,17 @@ COMPILED = Way(
 
 
 @torch.inference_mode()
-def measure(ctx: Context, way: Way, q: Tensor, k: Tensor, v: Tensor, budget_s: float) -> Measured:
-    """Check, weigh, then time. What failed its check has no time."""
+def measure(
+    ctx: Context, way: Way, inputs: tuple[Tensor, Tensor, Tensor], expected: Tensor, budget_s: float
+) -> Measured:
+    """Check against ``expected``, weigh, then time. What failed its check has no time."""
+    q, k, v = inputs
     try:
         call = way.make(ctx)
         found = call(q, k, v)
     except LabError as error:
         return Measured(q.shape[2], reason=error.text)
-    gap = difference(found, naive_flash_attention(q, k, v, causal=True))
+    gap = difference(found, expected)
     if not gap <= TOLERANCE:
         zh, en = f"检查未过：相差 {gap:.1e}", f"failed its check: {gap:.1e} off"
         return Measured(q.shape[2], difference=gap, reason=Text(zh=zh, en=en))

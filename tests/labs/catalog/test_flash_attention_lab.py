@@ -61,14 +61,16 @@ def test_extra_memory_is_quadratic_for_naive_and_at_most_linear_in_tiles() -> No
 
 def test_a_way_that_fails_its_check_has_no_time() -> None:
     wrong = Way("wrong", same("wrong"), same("wrong"), lambda ctx: lambda q, k, v: eager(q, k, 2 * v))
-    found = measure(Context(), wrong, *heads(64), budget_s=0.01)
+    inputs = heads(64)
+    found = measure(Context(), wrong, inputs, naive_flash_attention(*inputs, causal=True), budget_s=0.01)
     assert found.timing is None and found.reason is not None
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_the_triton_way_says_that_it_did_not_run() -> None:
     (triton,) = (way for way in WAYS if way.name == "triton")
-    assert measure(Context(), triton, *heads(64), budget_s=0.01).reason is not None
+    inputs = heads(64)
+    assert measure(Context(), triton, inputs, inputs[0], budget_s=0.01).reason is not None
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is for Linux only")
