@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from labs.context import Context
 
 _ROOT = Path(labs.__file__).parents[1]  # where a child finds the package
+_PREFIX = "inferlab-ring-"  # of a pool's folder; the process that owns it follows
 _POLL_S = 0.02
 _GRACE_S = 0.5
 START_TIMEOUT_S = 120.0
@@ -39,7 +40,8 @@ class Pool:
 
     def __init__(self, ranks: int, backend: str) -> None:
         self.ranks, self.backend = ranks, backend
-        self._folder = Path(tempfile.mkdtemp(prefix="inferlab-ring-"))
+        sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._replies: list[queue.Queue[dict[str, Any]]] = [queue.Queue() for _ in range(ranks)]
         self.processes = [self._start(rank) for rank in range(ranks)]
         for rank, process in enumerate(self.processes):
@@ -50,8 +52,8 @@ class Pool:
         environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
         if sys.platform == "linux" and self.backend == "gloo":
             environment.setdefault("GLOO_SOCKET_IFNAME", "lo")  # peers are on this machine
-        arguments = (*map(str, (rank, self.ranks, os.getpid(), self._folder / "store")), self.backend)
-        with (self._folder / f"rank-{rank}.log").open("w") as log:
+        arguments = (*map(str, (rank, self.ranks, os.getpid(), self.folder / "store")), self.backend)
+        with (self.folder / f"rank-{rank}.log").open("w") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "labs.distributed.ring_worker", *arguments],
                 cwd=_ROOT,
@@ -126,7 +128,7 @@ class Pool:
             time.sleep(_POLL_S)
 
     def _last_words(self, rank: int, code: int) -> str:
-        lines = (self._folder / f"rank-{rank}.log").read_text(errors="replace").strip().splitlines()
+        lines = (self.folder / f"rank-{rank}.log").read_text(errors="replace").strip().splitlines()
         return f"exit status {code}" + (f"; {lines[-1][:200]}" if lines else "")
 
     def close(self) -> None:
@@ -139,7 +141,7 @@ class Pool:
                 if pipe is not None:
                     with contextlib.suppress(OSError):  # what was still to be written to a dead rank
                         pipe.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _failed(rank: int, why: str) -> LabError:
@@ -151,6 +153,16 @@ def _read(process: subprocess.Popen[str], replies: queue.Queue[dict[str, Any]]) 
     with contextlib.suppress(ValueError, OSError):  # closed while reading, or cut off in a line
         for line in process.stdout:
             replies.put(json.loads(line))
+
+
+def sweep() -> None:
+    """Remove the folders of pools whose process was killed: it could not do so itself. Linux only."""
+    if sys.platform != "linux":
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 _current: list[Pool] = []

@@ -144,7 +144,7 @@ def _ran(
     pool = pool_of(study.ranks, study.backend)
     pool.wait_ready(ctx)
     tokens = expected.shape[1]
-    with tempfile.TemporaryDirectory(prefix="inferlab-ring-") as folder:
+    with tempfile.TemporaryDirectory(dir=pool.folder) as folder:
         for name, part in zip("qkv", parts, strict=True):
             np.save(Path(folder) / f"{name}.npy", part.numpy())
         answers = pool.run(ctx, {"folder": folder, "layout": layout, "causal": study.causal})

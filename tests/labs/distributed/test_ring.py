@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -126,6 +127,10 @@ time.sleep(60)
     while any(_running(rank) for rank in ranks) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(_running(rank) for rank in ranks)
+    left = f"inferlab-ring-{parent.pid}-*"
+    assert list(Path(tempfile.gettempdir()).glob(left))
+    pools.sweep()
+    assert not list(Path(tempfile.gettempdir()).glob(left))
 
 
 def _running(pid: int) -> bool:
