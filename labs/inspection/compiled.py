@@ -29,6 +29,10 @@ _MATRIX = re.compile(r"mma\.sync|wgmma\.mma_async|tcgen05\.mma|v_mfma_")
 _AMD_FIGURES = {"registers": r"\.vgpr_count:\s+(\d+)", "spilled": r"\.vgpr_spill_count:\s+(\d+)"}
 
 
+# An absolute path in quotes; what it ends with, if that is a Python file.
+_PATH = re.compile(r'"/(?:[^"\n]*/)?(?:([^"/\n]+\.py)|[^"/\n]*)"')
+
+
 class Compiled(msgspec.Struct, frozen=True):
     """One kernel for one target. ``registers`` of a thread, ``spill_bytes`` of local memory of a thread,
     ``shared_bytes`` of a block of ``warps`` warps; ``stages``: the program as each stage of the compiler left
@@ -76,7 +80,13 @@ def compile_launch(launch: Launch, target: Target, *, stages: bool = False) -> C
         registers, spilled, sass = _machine_code(kernel.asm["cubin"], stages)
         texts |= {"sass": sass} if stages else {}
     warps, shared = kernel.metadata.num_warps, kernel.metadata.shared
-    return Compiled(launch.name, target, registers, spilled, shared, warps, texts)
+    shown = {stage: _without_folders(text) for stage, text in texts.items()}
+    return Compiled(launch.name, target, registers, spilled, shared, warps, shown)
+
+
+def _without_folders(text: str) -> str:
+    """Files by their names: where they lie says nothing of the kernel, and differs from run to run."""
+    return _PATH.sub(lambda found: f'"{found[1] or "."}"', text)
 
 
 def _triton_kernel(launch: Launch, target: Target) -> Any:

@@ -13,6 +13,7 @@ import torch
 
 from labs.caches import rotate
 from labs.measure import time_calls
+from labs.ops.gemm import tuned_gemm
 from labs.ops.operator import Case, Operator, difference, operators
 from tests.benchmarks.figures import Figure, short
 
@@ -44,7 +45,7 @@ def on_gpu() -> Iterator[Figure]:
     bandwidth = copy_bandwidth()
     yield Figure("operators.copy", "bandwidth of a copy", bandwidth / 1e9, "GB/s")
     gemm = operators()["gemm"]
-    ours, cublas = seconds(gemm, GEMM, "triton"), seconds(gemm, GEMM, "fast")
+    ours, cublas = seconds(gemm, GEMM, tuned_gemm), seconds(gemm, GEMM, gemm.fast)
     yield Figure("operators.gemm", "GEMM, time of cuBLAS's", ours / cublas, "x", 1 / 0.9)
     for name, case in ROWS.items():
         yield by_bandwidth(operators()[name], case, bandwidth, 0.85)
@@ -60,7 +61,7 @@ def attention(peak: float) -> Figure:
     sizes = {"batch": 4, "heads": 32, "kv_heads": 32, "queries": 16384, "keys": 16384, "dim": 64}
     case = Case(sizes | {"causal": 0, "window": 0}, "fp16")
     operator = operators()["flash_attention"]
-    took = seconds(operator, case, "triton", check=False)  # naive would need 64 GiB for the scores
+    took = seconds(operator, case, operator.triton, check=False)  # naive would need 64 GiB for the scores
     share = 4 * 4 * 32 * 16384**2 * 64 / took / peak
     remark = f"{share:.1%} of the peak; published {PUBLISHED_ATTENTION:.1%}"
     what = "attention, time of Triton's published share of the peak"
@@ -68,7 +69,7 @@ def attention(peak: float) -> Figure:
 
 
 def by_bandwidth(operator: Operator, case: Case, bandwidth: float, least: float) -> Figure:
-    took, bound = seconds(operator, case, "triton"), operator.work(case).bytes / bandwidth
+    took, bound = seconds(operator, case, operator.triton), operator.work(case).bytes / bandwidth
     what = f"{operator.name}, time of its bytes at the copy's bandwidth"
     return Figure(f"operators.{operator.name}", what, took / bound, "x", 1 / least, f"{case}")
 
@@ -78,7 +79,7 @@ def on_cpu() -> Iterator[Figure]:
     for operator in operators().values():
         if operator.fast is not None:
             case = cpu_case(operator)
-            naive, fast = (seconds(operator, case, way, device="cpu") for way in ("naive", "fast"))
+            naive, fast = (seconds(operator, case, way, "cpu") for way in (operator.naive, operator.fast))
             remark = f"{case}: {short(fast * 1e3)} ms, naive {short(naive * 1e3)} ms"
             name, what = f"operators.cpu.{operator.name}", f"{operator.name}, naive's time of the fast path's"
             yield Figure(name, what, naive / fast, "x", None, remark)
@@ -91,14 +92,19 @@ def cpu_case(operator: Operator) -> Case:
     return next(fitting, operator.odd[0])
 
 
-def seconds(operator: Operator, case: Case, way: str, device: str = "cuda", check: bool = True) -> float:
+def seconds(
+    operator: Operator,
+    case: Case,
+    call: Callable[..., object] | None,
+    device: str = "cuda",
+    check: bool = True,
+) -> float:
     """Median of one call, once it has passed against the reference; on a GPU operands are in no cache."""
-    call: Callable[..., object] | None = getattr(operator, way)
     assert call is not None
     if check:
         arguments = operator.make(case, device=device)
         gap = difference(call(**arguments), operator.naive(**arguments))
-        assert gap <= operator.tolerance[case.dtype], f"{operator.name} {way} is off by {gap:.1e}"
+        assert gap <= operator.tolerance[case.dtype], f"{operator.name} is off by {gap:.1e}"
     if device == "cpu":
         operands = operator.make(case)
         return time_calls(lambda: call(**operands), device, BUDGET_S).median_s
