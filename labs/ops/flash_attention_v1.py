@@ -151,6 +151,6 @@ OPERATOR = Operator(
         _case(2, 1, 65, 200, 128, 1, "fp16"),
     ),
     aligned=(_case(2, 1, 64, 128, 64, 0), _case(1, 1, 128, 128, 32, 1), _case(1, 1, 64, 64, 64, 0)),
-    shipped=(_case(16, 16, 1024, 1024, 64, 0, "fp16"), _case(32, 8, 4096, 4096, 128, 1, "bf16")),
+    shipped=(_case(4, 4, 1024, 1024, 64, 0, "fp16"), _case(8, 2, 1024, 1024, 128, 1, "bf16")),
     multiplies_matrices=True,
 )

@@ -157,12 +157,12 @@ OPERATOR = Operator(
     fast=fast_flash_decoding,
     work=work,
     odd=(
-        _case(2, 9, 3, 333, 64, 3),
+        _case(1, 9, 3, 333, 64, 3),
         _case(1, 4, 4, 65, 80, 4),
         _case(1, 8, 1, 1, 128, 5, "fp16"),
         _case(1, 8, 2, 200, 128, 2, "fp16"),
     ),
     aligned=(_case(1, 4, 2, 256, 64, 2), _case(2, 2, 2, 128, 32, 1)),
-    shipped=(_case(1, 32, 8, 65536, 128, 16, "bf16"), _case(4, 9, 3, 4096, 64, 8, "fp16")),
+    shipped=(_case(1, 8, 2, 8192, 128, 16, "bf16"), _case(4, 9, 3, 2048, 64, 8, "fp16")),
     multiplies_matrices=True,
 )
