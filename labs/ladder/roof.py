@@ -24,7 +24,7 @@ DEVICES: dict[Target, str] = {
     "sm_80": "a100-80gb-sxm",
     "sm_89": "rtx-4090",
     "sm_90": "h100-sxm",
-    "sm_100": "b200",
+    "sm_100": "b200-sxm",
     "sm_120": "rtx-5090",
     "gfx942": "mi300x",
 }

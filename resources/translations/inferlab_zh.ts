@@ -1579,8 +1579,8 @@ Every number shown can be run, traced, or cited.</source>
         <translation>每帧一个事件</translation>
     </message>
     <message>
-        <source>{count} steps a second</source>
-        <translation>每秒 {count} 步</translation>
+        <source>{count} steps/s</source>
+        <translation>{count} 步/秒</translation>
     </message>
     <message>
         <source>no events</source>

@@ -155,7 +155,7 @@ class TraceView(View):
         if speed == BY_EVENT:
             return self.tr("an event a frame")
         if self._counts_steps():
-            return self.tr("{count} steps a second").format(count=f"{speed:.10g}")
+            return self.tr("{count} steps/s").format(count=f"{speed:.10g}")
         return f"{speed:.10g}×" if speed >= SLOW else f"1/{1 / speed:,.0f}×"
 
     def _choose_speed(self) -> None:

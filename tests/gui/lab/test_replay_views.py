@@ -268,7 +268,7 @@ def test_steps_are_told_by_number_and_not_in_seconds(qtbot: Any, area: ResultsAr
     clock_of(area).seek(SHARE)
     assert view.time_text(SHARE) == str(SHARE + 1)
     assert view.place_text() == f"event {SHARE + 1} of {clock_of(area).last + 1}"
-    assert "steps a second" in view.speed_box.currentText()
+    assert "steps/s" in view.speed_box.currentText()
     assert view.to_csv().splitlines()[0].startswith("event,step,kind")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from labs.inspection.compiled import TARGETS, Target
 from labs.ladder.exercise import EXERCISES
 from labs.ladder.outcome import Outcome
 from labs.ladder.roof import DEVICES, roof
@@ -33,6 +34,12 @@ def drawn(made: Outcome) -> Scatter:
     found = roof(made)
     assert isinstance(found, Scatter)
     return found
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_has_a_roof_for_matrices_and_for_the_rest(target: Target) -> None:
+    chip = device(DEVICES[target])
+    assert chip.peak("bf16") > chip.peak("fp32") > 0 and chip.memory_bandwidth > 0
 
 
 def test_without_a_gpu_the_dot_is_a_bound_at_the_devices_roof() -> None:
