@@ -29,7 +29,7 @@ _STEP_GROUPS = 8  # a byte of metadata describes eight places
 
 def two_four_mask(scores: Tensor) -> Tensor:
     """The two largest of every four along the last dimension, as booleans; of equals, the earlier."""
-    groups = scores.unflatten(-1, (-1, GROUP))
+    groups = scores.reshape(*scores.shape[:-1], -1, GROUP)
     order = groups.argsort(dim=-1, descending=True, stable=True)
     ranks = torch.empty_like(order).scatter_(
         -1, order, torch.arange(GROUP, device=scores.device).expand_as(order)

@@ -1,1 +1,1 @@
-"""Sparse weights and activations: patterns, formats, their kernels on the CPU, and what they cost in error."""
+"""Sparse weights and activations: patterns, formats, kernels on the CPU, and what they cost in error."""

@@ -21,7 +21,7 @@ _L, _P = ctypes.c_long, ctypes.c_void_p
 
 
 class Kernels:
-    """All tensors contiguous, on the CPU; values in fp32. ``x [k, m]``, ``out [n, m]``; m is 1 or in eights."""
+    """Contiguous tensors on the CPU, values in fp32; ``x [k, m]``, ``out [n, m]``, m is 1 or in eights."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
@@ -41,7 +41,7 @@ class Kernels:
         self._library.inferlab_two_four(*_at(values, meta, x, out), len(out), len(x))
 
     def active_rows(self, weight: Tensor, active: Tensor, x: Tensor, out: Tensor) -> None:
-        """``out [batch, n] = x [batch, k] @ weight [k, n]``, of the channels that ``active`` (int32) names."""
+        """``out [batch, n] = x [batch, k] @ weight [k, n]``, of ``active`` (int32) channels."""
         (k, n), count = weight.shape, len(active)
         library = self._library
         library.inferlab_active_rows(*_at(weight, active), count, *_at(x, out), n, k, len(x))

@@ -1,4 +1,4 @@
-"""Which weights stay: by magnitude anywhere, two of every four, or whole blocks; scored with activations or not.
+"""Which weights stay: by magnitude anywhere, two of every four, or whole blocks.
 
 Wanda's score (Sun et al., ICLR 2024, arXiv:2306.11695, section 3) is a weight's magnitude times the norm of
 its input channel, compared within a row.
