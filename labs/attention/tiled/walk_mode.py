@@ -105,13 +105,11 @@ def explanation(study: Study) -> Markdown:
     stored = sum(
         a.stop - a.start for a in found.accesses if a.tensor == walking.O and a.kind == walking.STORE
     )
-    less = study.naive_moved / found.moved
+    less = found.moved / study.naive_moved
     share = study.scores.size / found.largest
+    zh, en = ("：N 太短，矩阵还不大", ": so short a matrix is small") if less > 1 else ("", "")
     compared = Text(
-        zh=f"比朴素的三个内核少 {less:.1f} 倍" if less >= 1 else "比朴素的三个内核还多：N 太短，矩阵还不大",
-        en=f"{less:.1f} times less than three naive kernels"
-        if less >= 1
-        else "more than three naive kernels: so short a matrix is small",
+        zh=f"是朴素三个内核的 {less:.0%}{zh}", en=f"{less:.0%} of what three naive kernels move{en}"
     )
     body = Text(
         zh=f"**不用整行也能做 softmax。** 第 {study.followed + 1} 个查询先看到前 "
