@@ -323,8 +323,8 @@ def explanation(x: Tensor, union: Lines, speed: float | None, loss: LossDifferen
         f"{loss.stderr:.3f} nat/token。权重一行不读，就省一行的字节"
         + (f"：一个 token 时实测快 {skipped} 倍。" if skipped else "。")
         + f"\n\n**批一大就没有了。** 一个 token 要 {real[0]:.0f}% 的通道，{BATCHES[-1]} 个真实 token 的并集"
-        f"要 {real[-1]:.0f}%（独立的话 {independent[-1]:.0f}%）。所以激活稀疏是单条解码、端侧的办法，预填充与大"
-        "批用不上。权重还要按输入通道连续存放，否则跳过的不是整行。",
+        f"要 {real[-1]:.0f}%（独立的话 {independent[-1]:.0f}%）。所以激活稀疏是单条解码、端侧的办法，预填充与"
+        "大批用不上。权重还要按输入通道连续存放，否则跳过的不是整行。",
         en=f"**SwiGLU gives no zeros of its own**, but most numbers are small: without {params.share}% of "
         "them "
         f"the model's loss changes by {loss.mean:+.3f} ± {loss.stderr:.3f} nats a token. A row of the weight "

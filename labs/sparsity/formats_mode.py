@@ -13,6 +13,8 @@ from labs.results import (
     Axis,
     Bars,
     BarSeries,
+    Code,
+    CodePane,
     Column,
     Heatmap,
     Lines,
@@ -57,7 +59,9 @@ def run_formats(ctx: Context, params: Any) -> Iterator[Result]:
     weight = found.weight.to(_DTYPES[params.dtype])
     encoded = [one for kind in NAMES if (one := encode(weight, kind, params.block)) is not None]
     yield from figures(found, encoded, params)
-    yield drawn(found.weight, params)
+    shown = corner(found.weight, params)
+    yield drawn(shown)
+    yield written(shown, params.show)
     yield bytes_table(encoded, found)
     yield byte_lines(weight, found.sparsity, params.block)
     if ctx.preview:
@@ -113,45 +117,66 @@ def corner_of(weight: Tensor, block: int) -> Tensor:
     return weight[:_CORNER, :_CORNER].contiguous()
 
 
-def drawn(weight: Tensor, params: Any) -> Tiles:
-    """A corner, and the arrays of the chosen format beside it."""
-    # A corner of 2:4 begins with a group of four; elsewhere it straddles blocks.
-    whole = params.pattern != "block"
-    corner = weight[:_CORNER, :_CORNER].contiguous() if whole else corner_of(weight, params.block)
-    shown: Format = params.show
-    found = encode(corner, shown, _CORNER_BLOCK)
-    tensors = [tensor_of(Text(zh="角上 8×8 个权重", en="a corner of 8 × 8 weights"), corner)]
-    if found is not None:
-        tensors += [tensor_of(same(f"{NAMES[shown].en}: {name}"), one) for name, one in found.arrays.items()]
+def corner(weight: Tensor, params: Any) -> Tensor:
+    """Eight by eight; of 2:4 it begins with a group of four, of blocks it straddles some."""
+    if params.pattern == "block":
+        return corner_of(weight, params.block)
+    return weight[:_CORNER, :_CORNER].contiguous()
+
+
+def drawn(shown: Tensor) -> Tiles:
+    values = array(shown.double().numpy().round(3))
+    name = Text(zh="权重", en="weights")
     return Tiles(
         id="corner",
-        title=Text(
-            zh=f"角上 8×8 的权重，与它的 {NAMES[shown].zh} 数组"
-            if found
-            else "角上 8×8 的权重（不合 2:4，写不成这种格式）",
-            en=f"A corner of the weight, and its arrays in {NAMES[shown].en}"
-            if found
-            else "A corner of the weight (not 2:4: this format cannot hold it)",
-        ),
+        title=Text(zh="角上 8×8 的权重", en="A corner of 8 × 8 weights"),
         provenance=Provenance.MEASURED,
         help=Text(
-            zh="留下的权重着色。BSR 在这里用 4×4 的块；2:4 的 meta 一个字节管两组，低四位是前一组："
-            "第一个值的位置 + 4 × 第二个值的位置。",
-            en="Kept weights are coloured. BSR has blocks of 4 × 4 here; a byte of 2:4's meta describes two "
-            "groups, the earlier in the low nibble: place of the first value + 4 × place of the second.",
+            zh="留下的权重着色；放大可见数值。它在各格式里怎样存，看旁边的数组。",
+            en="Kept weights are coloured; zoom in for their values. How a format stores them stands beside.",
         ),
-        tensors=tensors,
-        runs=kept_runs(corner),
+        tensors=[TileTensor(name=name, rows=_CORNER, columns=_CORNER, values=values)],
+        runs=kept_runs(shown),
         categories=[Text(zh="留下", en="kept")],
-        wide=True,
     )
 
 
-def tensor_of(name: Text, values: Tensor) -> TileTensor:
-    """Blocks lie one below the other, as they are stored."""
-    rows = values.flatten(0, -2) if values.ndim > 1 else values[None]
-    shown = rows.double().numpy().round(3)
-    return TileTensor(name=name, rows=rows.shape[0], columns=rows.shape[1], values=array(shown))
+def written(shown: Tensor, kind: Format) -> Code:
+    """The arrays of a format, as text."""
+    found = encode(shown, kind, _CORNER_BLOCK)
+    if found is None:
+        text = "-  2:4: a group of four keeps three or more\n"
+    else:
+        text = "\n".join(f"{name} =\n{_numbers(one)}" for name, one in found.arrays.items())
+    return Code(
+        id="arrays",
+        title=Text(zh=f"这一角的 {NAMES[kind].zh} 数组", en=f"The corner's arrays in {NAMES[kind].en}"),
+        provenance=Provenance.MEASURED,
+        help=Text(
+            zh="BSR 在这里用 4×4 的块。2:4 的 meta 一个字节管两组，低四位是前一组：第一个值的位置 + 4 × 第"
+            "二个值"
+            "的位置。位图一个字节管一行，最低位是第一列。",
+            en="BSR has blocks of 4 × 4 here. A byte of 2:4's meta describes two groups, the earlier in "
+            "the low "
+            "nibble: place of the first value + 4 × place of the second. A byte of the bitmap is a row, its "
+            "lowest bit the first column.",
+        ),
+        panes=[CodePane(name=NAMES[kind], language="text", text=text)],
+    )
+
+
+def _numbers(values: Tensor) -> str:
+    """Rows as they are stored, eight numbers a line; a blank line between blocks."""
+    if values.ndim == 3:
+        return "\n".join(_numbers(block) for block in values)
+    rows = values if values.ndim == 2 else values[None]
+    form = "{:7.3f}" if values.is_floating_point() else "{:4d}"
+    lines = [
+        " ".join(form.format(one) for one in row[first : first + _CORNER])
+        for row in rows.tolist()
+        for first in range(0, len(row), _CORNER)
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def kept_runs(corner: Tensor) -> TileRuns:

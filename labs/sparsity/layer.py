@@ -42,7 +42,7 @@ def pruned(
     def make() -> Pruned:
         data = layer_data(ctx, layer, module)
         mask = mask_of(scores(data.weight, data.inputs, score), pattern, sparsity, block)
-        return Pruned(data, mask, data.weight * mask)
+        return Pruned(data, mask, data.weight.where(mask, 0.0))
 
     return ctx.memo(("pruned", layer, module, pattern, sparsity, score, block), make)
 
