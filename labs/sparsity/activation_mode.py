@@ -145,7 +145,7 @@ def _error(x: Tensor, weight: Tensor, share: float) -> float:
 def dropped_figures(x: Tensor, weight: Tensor, share: float) -> Iterator[Metric]:
     yield Metric(
         id="exact_zeros",
-        title=Text(zh="恰好是零的激活", en="Activations that are exactly zero"),
+        title=Text(zh="恰好是零", en="Exactly zero"),
         help=Text(
             zh="ReLU 的模型里这是大多数；SiLU 从不给出零，所以要用门限造出稀疏。",
             en="The majority in a model with ReLU; SiLU never gives a zero, so that a threshold must make "

@@ -45,6 +45,12 @@ NAMES: dict[str, Text] = {
     "two_four": Text(zh="2:4（C++，展开）", en="2:4 (C++, unfolded)"),
     "sparse_tensor_core": Text(zh="2:4（稀疏 Tensor Core）", en="2:4 (sparse Tensor Core)"),
 }
+SHORT: dict[str, Text] = {
+    "torch_csr": Text(zh="交叉点：torch CSR", en="Crossing: torch CSR"),
+    "csr32": Text(zh="交叉点：CSR，int32 列号", en="Crossing: CSR, int32"),
+    "csr16": Text(zh="交叉点：CSR，uint16 列号", en="Crossing: CSR, uint16"),
+    "bsr": Text(zh="交叉点：BSR", en="Crossing: BSR"),
+}
 METHOD = Text(
     zh="单线程 fp32，与稠密乘积相符才计时；稠密与稀疏交替测，各取最快的五分之一",
     en="one thread, fp32, timed once it agrees with the dense product; dense and sparse in turn, the fastest "
@@ -240,7 +246,7 @@ def figures(curves: Curves) -> Iterator[Metric]:
         crossing = curves.crossing(way)
         yield Metric(
             id=f"crossing_{way}",
-            title=Text(zh=f"{NAMES[way].zh}：交叉点", en=f"{NAMES[way].en}: crossing"),
+            title=SHORT[way],
             help=Text(
                 zh="快慢相等的稀疏度，两点之间按时间直线内插；空：测过的范围里没有交叉。",
                 en="The sparsity at which both are as fast, times interpolated in a straight line; empty: no "

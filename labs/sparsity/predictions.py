@@ -48,13 +48,16 @@ def _csr_share(params: Any, ctx: Context) -> Prediction:
     )
 
 
+SHORT = {
+    "csr32": Text(zh="交叉点：CSR，int32 列号", en="Crossing: CSR, int32"),
+    "csr16": Text(zh="交叉点：CSR，uint16 列号", en="Crossing: CSR, uint16"),
+}
+
+
 def _crossing(index_bytes: int, name: str) -> Prediction:
     return Prediction(
         id=f"crossing_{name}",
-        title=Text(
-            zh=f"CSR（C++，{8 * index_bytes} 位列号）：交叉点",
-            en=f"CSR (C++, {8 * index_bytes}-bit columns): crossing",
-        ),
+        title=SHORT[name],
         value=100 * (1 - formulas.break_even_density(4, index_bytes)),
         unit="%",
         formula=Text(
