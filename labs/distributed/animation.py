@@ -20,6 +20,7 @@ from labs.results import (
     Timeline,
     Trace,
     array,
+    runs,
 )
 from labs.text import Text, same
 
@@ -171,7 +172,9 @@ def _tiles(study: Study, events: list[Event]) -> Tiles:
         if event.kind == _BEGIN:
             for query in owned[event.rank]:
                 keys = [key for key in owned[event.block] if key <= query or not study.causal]
-                rows += [(index, query, first, stop, event.rank) for first, stop in _runs(keys)]
+                rows += [
+                    (index, query, first, stop, event.rank) for first, stop in runs(array(keys, "int64"))
+                ]
     at, row, start, stop, category = (array(column, "int64") for column in zip(*rows, strict=True))
     cell = study.tokens // side
     return Tiles(
@@ -189,17 +192,6 @@ def _tiles(study: Study, events: list[Event]) -> Tiles:
         categories=[Text(zh=f"进程 {rank}", en=f"rank {rank}") for rank in range(study.ranks)],
         clock=CLOCK,
     )
-
-
-def _runs(places: list[int]) -> list[tuple[int, int]]:
-    """Ascending places as half-open runs."""
-    found: list[tuple[int, int]] = []
-    for place in places:
-        if found and found[-1][1] == place:
-            found[-1] = (found[-1][0], place + 1)
-        else:
-            found.append((place, place + 1))
-    return found
 
 
 def _block_map(study: Study, events: list[Event]) -> BlockMap:

@@ -21,6 +21,8 @@ from labs.results import (
     Timeline,
     Trace,
     array,
+    grid_runs,
+    runs,
 )
 from labs.text import Text, same
 
@@ -121,7 +123,7 @@ def lanes(recording: Recording) -> Tiles:
     rows = [
         (place, step.block * warps + step.warp, start, stop, 0)
         for place, step in enumerate(recording.steps[:MOST_SHOWN])
-        for start, stop in _runs(np.flatnonzero(step.active))
+        for start, stop in runs(np.flatnonzero(step.active))
     ]
     return _tiles(
         "lanes",
@@ -146,7 +148,7 @@ def memory(recording: Recording) -> Tiles:
         if step.action not in MEMORY or step.elements is None:
             continue
         place = places[step.array]
-        for row, start, stop in _grid_runs(np.unique(step.elements[step.active]), tensors[place].columns):
+        for row, start, stop in grid_runs(np.unique(step.elements[step.active]), tensors[place].columns):
             rows.append((event, place, row, start, stop, MEMORY.index(step.action)))
     return _tiles(
         "memory",
@@ -188,26 +190,6 @@ def _tiles(
         source=SOURCE,
         wide=True,
     )
-
-
-def _runs(places: Array) -> list[tuple[int, int]]:
-    """Ascending numbers as runs ``[start, stop)``."""
-    if not len(places):
-        return []
-    ends = np.flatnonzero(np.diff(places) > 1)
-    starts = np.concatenate([places[:1], places[ends + 1]])
-    stops = np.concatenate([places[ends], places[-1:]]) + 1
-    return [(int(start), int(stop)) for start, stop in zip(starts, stops, strict=True)]
-
-
-def _grid_runs(elements: Array, columns: int) -> list[tuple[int, int, int]]:
-    """Runs of elements cut at the ends of rows: (row, start, stop)."""
-    found = []
-    for start, stop in _runs(elements):
-        for row in range(start // columns, (stop - 1) // columns + 1):
-            first, last = max(start, row * columns), min(stop, (row + 1) * columns)
-            found.append((row, first - row * columns, last - row * columns))
-    return found
 
 
 MOST_ASSIGNMENTS = 24

@@ -9,7 +9,18 @@ import numpy as np
 from labs.inspection.interpreted import ATOMIC, LOAD, OUTSIDE, STORE, RecordedTensor, Recording
 from labs.ladder import access
 from labs.ladder.code_views import CLOCK
-from labs.results import Column, EventKind, Provenance, Table, TileRuns, Tiles, TileTensor, Trace, array
+from labs.results import (
+    Column,
+    EventKind,
+    Provenance,
+    Table,
+    TileRuns,
+    Tiles,
+    TileTensor,
+    Trace,
+    array,
+    grid_runs,
+)
 from labs.text import Text, same
 
 if TYPE_CHECKING:
@@ -132,17 +143,8 @@ def _runs(
         tensor, elements = int(recording.tensor[event]), np.unique(access.elements_of(recording, event))
         category = int(recording.kind[event]) if tensor != OUTSIDE else _OUTSIDE_CATEGORY
         place = max(tensor, 0)  # what lies in no tensor is drawn in the margin of the first
-        for row, start, stop in _row_runs(elements, shapes[place][1]):
+        for row, start, stop in grid_runs(elements, shapes[place][1]):
             yield event, place, row, start, stop, category
-
-
-def _row_runs(elements: Array, columns: int) -> Iterator[tuple[int, int, int]]:
-    """Ascending elements of a row-major grid as runs within rows."""
-    breaks = np.flatnonzero((np.diff(elements) != 1) | (elements[1:] % columns == 0)) + 1
-    for run in np.split(elements, breaks):
-        if len(run):
-            row = int(run[0] // columns)
-            yield row, int(run[0] - row * columns), int(run[-1] - row * columns) + 1
 
 
 def accesses(recording: Recording) -> Table:

@@ -28,7 +28,7 @@ from labs.results.plots import (
 )
 from labs.results.result import Provenance, Result
 from labs.results.text import Markdown, TokenRow, Tokens
-from labs.results.tiles import TileRuns, Tiles, TileTensor
+from labs.results.tiles import TileRuns, Tiles, TileTensor, grid_runs, runs
 from labs.results.timeline import Timeline
 from labs.results.trace import PLACEHOLDER, EventKind, Trace
 
@@ -97,5 +97,7 @@ __all__ = [
     "Tokens",
     "Trace",
     "array",
+    "grid_runs",
     "line_count",
+    "runs",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 import numpy as np
 
@@ -9,6 +11,9 @@ from labs.results.array import Array, array
 from labs.results.checks import ascending, same_length, within
 from labs.results.result import Result
 from labs.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class TileTensor(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,3 +77,17 @@ class Tiles(Result, frozen=True, kw_only=True, tag="tiles"):
         within(f"{what}, tensor", self.runs.tensor, 0, len(self.tensors))
         within(f"{what}, category", self.runs.category, 0, len(self.categories))
         within(f"{what}, faults", array(self.faults, np.int64), 0, len(self.categories))
+
+
+def runs(places: Array) -> list[tuple[int, int]]:
+    """Ascending numbers as runs ``[start, stop)``."""
+    parts = np.split(places, np.flatnonzero(np.diff(places) != 1) + 1)
+    return [(int(part[0]), int(part[-1]) + 1) for part in parts if len(part)]
+
+
+def grid_runs(elements: Array, columns: int) -> Iterator[tuple[int, int, int]]:
+    """Ascending elements of a row-major grid as ``(row, start, stop)``, cut at the ends of rows."""
+    for start, stop in runs(elements):
+        for row in range(start // columns, (stop - 1) // columns + 1):
+            first, last = max(start, row * columns), min(stop, (row + 1) * columns)
+            yield row, first - row * columns, last - row * columns

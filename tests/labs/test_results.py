@@ -36,7 +36,9 @@ from labs.results import (
     Tokens,
     Trace,
     array,
+    grid_runs,
     line_count,
+    runs,
 )
 from labs.text import same
 
@@ -197,3 +199,10 @@ def test_arrays_from_lists_arrays_and_tensors_are_contiguous() -> None:
         made = array(values)
         assert made.flags["C_CONTIGUOUS"] and made.dtype == np.float64
         assert made.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_elements_of_a_grid_become_runs_within_its_rows() -> None:
+    elements = np.array([0, 1, 2, 3, 4, 9, 11, 12])
+    assert runs(elements) == [(0, 5), (9, 10), (11, 13)]
+    assert list(grid_runs(elements, 4)) == [(0, 0, 4), (1, 0, 1), (2, 1, 2), (2, 3, 4), (3, 0, 1)]
+    assert runs(elements[:0]) == [] and list(grid_runs(elements[:0], 4)) == []
