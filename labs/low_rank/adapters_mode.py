@@ -131,7 +131,7 @@ def figures(race: Adapted, rows: int, roofs: Roofs) -> Iterator[Metric]:
     )
     yield Metric(
         id="apart_overhead",
-        title=Text(zh="每次旁路多花的时间", en="What an adapter applied apart adds"),
+        title=Text(zh="每次旁路多花的时间", en="Added by an adapter apart"),
         provenance=_MEASURED,
         unit="s",
         value=race.extra(rows),
@@ -148,7 +148,7 @@ def figures(race: Adapted, rows: int, roofs: Roofs) -> Iterator[Metric]:
     )
     yield Metric(
         id="repaid_after",
-        title=Text(zh="合并几步之后回本", en="Steps after which merging is repaid"),
+        title=Text(zh="合并几步之后回本", en="Steps to repay merging"),
         provenance=_MEASURED,
         value=repaid,
         predicted=foretold,
@@ -338,16 +338,18 @@ def drift_metric(drift: dict[str, float]) -> Metric:
     return Metric(
         id="drift",
         title=Text(
-            zh=f"合并又减回 {_DRIFTS} 次之后，W 变了多少（BF16）",
-            en=f"Change of W after {_DRIFTS} merges taken back (bf16)",
+            zh="W 的漂移（BF16）",
+            en="Drift of W (bf16)",
         ),
         provenance=_MEASURED,
         unit="%",
         value=100 * drift["bf16"],
         better="lower",
         help=Text(
-            zh="W + BA − BA 不等于 W：每步都舍入。要留一份没动过的底座。",
-            en="W + BA - BA is not W: each step rounds. Keep a base that nobody touched.",
+            zh=f"合并又减回 {_DRIFTS} 次之后 W 变了多少。W + BA − BA 不等于 W：每步都舍入。要留一份没动过"
+            "的底座。",
+            en=f"Change of W after {_DRIFTS} merges taken back. W + BA - BA is not W: each step rounds. "
+            "Keep a base that nobody touched.",
         ),
         source=Text(
             zh=f"随机权重与增量；FP16 {100 * drift['fp16']:.3g}%，FP32 {100 * drift['fp32']:.2g}%",

@@ -160,7 +160,7 @@ def figures(racer: Racer, rows: tuple[int, int], roofs: Roofs) -> Iterator[Metri
         where = phase(m, rows)
         yield Metric(
             id=f"break_even_{name}",
-            title=Text(zh=f"平衡秩，{where.zh}", en=f"Break-even rank, {where.en}"),
+            title=Text(zh=f"平衡秩，{where.zh}", en=f"Break-even, {where.en}"),
             provenance=_MEASURED,
             value=crossing(racer, m),
             predicted=break_even_rank(m, racer.n, racer.k, roofs),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _MEASURED = Provenance.MEASURED
 _BUDGET_S = 0.15
-OVERSAMPLING = 8  # Halko, Martinsson, Tropp (0909.4061), section 1.3: 5 or 10 more columns than the rank
+OVERSAMPLING = 8  # columns beyond the rank: torch.svd_lowrank's documentation advises 5 to 10
 _POWERS = (0, 2)
 _ROUNDS = 2
 
@@ -171,7 +171,7 @@ def figures(racer: Racer, rows: int, rank: int, found: list[Method], weight: Ten
     rate = 2 * rows * n * k / racer.seconds(rows)
     yield Metric(
         id="sketch_cost",
-        title=Text(zh="最便宜的分解抵几次满秩乘法", en="The cheapest decomposition, in full products"),
+        title=Text(zh="草图抵几次满秩乘法", en="Sketch, in full products"),
         provenance=_MEASURED,
         unit="×",
         value=cheap.timing.low_s / racer.seconds(rows),
@@ -191,7 +191,7 @@ def figures(racer: Racer, rows: int, rank: int, found: list[Method], weight: Ten
         id="sketch_error",
         title=Text(
             zh=f"随机 SVD（{_POWERS[-1]} 次幂迭代）的误差",
-            en=f"Error of randomised SVD ({_POWERS[-1]} powers)",
+            en=f"Sketch's error, {_POWERS[-1]} powers",
         ),
         provenance=_MEASURED,
         unit="%",

@@ -126,8 +126,8 @@ def spectrum_figures(weight: Tensor, plain: Decomposition, error: float) -> Iter
     yield Metric(
         id="error_at_half",
         title=Text(
-            zh=f"一半参数（秩 {half}）的权重误差",
-            en=f"Error of the weight at half the parameters (rank {half})",
+            zh=f"权重误差，秩 {half}",
+            en=f"Error of W at rank {half}",
         ),
         provenance=_MEASURED,
         unit="%",
