@@ -78,7 +78,7 @@ def two_four_chance(density: float) -> float:
     return sum(math.comb(4, kept) * density**kept * (1 - density) ** (4 - kept) for kept in range(3))
 
 
-def union_density(density: float, rows: int) -> float:
+def union_density(density: float, rows: float) -> float:
     """Share of channels that some of ``rows`` tokens needs, if each needs ``density`` independently."""
     return 1 - (1 - density) ** rows
 

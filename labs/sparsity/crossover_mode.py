@@ -77,6 +77,14 @@ class Curves:
                 return low + (high - low) * (1 / before - 1) / (1 / before - 1 / after)
         return None
 
+    def by_rate(self, way: str) -> float | None:
+        """Where the curve would cross if each nonzero took as long at any sparsity; None for one column,
+        where bytes predict it beforehand."""
+        sparsity, speed = min(self.found[way].items())
+        if self.m == 1 or math.isnan(speed):
+            return None
+        return 1 - formulas.speed_break_even_density(1.0, (1 - sparsity) * speed)
+
 
 def run_crossover(ctx: Context, params: Any, sweep: tuple[float, ...] = SWEEP) -> Iterator[Result]:
     """Points appear as they are measured."""
@@ -255,6 +263,11 @@ def figures(curves: Curves) -> Iterator[Metric]:
             provenance=Provenance.MEASURED,
             unit="%",
             value=None if crossing is None else 100 * crossing,
+            predicted=100 * by_rate if (by_rate := curves.by_rate(way)) is not None else None,
+            formula=Text(
+                zh="1 − 稀疏乘积的有用速率 ÷ 稠密的速率（在最密的一点量得）",
+                en="1 - useful rate of the sparse product / rate of dense, at the densest point",
+            ),
             better="lower",
             source=METHOD,
         )
@@ -337,14 +350,19 @@ def _why(curves: Curves, params: Any) -> Text:
             "choose that and compare.",
         )
     return Text(
-        zh=f"{curves.m} 列时同一个权重用 {curves.m} 次，字节不再是瓶颈，比的是乘加的效率。稠密 GEMM 把 C 的"
-        "一块留在寄"
-        "存器里复用；CSR 每个非零只配一行 x，加载比乘加多。BSR 一块之内照样复用，所以它的交叉点早得多。",
-        en=f"With {curves.m} columns a weight is used {curves.m} times: bytes no longer decide, the "
-        "efficiency of "
-        "multiply-adds does. A dense GEMM reuses a tile of C in registers; CSR has one row of x for a "
-        "nonzero, "
-        "and more loads than multiply-adds. BSR reuses within a block, and crosses much earlier.",
+        zh=f"{curves.m} 列时同一个权重用 {curves.m} 次，字节不再是瓶颈，比的是有用乘加的速率：稀疏的是稠密"
+        "的几成，密度"
+        "低到几成才打平。稠密 GEMM 把 C 的一块留在寄存器里，x 的一个向量给多行用；CSR 每个非零重读 x 的一"
+        "行；BSR 在块内"
+        "照样复用。稠密库越接近峰值，交叉点越靠后。",
+        en=f"With {curves.m} columns a weight is used {curves.m} times: bytes no longer decide, the rate "
+        "of useful "
+        "multiply-adds does, and its share of the dense rate is the density at which both are as fast. A "
+        "dense "
+        "GEMM keeps a tile of C in registers, so that a vector of x serves several rows; CSR reads a row "
+        "of x "
+        "for each nonzero; BSR reuses within a block. The closer the dense library is to the peak, the later "
+        "the crossing.",
     )
 
 

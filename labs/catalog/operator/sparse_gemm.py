@@ -259,10 +259,10 @@ LAB = Lab(
         ),
         Preset(
             id="prefill",
-            title=Text(zh="预填充：交叉点后移", en="Prefill: the crossing moves"),
+            title=Text(zh="预填充：比的是速率", en="Prefill: rates decide"),
             story=Text(
-                zh="128 列，稠密 GEMM 复用权重。先猜：CSR 的交叉点移到哪里？BSR 呢？",
-                en="128 columns: a dense GEMM reuses weights. Guess where CSR crosses now, and where BSR.",
+                zh="128 列，权重被复用，字节不再是瓶颈。先猜：CSR 的交叉点在哪里？BSR 呢？",
+                en="128 columns: weights are reused, and bytes no longer decide. Where do CSR and BSR cross?",
             ),
             values={"mode": "crossover", "tokens": 128, "source": "cache"},
         ),
