@@ -1,0 +1,111 @@
+"""One run: the graph and the kernels at once, then counted, compiled, expected, and timed where torch can."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labs.fusion import kernel_runs, kernel_views
+from labs.fusion.kernel_outcome import COUNTED_ROWS, CUT_NAMES, CUTS, Outcome, Setting
+from labs.fusion.kernel_story import story
+from labs.inspection.process import HAS_TRITON, NO_TRITON, kernel_process
+from labs.results import Markdown, Provenance
+from labs.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labs.context import Context
+    from labs.results import Result
+
+_BUDGET_S = 0.4
+_TENSORS_AT_ONCE = 12  # inputs, intermediates of the eager chain, and one to spare
+
+
+def run_kernel_fusion(ctx: Context, setting: Setting) -> Iterator[Result]:
+    outcome = Outcome(setting)
+    yield kernel_views.graph(setting)
+    yield kernel_views.code(setting)
+    if ctx.preview:
+        return
+    if HAS_TRITON:
+        yield from _counted(ctx, outcome)
+    else:
+        yield _missing()
+    yield from _timed(ctx, outcome)
+    if HAS_TRITON:
+        yield from _compiled(ctx, outcome)
+        yield story(outcome)
+
+
+def _counted(ctx: Context, outcome: Outcome) -> Iterator[Result]:
+    setting, process = outcome.setting, kernel_process(ctx, "interpret")
+    for place, cut in enumerate(CUTS):
+        name = CUT_NAMES[cut]
+        ctx.progress(0.1 + 0.1 * place, Text(zh=f"解释执行：{name.zh}", en=f"interpreting: {name.en}"))
+        outcome.counted[cut] = process.ask(
+            kernel_runs.count,
+            ctx.check,
+            name=setting.name,
+            groups=setting.groups(cut),
+            rows=COUNTED_ROWS,
+            columns=setting.columns,
+            dtype=setting.dtype,
+        )
+        yield kernel_views.moved_bytes(outcome)
+    yield from kernel_views.counts(outcome)
+    if outcome.passed:  # a kernel that is wrong shows no speed
+        yield kernel_views.expected(outcome)
+
+
+def _compiled(ctx: Context, outcome: Outcome) -> Iterator[Result]:
+    setting, process = outcome.setting, kernel_process(ctx, "compile")
+    for place, cut in enumerate(CUTS):
+        same_as = next((one for one in outcome.built if setting.groups(one) == setting.groups(cut)), None)
+        if same_as:
+            outcome.built[cut] = outcome.built[same_as]
+            continue
+        ctx.progress(
+            0.7 + 0.1 * place, Text(zh=f"编译给 {setting.target}", en=f"compiling for {setting.target}")
+        )
+        outcome.built[cut] = process.ask(
+            kernel_runs.build,
+            ctx.check,
+            name=setting.name,
+            groups=setting.groups(cut),
+            columns=setting.columns,
+            dtype=setting.dtype,
+            warps=setting.warps,
+            target=setting.target,
+        )
+        yield kernel_views.resources(outcome)
+    yield kernel_views.resources(outcome)
+
+
+def _timed(ctx: Context, outcome: Outcome) -> Iterator[Result]:
+    """On the device that is here, in fp32: the type that a CPU computes in."""
+    from labs.ops.operator import difference
+
+    setting = outcome.setting
+    chain, size = setting.chain, 4 * setting.tokens * setting.columns
+    ctx.progress(0.5, Text(zh="在本机给 torch 计时", en="timing torch here"))
+    ctx.reserve(
+        _TENSORS_AT_ONCE * size,
+        Text(zh="这条链的张量", en="the chain's tensors"),
+        Text(zh="减少 token 数或列数", en="Use fewer tokens or columns"),
+    )
+    made = kernel_runs.inputs(chain, setting.tokens, setting.columns, "fp32")
+    held = {name: tensor.to(ctx.device) for name, tensor in made.items()}
+    if difference(chain.eager(held), chain.fused(**held)) > 1e-5:
+        return  # what is wrong shows no speed
+    outcome.eager = ctx.measure(lambda: chain.eager(held), budget_s=_BUDGET_S)
+    outcome.fused = ctx.measure(lambda: chain.fused(**held), budget_s=_BUDGET_S)
+    yield from kernel_views.measured(outcome)
+
+
+def _missing() -> Markdown:
+    return Markdown(
+        id="story",
+        title=Text(zh="没有 Triton", en="No Triton"),
+        provenance=Provenance.MEASURED,
+        body=NO_TRITON,
+    )

@@ -1,0 +1,146 @@
+"""A cut chain in the processes that run kernels: checked and counted in the interpreter, or compiled.
+
+Both functions are asked through ``labs.inspection.process``; each kernel is recorded by itself, because a
+tensor that two kernels load crosses the bus twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from labs.fusion.kernel_chains import CHAINS, ChainName
+from labs.fusion.kernel_source import Kernel, kernels, module
+from labs.inspection.compiled import Compiled, Target  # noqa: TC001 - read from annotations when asked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from labs.fusion.kernel_chains import Chain
+    from labs.ops.operator import Dtype
+
+
+class KernelCount(msgspec.Struct, frozen=True):
+    """Bytes of one kernel: each once (``read``, ``written``), and all its loads (``loaded``)."""
+
+    name: str
+    read: int
+    written: int
+    loaded: int
+    flops: int
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """``gap``: relative difference of the outputs from torch in fp32, by norms. ``outside``: lanes that
+    touched what is no tensor."""
+
+    kernels: list[KernelCount]
+    gap: float
+    tolerance: float
+    outside: int
+
+    @property
+    def passed(self) -> bool:
+        return self.gap <= self.tolerance and not self.outside
+
+    @property
+    def bytes(self) -> int:
+        return self.read + self.written
+
+    @property
+    def read(self) -> int:
+        return sum(one.read for one in self.kernels)
+
+    @property
+    def written(self) -> int:
+        return sum(one.written for one in self.kernels)
+
+
+def count(name: ChainName, groups: list[list[int]], rows: int, columns: int, dtype: Dtype) -> Counted:
+    """In the interpreter, on inputs between margins of NaN."""
+    from labs.ops.operator import difference
+
+    chain = CHAINS[name]
+    given = inputs(chain, rows, columns, dtype, poisoned=True)
+    held, counted, outside = dict(given), [], 0
+    parts = kernels(chain, groups)
+    with module(parts) as made:
+        for part in parts:
+            one, beyond = _counted(chain, made, part, held, rows, columns)
+            counted.append(one)
+            outside += beyond
+    found = tuple(held[one] for one in chain.outputs)
+    wanted = chain.fused(**{one: tensor.float() for one, tensor in given.items()})
+    tolerance = {"fp32": 1e-5, "fp16": 2e-3}[dtype]
+    return Counted(counted, difference(found, wanted), tolerance, outside)
+
+
+def build(
+    name: ChainName, groups: list[list[int]], columns: int, dtype: Dtype, warps: int, target: Target
+) -> list[Compiled]:
+    """Machine code of every kernel for ``target``, without its texts."""
+    from labs.inspection.compiled import compile_launch
+    from labs.inspection.launches import launches_of
+
+    chain = CHAINS[name]
+    held, rows = inputs(chain, 16, columns, dtype, blank=True), 16
+    parts = kernels(chain, groups)
+    with module(parts) as made:
+
+        def launch() -> None:
+            for part in parts:
+                _launch(chain, made, part, held, rows, columns, num_warps=warps)
+
+        built = [compile_launch(one, target) for one in launches_of(launch)]
+    return [msgspec.structs.replace(one, stages={}) for one in built]
+
+
+def inputs(
+    chain: Chain, rows: int, columns: int, dtype: Dtype, *, poisoned: bool = False, blank: bool = False
+) -> dict[str, Tensor]:
+    """The chain's inputs by name, normally distributed."""
+    from labs.ops.operator import DTYPES, Tensors
+
+    make = Tensors(DTYPES[dtype], poisoned=poisoned, blank=blank)
+    sizes = {"matrix": (rows, columns), "column": (columns,)}
+    return {name: make.normal(*sizes[chain.shapes[name]]) for name in chain.inputs}
+
+
+def _counted(
+    chain: Chain, made: Any, part: Kernel, held: dict[str, Tensor], rows: int, columns: int
+) -> tuple[KernelCount, int]:
+    from labs.inspection.interpreted import Recorder
+
+    recorder = Recorder()
+    with recorder.entered():
+        _launch(chain, made, part, held, rows, columns)
+    recording = recorder.recording()
+    read = sum(one.distinct_loaded_bytes for one in recording.tensors)
+    written = sum(one.distinct_stored_bytes for one in recording.tensors)
+    loaded = sum(one.loaded_bytes for one in recording.tensors)
+    return KernelCount(part.name, read, written, loaded, recording.vector_flops), recording.outside
+
+
+def _launch(
+    chain: Chain,
+    made: Any,
+    part: Kernel,
+    held: dict[str, Tensor],
+    rows: int,
+    columns: int,
+    **options: int,
+) -> None:
+    """Launch one kernel; what it makes is put into ``held``."""
+    import torch
+    import triton
+
+    like = held[chain.inputs[0]]
+    for name in part.stores:
+        if chain.shapes[name] == "row":
+            held[name] = torch.full((rows, 1), torch.nan)
+        else:
+            held[name] = torch.full_like(like, torch.nan)
+    tensors = [held[name] for name in (*part.loads, *part.stores)]
+    kernel, width = getattr(made, part.name), triton.next_power_of_2(columns)
+    kernel[(rows,)](*tensors, columns, WIDTH=width, **options)

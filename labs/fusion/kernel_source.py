@@ -1,0 +1,97 @@
+"""Triton kernels written for a chain that is cut into groups of steps: what a fusing compiler does, in short.
+
+A kernel has one row a program. It loads what its steps read and do not make, keeps the rest in registers, and
+stores only what a later kernel or the caller needs: that is all there is to fusing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from labs.fusion.kernel_chains import Chain, Step
+
+_HEAD = """import triton
+import triton.language as tl
+"""
+_PLACES = {"matrix": "at", "row": "row", "column": "column"}
+
+
+class Kernel(NamedTuple):
+    """``loads`` and ``stores`` are tensors in the order of the kernel's pointers."""
+
+    name: str
+    loads: tuple[str, ...]
+    stores: tuple[str, ...]
+    source: str
+
+
+def kernels(chain: Chain, groups: list[list[int]]) -> list[Kernel]:
+    """One a group; names are those of what the steps make."""
+    return [_kernel(chain, group) for group in groups]
+
+
+def text(parts: list[Kernel]) -> str:
+    """All kernels as one file."""
+    return "\n\n".join([_HEAD, *(part.source for part in parts)])
+
+
+@contextmanager
+def module(parts: list[Kernel]) -> Iterator[ModuleType]:
+    """The file, imported while it exists: Triton reads a kernel's text from its file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fused_kernels.py"
+        path.write_text(text(parts), encoding="utf-8")
+        spec = importlib.util.spec_from_file_location("fused_kernels", path)
+        assert spec is not None and spec.loader is not None
+        loaded = importlib.util.module_from_spec(spec)
+        sys.modules["fused_kernels"] = loaded
+        spec.loader.exec_module(loaded)
+        yield loaded
+
+
+def _kernel(chain: Chain, group: list[int]) -> Kernel:
+    steps = [chain.steps[place] for place in group]
+    made = [step.writes for step in steps]
+    loads = tuple(dict.fromkeys(name for step in steps for name in step.reads if name not in made))
+    later = {name for place, s in enumerate(chain.steps) if place not in group for name in s.reads}
+    stores = tuple(name for name in made if name in later or name in chain.outputs)
+    name = "_".join([*made, "kernel"])
+    body = [*_places(), *(_load(chain, one) for one in loads)]
+    for step in steps:
+        body.append(f"{step.writes} = {step.line}")
+        body += [_store(chain, step)] if step.writes in stores else []
+    pointers = [f"{one}_ptr" for one in (*loads, *stores)]
+    head = f"@triton.jit\ndef {name}({', '.join(pointers)}, columns, WIDTH: tl.constexpr):"
+    return Kernel(name, loads, stores, "\n    ".join([head, *body]) + "\n")
+
+
+def _places() -> list[str]:
+    return [
+        "row = tl.program_id(0).to(tl.int64)",
+        "column = tl.arange(0, WIDTH)",
+        "inside = column < columns",
+        "at = row * columns + column",
+    ]
+
+
+def _load(chain: Chain, name: str) -> str:
+    shape = chain.shapes[name]
+    if shape == "row":
+        return f"{name} = tl.load({name}_ptr + row)"
+    return f"{name} = tl.load({name}_ptr + {_PLACES[shape]}, mask=inside, other=0.0).to(tl.float32)"
+
+
+def _store(chain: Chain, step: Step) -> str:
+    name, shape = step.writes, chain.shapes[step.writes]
+    if shape == "row":
+        return f"tl.store({name}_ptr + row, {name})"
+    return f"tl.store({name}_ptr + at, {name}.to({name}_ptr.dtype.element_ty), mask=inside)"

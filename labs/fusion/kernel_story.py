@@ -1,0 +1,98 @@
+"""What one sees in a run of the kernel fusion lab, and why, from the run's own figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labs.results import Markdown, Provenance
+from labs.text import Text
+from labs.timing_results import noise_warning
+
+if TYPE_CHECKING:
+    from labs.fusion.kernel_outcome import Outcome
+
+
+def story(outcome: Outcome) -> Markdown:
+    parts = [_bytes(outcome), _expected(outcome), _cost(outcome), _here(outcome)]
+    told = [one for one in parts if one is not None]
+    return Markdown(
+        id="story",
+        title=Text(zh="看到了什么，为什么", en="What you see, and why"),
+        provenance=Provenance.MEASURED,
+        wide=True,
+        body=Text(
+            zh="\n\n".join(one.zh for one in told),
+            en="\n\n".join(one.en for one in told),
+        ),
+    )
+
+
+def _bytes(outcome: Outcome) -> Text:
+    apart, chosen, one = (outcome.counted[cut] for cut in ("apart", "chosen", "one"))
+    if not outcome.passed:
+        return Text(
+            zh="**结果与参照不符**，所以不谈速度。",
+            en="**The outputs differ from the reference**, so no speed is told.",
+        )
+    return Text(
+        zh=f"**字节**：每步一个内核搬 {apart.bytes:,} B，所选的切分 {chosen.bytes:,} B（"
+        f"{apart.bytes / chosen.bytes:.2f} 倍），全部融合 {one.bytes:,} B。计算一步没少，少的只是中间结果的"
+        f"写出与读回。相对误差从 {apart.gap:.1e} 变为 {chosen.gap:.1e}：留在 fp32 寄存器里的值不被舍入。",
+        en=f"**Bytes**: a kernel a step moves {apart.bytes:,} B, the cut chosen {chosen.bytes:,} B "
+        f"({apart.bytes / chosen.bytes:.2f}x less), all in one {one.bytes:,} B. Not one operation fewer is "
+        f"computed: only intermediates are no longer written and read. The relative error goes from "
+        f"{apart.gap:.1e} to {chosen.gap:.1e}: what stays in fp32 registers is not rounded.",
+    )
+
+
+def _expected(outcome: Outcome) -> Text | None:
+    if not outcome.passed:
+        return None
+    apart, chosen = outcome.seconds("apart"), outcome.seconds("chosen")
+    share, name = outcome.launches_s("apart") / apart, outcome.setting.device.title
+    zh = "省的主要是启动" if share > 0.5 else "省的主要是流量"
+    en = "launches are most of it" if share > 0.5 else "traffic is most of it"
+    tokens = outcome.setting.tokens
+    return Text(
+        zh=f"**{name}，{tokens} 行（推算）**：{apart * 1e6:.3g} µs → {chosen * 1e6:.3g} µs。未融合时启动占 "
+        f"{share:.0%}，{zh}。",
+        en=f"**{name}, {tokens} rows (estimated)**: {apart * 1e6:.3g} µs → {chosen * 1e6:.3g} µs. "
+        f"Launching is {share:.0%} of the unfused time: {en}.",
+    )
+
+
+def _cost(outcome: Outcome) -> Text:
+    apart, chosen = outcome.built["apart"], outcome.built["chosen"]
+    before, after = max(k.registers for k in apart), max(k.registers for k in chosen)
+    least, most = (min(k.residency.occupancy for k in built) for built in (chosen, apart))
+    spilled = max(k.spill_bytes for k in chosen)
+    zh = f"，**并溢出 {spilled} B**：换更多线程束，或在中间切一刀" if spilled else "，没有溢出"
+    en = (
+        f", **and {spilled} B spill**: use more warps, or cut the chain"
+        if spilled
+        else ", and nothing spills"
+    )
+    return Text(
+        zh=f"**代价**：一个线程最多用 {before} → {after} 个寄存器，最低占用率 {most:.0%} → {least:.0%}{zh}。",
+        en=f"**What it costs**: at most {before} → {after} registers a thread, least occupancy {most:.0%} → "
+        f"{least:.0%}{en}.",
+    )
+
+
+def _here(outcome: Outcome) -> Text | None:
+    eager, fused = outcome.eager, outcome.fused
+    if eager is None or fused is None:
+        return None
+    ratio, call = eager.median_s / fused.median_s, outcome.setting.chain.call
+    warning = noise_warning([eager, fused]) or Text(zh="计时稳定。", en="The timings are steady.")
+    setting = outcome.setting
+    limit = setting.moved("apart", setting.tokens) / setting.moved("one", setting.tokens)
+    return Text(
+        zh=f"**本机**：torch 逐步调用 {eager.median_s * 1e3:.3g} ms，`{call}` {fused.median_s * 1e3:.3g} ms，"
+        f"{ratio:.2f} 倍；字节之比允许 {limit:.2f} 倍。差得远，说明这个调用在 CPU 上并不是一趟走完，或瓶颈在"
+        f"数学函数与内存分配。{warning.zh}",
+        en=f"**Here**: torch step by step {eager.median_s * 1e3:.3g} ms, `{call}` "
+        f"{fused.median_s * 1e3:.3g} ms: {ratio:.2f}x; the ratio of bytes would allow {limit:.2f}x. "
+        f"Where it is far off, this call is not one pass on a CPU, or functions such as exp and allocation "
+        f"are the limit. {warning.en}",
+    )

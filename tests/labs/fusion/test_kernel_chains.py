@@ -1,0 +1,91 @@
+"""Chains cut into kernels: right however they are cut, and their bytes those of the formula."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from labs.formulas.fusion import moved_bytes
+from labs.formulas.operators import gated_bytes, rms_norm_bytes, softmax_bytes
+from labs.fusion import kernel_runs
+from labs.fusion.kernel_chains import CHAINS, ChainName, groups, named
+from labs.fusion.kernel_source import kernels
+from labs.inspection.process import HAS_TRITON
+
+if TYPE_CHECKING:
+    from labs.inspection.process import KernelProcess
+
+needs_triton = pytest.mark.skipif(not HAS_TRITON, reason="Triton is for Linux only")
+every_chain = pytest.mark.parametrize("name", CHAINS)
+
+
+@every_chain
+def test_the_steps_make_what_torch_makes_in_one_call(name: ChainName) -> None:
+    from labs.ops.operator import difference
+
+    chain, given = CHAINS[name], kernel_runs.inputs(CHAINS[name], 5, 77, "fp32")
+    assert difference(chain.eager(given), chain.fused(**given)) < 1e-6
+
+
+@needs_triton
+@every_chain
+@pytest.mark.parametrize("joined", [False, True])
+def test_kernels_are_right_and_move_what_the_formula_says(
+    name: ChainName, joined: bool, interpreter: KernelProcess
+) -> None:
+    """At a width that is no power of two, with NaN around every input."""
+    chain, rows, columns = CHAINS[name], 2, 77
+    cut = groups(len(chain.steps), (joined,) * len(chain.steps))
+    found = interpreter.ask(
+        kernel_runs.count, name=name, groups=cut, rows=rows, columns=columns, dtype="fp16"
+    )
+    assert found.passed, found
+    assert found.bytes == moved_bytes(chain.flow(rows, columns, 2), named(chain, cut))
+
+
+@needs_triton
+def test_cuts_in_between_are_right(interpreter: KernelProcess) -> None:
+    chain = CHAINS["softmax"]
+    for joins in ((True, False, True), (False, True, False)):
+        cut = groups(4, joins)
+        found = interpreter.ask(
+            kernel_runs.count, name="softmax", groups=cut, rows=2, columns=33, dtype="fp32"
+        )
+        assert found.passed, joins
+        assert found.bytes == moved_bytes(chain.flow(2, 33, 4), named(chain, cut))
+
+
+def test_all_in_one_moves_what_the_hand_written_operators_do() -> None:
+    everything = {name: groups(len(chain.steps), (True,) * 5) for name, chain in CHAINS.items()}
+
+    def moved(name: ChainName) -> int:
+        return moved_bytes(CHAINS[name].flow(8, 256, 2), named(CHAINS[name], everything[name]))
+
+    assert moved("residual_norm") == sum(rms_norm_bytes(8, 256, 2, residual=True))
+    assert moved("gated") == sum(gated_bytes(8, 256, 2))
+    assert moved("softmax") == sum(softmax_bytes(8, 256, 2))
+
+
+def test_a_fused_kernel_stores_only_what_is_needed_outside() -> None:
+    chain = CHAINS["residual_norm"]
+    first, second = kernels(chain, groups(5, (True, True, False, True)))
+    assert (first.loads, first.stores) == (("x", "residual"), ("total", "factor"))
+    assert (second.loads, second.stores) == (("total", "factor", "weight"), ("out",))
+
+
+@needs_triton
+def test_a_fused_kernel_spills_where_a_thread_has_too_much_of_a_row(compiler: KernelProcess) -> None:
+    def spilled(warps: int) -> int:
+        (made,) = compiler.ask(
+            kernel_runs.build,
+            name="rope",
+            groups=[[0, 1, 2, 3, 4, 5]],
+            columns=4096,
+            dtype="fp16",
+            warps=warps,
+            target="sm_90",
+        )
+        return made.spill_bytes
+
+    assert spilled(8) == 0 < spilled(1)
