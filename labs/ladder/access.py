@@ -22,7 +22,8 @@ _FEW = 8
 @dataclass(frozen=True)
 class LineAccess:
     """One line's accesses of one tensor (an index; OUTSIDE: none), over all programs. ``accesses``: how many
-    there were; ``bytes`` wanted, ``sector_bytes`` moved for them; ``most``: elements of the largest."""
+    there were; ``bytes`` wanted, ``sector_bytes`` moved for them; ``most``: distinct elements of the largest.
+    Lanes that share an address are served together, and count once."""
 
     line: int
     kind: int
@@ -47,7 +48,7 @@ def by_line(recording: Recording) -> Iterator[LineAccess]:
     keys = np.stack([recording.line, recording.kind.astype(np.int32), recording.tensor], axis=1)
     for line, kind, tensor in np.unique(keys, axis=0) if len(keys) else ():
         chosen = (keys == (line, kind, tensor)).all(axis=1)
-        count = recording.count[chosen]
+        distinct = _distinct(recording, chosen)
         inside = tensor != OUTSIDE
         size = recording.tensors[tensor].element_bytes if inside else 0
         yield LineAccess(
@@ -55,17 +56,16 @@ def by_line(recording: Recording) -> Iterator[LineAccess]:
             kind=int(kind),
             tensor=int(tensor),
             accesses=int(chosen.sum()),
-            bytes=int(_distinct(recording, chosen)) * size if inside else 0,
+            bytes=sum(distinct) * size if inside else 0,
             sector_bytes=int(recording.sectors[chosen].sum()) * SECTOR,
-            most=int(count.max()),
-            outside=0 if inside else int(count.sum()),
+            most=max(distinct),
+            outside=0 if inside else int(recording.count[chosen].sum()),
         )
 
 
-def _distinct(recording: Recording, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int:
-    """Elements wanted, each once an access: lanes that share an address are served together."""
-    places = np.flatnonzero(chosen).tolist()
-    return sum(len(np.unique(elements_of(recording, place))) for place in places)
+def _distinct(recording: Recording, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[int]:
+    """Elements that each of these accesses wants."""
+    return [len(np.unique(elements_of(recording, place))) for place in np.flatnonzero(chosen).tolist()]
 
 
 def elements_of(recording: Recording, place: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -57,6 +57,7 @@ def test_loads_are_those_that_are_predicted(exercise: Exercise, interpreter: Ker
     predicted = loaded_bytes(exercise.name, SETTINGS["tile"], SETTINGS["tile_m"], SETTINGS["tile_n"])
     assert access.loaded_bytes(recording) == predicted
     assert recording.count.sum() == len(recording.elements)
+    assert not any(one.wasteful for one in access.by_line(recording))
 
 
 @needs_triton
