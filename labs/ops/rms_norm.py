@@ -65,13 +65,15 @@ if HAS_TRITON:
         tl.store(out_ptr + at, (x * factor * weight).to(out_ptr.dtype.element_ty), mask=inside)
 
 
-def triton_rms_norm(x: Tensor, weight: Tensor, residual: Tensor | None = None) -> Any:
+def triton_rms_norm(
+    x: Tensor, weight: Tensor, residual: Tensor | None = None, epsilon: float = EPSILON
+) -> Any:
     """As ``naive_rms_norm``, in the type of ``x``; all contiguous."""
     rows, columns = x.shape
     out, width = torch.empty_like(x), triton.next_power_of_2(columns)
     total = out if residual is None else torch.empty_like(x)
     rms_norm_rows[(rows,)](
-        *(x, x if residual is None else residual, weight, out, total, columns, EPSILON),
+        *(x, x if residual is None else residual, weight, out, total, columns, epsilon),
         RESIDUAL=residual is not None,
         WIDTH=width,
         num_warps=warps_for(width),

@@ -26,6 +26,7 @@ IDLE: Final = frozenset(
             "slice",
             "narrow",
             "split",
+            "split_with_sizes",
             "chunk",
             "select",
             "unsqueeze",

@@ -1,0 +1,70 @@
+"""Bytes and kernels of fused graphs, against counts by hand and what fusing may never do."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from labs.formulas.decoder_block import STEPS, block, groups
+from labs.formulas.decoder_demand import Decoder
+from labs.formulas.fusion import (
+    Dataflow,
+    Op,
+    crossing,
+    elementwise_chain_bytes,
+    kernels,
+    moved_bytes,
+    saving_s,
+)
+
+SHAPE = Decoder(hidden=576, intermediate=1536, heads=9, kv_heads=3, head_dim=64, vocab=49152)
+CHAIN = Dataflow(
+    (
+        Op("a", "elementwise", ("x",), ("y",)),
+        Op("b", "elementwise", ("y",), ("z",)),
+        Op("c", "elementwise", ("y", "z"), ("out",)),
+    ),
+    {"x": 10, "y": 20, "z": 40, "out": 80},
+    frozenset({"out"}),
+)
+
+
+def test_what_lies_between_is_not_moved() -> None:
+    assert moved_bytes(CHAIN) == (10 + 20) + (20 + 40) + (20 + 40 + 80)
+    assert crossing(CHAIN, ["a", "b"]) == (10, 20 + 40), "c still reads both"
+    assert crossing(CHAIN, ["a", "b", "c"]) == (10, 80)
+
+
+def test_a_group_stands_where_it_starts() -> None:
+    assert kernels(CHAIN, [["b", "c"]]) == [("a",), ("b", "c")]
+    with pytest.raises(ValueError, match="two groups"):
+        kernels(CHAIN, [["a", "b"], ["b", "c"]])
+
+
+def test_a_chain_reads_and_writes_once() -> None:
+    assert elementwise_chain_bytes(1000, 4, 2) == (16_000, 4_000)
+    assert saving_s(1e9, 10, 1e12, 5e-6) == pytest.approx(1.05e-3)
+
+
+@pytest.mark.parametrize("tokens", [1, 64])
+def test_every_step_takes_kernels_and_bytes_away(tokens: int) -> None:
+    flow = block(SHAPE, tokens, 64)
+    for chosen in itertools.combinations(STEPS, 3):
+        before = groups(flow, frozenset(chosen[:2]))
+        after = groups(flow, frozenset(chosen))
+        assert len(kernels(flow, after)) < len(kernels(flow, before))
+        assert moved_bytes(flow, after) < moved_bytes(flow, before)
+
+
+@pytest.mark.parametrize("tokens", [1, 64])
+def test_every_tensor_has_a_size(tokens: int) -> None:
+    flow = block(SHAPE, tokens, 64)
+    assert {name for op in flow.ops for name in (*op.reads, *op.writes)} <= set(flow.sizes)
+
+
+def test_the_norm_in_one_kernel() -> None:
+    """Residual, delta and weight in; the sum and its norm out."""
+    flow = block(SHAPE, 64, 64)
+    (first, _) = groups(flow, frozenset({"norm"}))
+    assert crossing(flow, first) == ((2 * 64 * 576 + 576) * 4, 2 * 64 * 576 * 4)
