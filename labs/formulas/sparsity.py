@@ -80,7 +80,8 @@ def two_four_chance(density: float) -> float:
 
 def union_density(density: float, rows: float) -> float:
     """Share of channels that some of ``rows`` tokens needs, if each needs ``density`` independently."""
-    return 1 - (1 - density) ** rows
+    union: float = 1 - (1 - density) ** rows
+    return union
 
 
 def bits_per_weight(
