@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from labs.engine.fast_path import checked_library
@@ -106,6 +106,7 @@ def test_any_split_and_any_placement_equal_the_module(
 
 @pytest.mark.parametrize("path", PATHS)
 @settings(max_examples=20, deadline=None)
+@example(kv="bf16", block_size=1, length=2, rng=random.Random(0))
 @given(
     kv=st.sampled_from(["fp32", "bf16", "int8"]),
     block_size=st.integers(1, 9),
@@ -130,8 +131,11 @@ def test_moved_blocks_read_as_before(
     last = [Work(tokens[-1:], length - 1, table, True) for table in (original, copied)]
     here, there = runner.step(last)
     poison(runner)
-    runner.restore_blocks(saved, restored)
-    back = runner.step([Work(tokens[-1:], length - 1, restored, True)])[0]
+    # Two rows again: in a step of one row torch sums in another order, and a sum on the edge of two bf16
+    # numbers is then stored as the other one.
+    for table in (restored, copied):
+        runner.restore_blocks(saved, table)
+    back = runner.step([Work(tokens[-1:], length - 1, table, True) for table in (restored, copied)])[0]
     torch.testing.assert_close(there, here, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(back, here, atol=1e-5, rtol=1e-5)
     if kv == "fp32":
