@@ -295,9 +295,10 @@ def pattern_errors(ctx: Context, params: Any) -> Generator[Result, None, dict[tu
         provenance=Provenance.MEASURED,
         help=Text(
             zh="同一层、同一稀疏度（2:4 总是 50%）。Wanda 的分数是 |权重| × 输入通道的范数；限制越死，误差"
-            "越大。",
+            "越大。打分与误差用同一段文字，对 Wanda 有利。",
             en="One layer, one sparsity (2:4 is always 50%). Wanda's score is |weight| × norm of its input "
-            "channel; the tighter the pattern, the larger the error.",
+            "channel; the tighter the pattern, the larger the error. Scores and errors come from one text, "
+            "which favours Wanda.",
         ),
         categories=list(PATTERNS.values()),
         series=[
