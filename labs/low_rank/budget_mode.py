@@ -305,29 +305,34 @@ def explanation(
     gap = paired_difference(losses["uniform"], losses["greedy"])
     clear = abs(gap.mean) > 2 * gap.stderr
     span = f"{min(cut)}–{max(cut)}" if cut else "-"
+    least, most = min(wanted), max(wanted)
+    shares = [100 * _parameters(plans[name], n, k) / (n * k * len(spectra)) for name in NAMES]
+    verdict = (
+        Text(zh="分得出高下", en="a clear difference")
+        if clear
+        else Text(zh="分不出高下", en="no clear difference")
+    )
     return prose(
         [
             Text(
-                zh=f"**层与层不同。** 同样 {setting.error:.0%} 的误差，最省的层要秩 {min(wanted)}（第 "
-                f"{wanted.index(min(wanted))} 层），最费的要 {max(wanted)}（第 "
-                f"{wanted.index(max(wanted))} 层）。"
-                f"贪心让 {kept} 层保持原样，其余的秩是 {span}。",
+                zh=f"**层与层不同。** 同样 {setting.error:.0%} 的误差，最省的层要秩 {least}（第 "
+                f"{wanted.index(least)} 层），最费的要 {most}（第 {wanted.index(most)} 层）。贪心让 {kept} 层"
+                f"保持原样，其余的秩是 {span}。",
                 en=f"**Layers differ.** For the same error of {setting.error:.0%} the easiest takes rank "
-                f"{min(wanted)} "
-                f"(layer {wanted.index(min(wanted))}), the hardest {max(wanted)} (layer "
-                f"{wanted.index(max(wanted))}). "
-                f"Layers that the greedy plan leaves as they are: {kept}; the others' ranks: {span}.",
+                f"{least} "
+                f"(layer {wanted.index(least)}), the hardest {most} (layer {wanted.index(most)}). Layers "
+                "that "
+                f"the greedy plan leaves as they are: {kept}; the others' ranks: {span}.",
             ),
             Text(
-                zh=f"**困惑度说了算。** 原模型 {base:.1f}，贪心 {greedy:.1f}，统一 {one_rank:.1f}；每 "
-                "token 损失之差 "
-                f"{gap.mean:+.3f} ± {gap.stderr:.3f}（贪心减统一）："
-                f"{'分得出高下' if clear else '分不出高下'}。"
-                "贪心最小化的是各层误差之和，而层的误差对最终损失的影响并不一样，所以最后总要量一遍。",
-                en=f"**Perplexity decides.** {base:.1f} before, {greedy:.1f} greedy, {one_rank:.1f} "
-                "uniform; loss a "
-                f"token differs by {gap.mean:+.3f} ± {gap.stderr:.3f} (greedy less uniform): "
-                f"{'a clear difference' if clear else 'no clear difference'}. Greedy minimises the sum of "
+                zh=f"**困惑度说了算。** 原模型 {base:.1f}，贪心 {greedy:.1f}（参数 {shares[0]:.0f}%），统一 "
+                f"{one_rank:.1f}（{shares[1]:.0f}%）；每 token 损失之差 {gap.mean:+.3f} ± {gap.stderr:.3f}"
+                f"（贪心减统一）：{verdict.zh}。贪心最小化的是各层误差之和，而层的误差对最终损失的影响并不一样，"
+                "所以最后总要量一遍。",
+                en=f"**Perplexity decides.** {base:.1f} before, {greedy:.1f} greedy ({shares[0]:.0f}% of the "
+                f"parameters), {one_rank:.1f} uniform ({shares[1]:.0f}%); loss a token differs by "
+                f"{gap.mean:+.3f} "
+                f"± {gap.stderr:.3f} (greedy less uniform): {verdict.en}. Greedy minimises the sum of "
                 "layers' "
                 "errors, and an error does not weigh alike in every layer: measure at the end.",
             ),

@@ -82,7 +82,7 @@ def figures(ways: dict[str, Counted], sizes: dict[str, int]) -> Iterator[Metric]
     for way, one in ways.items():
         yield Metric(
             id=f"memory_{way}",
-            title=Text(zh=f"必经内存的字节，{WAYS[way].zh}", en=f"Bytes across memory, {WAYS[way].en}"),
+            title=Text(zh=f"必经内存，{WAYS[way].zh}", en=f"Moved by {WAYS[way].en}"),
             provenance=_MEASURED,
             unit="B",
             value=one.memory,
@@ -217,7 +217,7 @@ def explanation(
                 zh=f"**省的是什么。** 启动从 {split.launches} 次到 {fused.launches} 次；必经内存少 "
                 f"{saved:.1%}：中间的 "
                 "x·A 不再写出读回。秩越小、行越多，这一份占比越大；解码时行数只有批大小，省下的主要是启动。",
-                en=f"**What is saved.** launches: {fused.launches} for {split.launches}, and {saved:.1%} "
+                en=f"**What is saved.** Launches: {fused.launches} for {split.launches}, and {saved:.1%} "
                 "fewer bytes "
                 "across memory: x A is not written and read again. It weighs more with many rows; in "
                 "decode, with "

@@ -42,7 +42,7 @@ def _memory(params: Any) -> Iterator[Prediction]:
     for way, name in WAYS.items():
         yield Prediction(
             id=f"memory_{way}",
-            title=Text(zh=f"必经内存的字节，{name.zh}", en=f"Bytes across memory, {name.en}"),
+            title=Text(zh=f"必经内存，{name.zh}", en=f"Moved by {name.en}"),
             value=expected_memory(params.kernel_sizes, fused=way == "fused"),
             unit="B",
             formula=MEMORY_FORMULA,

@@ -27,7 +27,7 @@ _POINTS = 16
 ERROR_FORMULA = Text(zh="√(舍去的 σ² 之和 ÷ 全部 σ² 之和)", en="√(discarded σ² / all σ²)")
 _AIMS = {
     "weights": Text(zh="截断 W 的 SVD", en="truncated SVD of W"),
-    "outputs": Text(zh="按输出分解（看激活）", en="for the outputs (activation-aware)"),
+    "outputs": Text(zh="按输出分解", en="for the outputs"),
 }
 
 
@@ -239,7 +239,7 @@ def explanation(
     return prose(
         [
             Text(
-                zh=f"**权重不是低秩的。** 误差压到 {error:.0%} 要秩 {needed}（随机矩阵要 {of_random}），参"
+                zh=f"**权重低秩吗？** 误差压到 {error:.0%} 要秩 {needed}（随机矩阵要 {of_random}），参"
                 "数打平"
                 f"在 {even:.0f}：{'低于它，省得下参数' if pays else '高过它，分解之后反而更大'}。",
                 en=f"**Is the weight of low rank?** An error of {error:.0%} takes rank {needed} (a random "
