@@ -44,8 +44,7 @@ _NO_COMPILER: Final = Text(
     en="There is no g++ to compile the C++ that Inductor generates for a CPU. Install it and run again; my "
     "patterns work without it, untimed.",
 )
-_NO_NOTHING: Final = Text(zh="没有可以商量的一对", en="no pair to decide on")
-_JAX: Final = Text(
+_NO_JAX: Final = Text(
     zh="XLA 是可选项：装了 JAX 才能看它融合前后的 HLO（XLA 的计算图），这里没有装。",
     en="XLA is an optional extra: its HLO (XLA's graph) before and after fusing takes JAX, which is not "
     "installed here.",
