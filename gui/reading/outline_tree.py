@@ -66,9 +66,12 @@ DEPTH = {"part": 0, "heading": 1, "section": 2, "topic": 3, "question": 4}
 class _NodeDelegate(QStyledItemDelegate):
     """Draws a title, wrapped, and its marks at the right."""
 
+    stale = Signal()  # rows were measured for another width than that in which they are drawn
+
     def __init__(self, view: QTreeView) -> None:
         super().__init__(view)
         self._view = view
+        self._measured_for: int | None = None
         self.restyle()
 
     def restyle(self) -> None:
@@ -119,11 +122,20 @@ class _NodeDelegate(QStyledItemDelegate):
             self._layouts[key] = (layout, math.ceil(height))
         return self._layouts[key]
 
+    def _notice_width(self) -> None:
+        """The view keeps heights of rows, whichever width it had when it asked for them."""
+        width = self._view.columnWidth(0)
+        if self._measured_for not in (None, width):
+            self.stale.emit()
+        self._measured_for = width
+
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        self._notice_width()
         _layout, height = self._laid_out(index.data(NODE_ROLE), index.data(MARKS_ROLE))
         return QSize(60, height + 2 * PAD)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        self._notice_width()
         node: Node = index.data(NODE_ROLE)
         marks: NodeMarks = index.data(MARKS_ROLE)
         theme = theme_switch.current
@@ -196,6 +208,7 @@ class OutlineTree(QWidget):
         # A new width changes how titles wrap; once it is at rest, rows are measured again.
         self._relayout = QTimer(self, singleShot=True, interval=60)
         self._relayout.timeout.connect(self._measure_again)
+        self._delegate.stale.connect(self._relayout.start)
         theme_switch.changed.connect(self._restyle)
         self.view.expand(self.model.index(0, 0))
         self._retranslate()
@@ -229,7 +242,7 @@ class OutlineTree(QWidget):
 
     def refresh_marks(self) -> None:
         self._delegate.restyle()
-        self.view.scheduleDelayedItemsLayout()
+        self._relayout.start()
         self._summarise()
 
     def _current_changed(self, current: QModelIndex, _before: QModelIndex) -> None:
@@ -306,7 +319,7 @@ class OutlineTree(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        if self.isVisible():  # the first layout is made for the width that the view is shown in
+        if self.isVisible():
             self._relayout.start()
 
     def _measure_again(self) -> None:

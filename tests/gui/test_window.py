@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QInputMethodEvent
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtWidgets import QApplication, QLabel, QStyleOptionViewItem
 
 from gui.app import VERSION, Options, make_window
 from gui.commands import COMMANDS
@@ -69,6 +69,26 @@ def test_the_node_being_read_stays_in_sight_in_a_narrower_tree(qtbot: Any, windo
     window.splitter.setSizes([160, 1060])
     qtbot.wait(150)
     assert view.viewport().rect().contains(view.visualRect(view.currentIndex()).center())
+
+
+def test_no_title_is_drawn_over_the_next(qtbot: Any, window: MainWindow) -> None:
+    """Heights of rows are those of titles as they wrap in the width that they are drawn in."""
+    view, delegate = window.tree.view, window.tree._delegate
+
+    def measured() -> None:
+        row = view.indexAt(QPoint(5, 5))
+        assert row.isValid()
+        while row.isValid() and view.visualRect(row).intersects(view.rect()):
+            assert view.visualRect(row).height() == delegate.sizeHint(QStyleOptionViewItem(), row).height()
+            row = view.indexBelow(row)
+
+    for width in (240, 420, 180):
+        window.tree.setFixedWidth(width)
+        qtbot.waitUntil(lambda: not window.tree._relayout.isActive())
+        qtbot.waitUntil(measured)
+    view.setColumnWidth(0, 130)  # behind the tree's back, as a late layout at start does
+    view.viewport().update()
+    qtbot.waitUntil(measured)
 
 
 def test_clearing_the_filter_gives_the_tree_back_as_it_was(window: MainWindow) -> None:
