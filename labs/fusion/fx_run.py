@@ -72,12 +72,14 @@ def _fused(
     matcher = Matcher(module.graph)
     fused, refused = matcher.matches(patterns)
     before = Text(zh="改写前：框里是匹配", en="Before: a box is a match")
-    yield fx_views.graph(module.graph, "before", before, fused)
-    model = costs(ctx, bandwidth, call_s, tokens, ctx.model_config().intermediate)
     flow = dataflow(module.graph)
     savings = [saving(flow, match) for match in fused]
-    yield fx_views.fusions(fused, refused, savings, model)
     yield _spared(savings)
+    yield fx_views.graph(module.graph, "before", before, fused)
+    if ctx.preview:
+        return
+    model = costs(ctx, bandwidth, call_s, tokens, ctx.model_config().intermediate)
+    yield fx_views.fusions(fused, refused, savings, model)
     ctx.progress(None, Text(zh="编译生成的 kernel", en="Compiling the generated kernels"))
     compiled = [kernel(match) for match in fused]
     missing = next((one for one in compiled if isinstance(one, Text)), None)
@@ -188,8 +190,8 @@ def _why(
         f"**{predicted * 1e6:.3g} µs**。实测 {before:.5g} → {after:.5g} µs，省 **{before - after:.3g} µs**。",
     ]
     en = [
-        f"- **{len(savings)}** matches spare {calls} calls and {spared / 1e6:.3g} MB; it took {comparisons} "
-        "comparisons of a pattern's step with a node of the graph.",
+        f"- Matches fused: **{len(savings)}**. They spare {calls} calls and {spared / 1e6:.3g} MB; it took "
+        f"{comparisons} comparisons of a pattern's step with a node of the graph.",
         f"- The cost model: {spared / 1e6:.3g} MB / {rate:.3g} GB/s + {calls} × {call_us:.2g} µs = "
         f"**{predicted * 1e6:.3g} µs**. Measured: {before:.5g} → {after:.5g} µs, "
         f"**{before - after:.3g} µs** saved.",

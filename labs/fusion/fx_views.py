@@ -164,17 +164,17 @@ def fusions(fused: list[Match], refused: list[Match], savings: list[Saving], cos
     rows: list[list[Text | float | int | None]] = [
         [
             same(match.pattern.name),
-            same(" → ".join(match.nodes)),
+            Text(zh="已融合", en="fused"),
             one.calls,
             one.before_bytes,
             one.after_bytes,
             one.seconds(costs),
-            Text(zh="已融合", en="fused"),
+            same(" → ".join(match.nodes)),
         ]
         for match, one in zip(fused, savings, strict=True)
     ]
     rows += [
-        [same(match.pattern.name), same(" → ".join(match.nodes)), None, None, None, None, match.reason]
+        [same(match.pattern.name), match.reason, None, None, None, None, same(" → ".join(match.nodes))]
         for match in refused
     ]
     return Table(
@@ -185,12 +185,12 @@ def fusions(fused: list[Match], refused: list[Match], savings: list[Saving], cos
         wide=True,
         columns=[
             Column(title=Text(zh="模式", en="Pattern")),
-            Column(title=Text(zh="算子", en="Operators")),
+            Column(title=Text(zh="结论", en="Verdict")),
             Column(title=Text(zh="省下的调用", en="Calls spared")),
             Column(title=Text(zh="原来读写", en="Moved before"), unit="B", help=_BYTES),
             Column(title=Text(zh="融合后读写", en="Moved after"), unit="B", help=_BYTES),
             Column(title=Text(zh="预计省下", en="Predicted saving"), unit="s", help=FORMULA),
-            Column(title=Text(zh="结论", en="Verdict")),
+            Column(title=Text(zh="算子", en="Operators")),
         ],
         rows=rows,
     )

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
+    from torch import Tensor
+
     from labs.context import Context
     from labs.fusion.inductor_child import Compiled, Decision, Operation
+    from labs.fusion.pattern_language import Chain
     from labs.results import Result
 
 TOLERANCE: Final = 1e-5  # relative, by norms
@@ -57,7 +60,7 @@ _JAX: Final = Text(
 
 
 def run_inductor(ctx: Context, chain: str, edits: str, tokens: int) -> Iterator[Result]:
-    """Compile (once a session for a chain and size) and show what Inductor did."""
+    """The graph at once; then compile, and show what Inductor did."""
     try:
         wanted = parse_chain(chain)
     except LanguageError as error:
@@ -67,7 +70,13 @@ def run_inductor(ctx: Context, chain: str, edits: str, tokens: int) -> Iterator[
         yield fx_views.unavailable("missing", Text(zh="Inductor 不可用", en="No Inductor here"), reason)
         yield _xla()
         return
-    found = ctx.memo(("inductor", chain, tokens), lambda: _ask(ctx, chain, tokens, wanted.inputs))
+    from labs.fusion.fx_subjects import tensors
+
+    available = ctx.memo(("fusion tensors", tokens), lambda: tensors(ctx, tokens))
+    yield _before(wanted, available)
+    if ctx.preview:
+        return
+    found = _ask(ctx, chain, {name: available[name] for name in wanted.inputs})
     yield _loops(found)
     yield _graph(found)
     yield _decisions(found)
@@ -98,12 +107,18 @@ def _xla() -> Markdown:
     return Markdown(id="xla", title=same("XLA"), provenance=_MEASURED, body=note)
 
 
-def _ask(ctx: Context, chain: str, tokens: int, names: tuple[str, ...]) -> Compiled:
-    from labs.fusion.fx_subjects import known, tensors
+def _before(chain: Chain, available: dict[str, Tensor]) -> Graph:
+    from labs.fusion.fx_chain import graph_module, record_shapes
+
+    module = graph_module(chain)
+    record_shapes(module, available)
+    return fx_views.graph(module.graph, "before", Text(zh="编译前（FX）", en="Before (FX)"), [])
+
+
+def _ask(ctx: Context, chain: str, inputs: dict[str, Tensor]) -> Compiled:
     from labs.fusion.inductor_child import compiled_by_inductor
 
-    available = ctx.memo(("fusion tensors", tokens), lambda: tensors(ctx, tokens))
-    needed = {name: known(available, name).numpy() for name in names}
+    needed = {name: tensor.numpy() for name, tensor in inputs.items()}
     start = time.monotonic()
 
     def check() -> None:
@@ -183,10 +198,10 @@ def _decisions(found: Compiled) -> Table:
         source=_OWN_WORD,
         wide=True,
         columns=[
-            Column(title=Text(zh="一个", en="One")),
-            Column(title=Text(zh="另一个", en="Another")),
             Column(title=Text(zh="结论", en="Verdict")),
             Column(title=Text(zh="理由（日志原文）", en="Reason (as logged)")),
+            Column(title=Text(zh="一个", en="One")),
+            Column(title=Text(zh="另一个", en="Another")),
         ],
         rows=[_row(one, origins) for one in found.decisions] or [[_NOTHING, None, None, None]],
     )
@@ -199,7 +214,7 @@ def _row(decision: Decision, origins: dict[str, list[str]]) -> list[Text | float
 
     verdict = Text(zh="融合", en="fused") if decision.fused else Text(zh="不融合", en="not fused")
     reason = same(decision.reason) if decision.reason else None
-    return [shown(decision.first), shown(decision.second), verdict, reason]
+    return [verdict, reason, shown(decision.first), shown(decision.second)]
 
 
 def _code(chain: str, edits: str, found: Compiled) -> Code:

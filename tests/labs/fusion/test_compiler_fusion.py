@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labs.fusion import inductor_run
 from labs.fusion.fx_chain import graph_module, record_shapes
 from labs.fusion.fx_costs import Costs, dataflow, saving
 from labs.fusion.fx_subjects import CHAINS, PATTERNS
@@ -20,6 +21,7 @@ from labs.fusion.pattern_matching import Matcher, rewrite
 from labs.inspection.process import HAS_TRITON
 from labs.ops.operator import difference
 from labs.spec import LabError
+from labs.text import Text
 
 if TYPE_CHECKING:
     from torch import Tensor, fx
@@ -123,6 +125,15 @@ def test_fused_kernels_give_what_the_graph_gives(tensors: dict[str, Tensor]) -> 
         after = rewrite(module, fused, kernel)
         for got, expected in zip(record_shapes(after, tensors), record_shapes(module, tensors), strict=True):
             assert difference(got, expected) < 1e-6
+
+
+def test_without_a_compiler_it_says_so(tensors: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    _, fused, _ = matched(CHAINS["mlp"], PATTERNS, tensors)
+    absent = kernel(fused[0])
+    assert isinstance(absent, Text) and "g++" in absent.en
+    missing = inductor_run._missing()
+    assert missing is not None and (not HAS_TRITON or "g++" in missing.en)
 
 
 def test_shapes_that_no_loop_fits_are_refused_with_the_tensor(tensors: dict[str, Tensor]) -> None:
