@@ -31,6 +31,8 @@ def run_kernel_fusion(ctx: Context, setting: Setting) -> Iterator[Result]:
         yield from _counted(ctx, outcome)
     else:
         yield _missing()
+    if outcome.passed and ctx.device != "cpu":
+        yield from _native(ctx, outcome)
     yield from _timed(ctx, outcome)
     if HAS_TRITON:
         yield from _compiled(ctx, outcome)
@@ -79,6 +81,27 @@ def _compiled(ctx: Context, outcome: Outcome) -> Iterator[Result]:
         )
         yield kernel_views.resources(outcome)
     yield kernel_views.resources(outcome)
+
+
+def _native(ctx: Context, outcome: Outcome) -> Iterator[Result]:
+    """The generated kernels on the GPU that is here, whatever they were compiled for above."""
+    setting, process = outcome.setting, kernel_process(ctx, "compile")
+    for cut in CUTS:
+        ctx.progress(0.4, Text(zh="在本机 GPU 上计时", en="timing on the GPU here"))
+        timed = process.ask(
+            kernel_runs.time,
+            ctx.check,
+            name=setting.name,
+            groups=setting.groups(cut),
+            rows=setting.tokens,
+            columns=setting.columns,
+            dtype=setting.dtype,
+            warps=setting.warps,
+            device=ctx.device,
+        )
+        if timed.timing is not None:
+            outcome.native[cut] = timed.timing
+            yield kernel_views.native(outcome)
 
 
 def _timed(ctx: Context, outcome: Outcome) -> Iterator[Result]:

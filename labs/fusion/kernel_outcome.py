@@ -69,6 +69,7 @@ class Outcome:
     setting: Setting
     counted: dict[str, Counted] = field(default_factory=dict)
     built: dict[str, list[Compiled]] = field(default_factory=dict)
+    native: dict[str, Timing] = field(default_factory=dict)  # the kernels, on a GPU that is here
     eager: Timing | None = None
     fused: Timing | None = None
 

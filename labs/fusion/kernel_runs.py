@@ -6,19 +6,25 @@ tensor that two kernels load crosses the bus twice.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from labs.fusion.kernel_chains import CHAINS, ChainName
 from labs.fusion.kernel_source import Kernel, kernels, module
 from labs.inspection.compiled import Compiled, Target  # noqa: TC001 - read from annotations when asked
+from labs.measure import Timing
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from torch import Tensor
 
     from labs.fusion.kernel_chains import Chain
     from labs.ops.operator import Dtype
+
+
+TOLERANCE: dict[Dtype, float] = {"fp32": 1e-5, "fp16": 2e-3}
 
 
 class KernelCount(msgspec.Struct, frozen=True):
@@ -57,6 +63,13 @@ class Counted(msgspec.Struct, frozen=True):
         return sum(one.written for one in self.kernels)
 
 
+class Timed(msgspec.Struct, frozen=True):
+    """A cut on the device that is here; ``timing`` of all its kernels, None where the outputs are wrong."""
+
+    gap: float
+    timing: Timing | None
+
+
 def count(name: ChainName, groups: list[list[int]], rows: int, columns: int, dtype: Dtype) -> Counted:
     """In the interpreter, on inputs between margins of NaN."""
     from labs.ops.operator import difference
@@ -72,8 +85,37 @@ def count(name: ChainName, groups: list[list[int]], rows: int, columns: int, dty
             outside += beyond
     found = tuple(held[one] for one in chain.outputs)
     wanted = chain.fused(**{one: tensor.float() for one, tensor in given.items()})
-    tolerance = {"fp32": 1e-5, "fp16": 2e-3}[dtype]
-    return Counted(counted, difference(found, wanted), tolerance, outside)
+    return Counted(counted, difference(found, wanted), TOLERANCE[dtype], outside)
+
+
+def time(
+    name: ChainName,
+    groups: list[list[int]],
+    rows: int,
+    columns: int,
+    dtype: Dtype,
+    warps: int,
+    device: str = "cuda",
+) -> Timed:
+    """Natively on ``device``: checked there, then timed; outputs are allocated once, before."""
+    from labs.measure import time_calls
+    from labs.ops.operator import difference
+
+    chain, parts = CHAINS[name], kernels(CHAINS[name], groups)
+    given = inputs(chain, rows, columns, dtype, device=device)
+    held = dict(given)
+    for part in parts:
+        _allocate(chain, part, held)
+    with module(parts) as made:
+
+        def launch() -> None:
+            for part in parts:
+                _run(made, part, held, rows, columns, num_warps=warps)
+
+        launch()
+        wanted = chain.fused(**{one: tensor.float() for one, tensor in given.items()})
+        gap = difference(tuple(held[one] for one in chain.outputs), wanted)
+        return Timed(gap, time_calls(launch, device) if gap <= TOLERANCE[dtype] else None)
 
 
 def build(
@@ -97,18 +139,25 @@ def build(
 
 
 def inputs(
-    chain: Chain, rows: int, columns: int, dtype: Dtype, *, poisoned: bool = False, blank: bool = False
+    chain: Chain,
+    rows: int,
+    columns: int,
+    dtype: Dtype,
+    *,
+    poisoned: bool = False,
+    blank: bool = False,
+    device: str = "cpu",
 ) -> dict[str, Tensor]:
     """The chain's inputs by name, normally distributed."""
     from labs.ops.operator import DTYPES, Tensors
 
-    make = Tensors(DTYPES[dtype], poisoned=poisoned, blank=blank)
+    make = Tensors(DTYPES[dtype], device, poisoned=poisoned, blank=blank)
     sizes = {"matrix": (rows, columns), "column": (columns,)}
     return {name: make.normal(*sizes[chain.shapes[name]]) for name in chain.inputs}
 
 
 def _counted(
-    chain: Chain, made: Any, part: Kernel, held: dict[str, Tensor], rows: int, columns: int
+    chain: Chain, made: ModuleType, part: Kernel, held: dict[str, Tensor], rows: int, columns: int
 ) -> tuple[KernelCount, int]:
     from labs.inspection.interpreted import Recorder
 
@@ -124,7 +173,7 @@ def _counted(
 
 def _launch(
     chain: Chain,
-    made: Any,
+    made: ModuleType,
     part: Kernel,
     held: dict[str, Tensor],
     rows: int,
@@ -132,15 +181,27 @@ def _launch(
     **options: int,
 ) -> None:
     """Launch one kernel; what it makes is put into ``held``."""
+    _allocate(chain, part, held)
+    _run(made, part, held, rows, columns, **options)
+
+
+def _allocate(chain: Chain, part: Kernel, held: dict[str, Tensor]) -> None:
+    """NaN for what the kernel makes: what it does not write shows."""
     import torch
-    import triton
 
     like = held[chain.inputs[0]]
     for name in part.stores:
         if chain.shapes[name] == "row":
-            held[name] = torch.full((rows, 1), torch.nan)
+            held[name] = torch.full((len(like), 1), torch.nan, device=like.device)
         else:
             held[name] = torch.full_like(like, torch.nan)
+
+
+def _run(
+    made: ModuleType, part: Kernel, held: dict[str, Tensor], rows: int, columns: int, **options: int
+) -> None:
+    import triton
+
     tensors = [held[name] for name in (*part.loads, *part.stores)]
     kernel, width = getattr(made, part.name), triton.next_power_of_2(columns)
     kernel[(rows,)](*tensors, columns, WIDTH=width, **options)

@@ -37,26 +37,29 @@ def _bytes(outcome: Outcome) -> Text:
     return Text(
         zh=f"**字节**：每步一个内核搬 {apart.bytes:,} B，所选的切分 {chosen.bytes:,} B（"
         f"{apart.bytes / chosen.bytes:.2f} 倍），全部融合 {one.bytes:,} B。计算一步没少，少的只是中间结果的"
-        f"写出与读回。相对误差从 {apart.gap:.1e} 变为 {chosen.gap:.1e}：留在 fp32 寄存器里的值不被舍入。",
+        f"写出与读回。相对误差依次为 {apart.gap:.1e}、{chosen.gap:.1e}、{one.gap:.1e}："
+        "留在 fp32 寄存器里的值不被舍入。",
         en=f"**Bytes**: a kernel a step moves {apart.bytes:,} B, the cut chosen {chosen.bytes:,} B "
         f"({apart.bytes / chosen.bytes:.2f}x less), all in one {one.bytes:,} B. Not one operation fewer is "
-        f"computed: only intermediates are no longer written and read. The relative error goes from "
-        f"{apart.gap:.1e} to {chosen.gap:.1e}: what stays in fp32 registers is not rounded.",
+        f"computed: only intermediates are no longer written and read. The relative error is "
+        f"{apart.gap:.1e}, {chosen.gap:.1e} and {one.gap:.1e}: what stays in fp32 registers is not rounded.",
     )
 
 
 def _expected(outcome: Outcome) -> Text | None:
     if not outcome.passed:
         return None
-    apart, chosen = outcome.seconds("apart"), outcome.seconds("chosen")
-    share, name = outcome.launches_s("apart") / apart, outcome.setting.device.title
+    apart, chosen, one = (outcome.seconds(cut) * 1e6 for cut in ("apart", "chosen", "one"))
+    share, name = outcome.launches_s("apart") / apart * 1e6, outcome.setting.device.title
     zh = "省的主要是启动" if share > 0.5 else "省的主要是流量"
     en = "launches are most of it" if share > 0.5 else "traffic is most of it"
     tokens = outcome.setting.tokens
     return Text(
-        zh=f"**{name}，{tokens} 行（推算）**：{apart * 1e6:.3g} µs → {chosen * 1e6:.3g} µs。未融合时启动占 "
+        zh=f"**{name}，{tokens} 行（推算）**：每步一个内核 {apart:.3g} µs，"
+        f"所选 {chosen:.3g} µs，全部融合 {one:.3g} µs；不是实测。未融合时启动占 "
         f"{share:.0%}，{zh}。",
-        en=f"**{name}, {tokens} rows (estimated)**: {apart * 1e6:.3g} µs → {chosen * 1e6:.3g} µs. "
+        en=f"**{name}, {tokens} rows (estimated)**: apart {apart:.3g} µs, as chosen "
+        f"{chosen:.3g} µs, all in one {one:.3g} µs; not measured. "
         f"Launching is {share:.0%} of the unfused time: {en}.",
     )
 

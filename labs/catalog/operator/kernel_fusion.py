@@ -185,7 +185,7 @@ LAB = Lab(
     params=Params,
     predict=predict,
     run=run,
-    smoke=Params(chain="gated", join3=False, columns=576, tokens=16),
+    smoke=Params(chain="gated", columns=576, tokens=16),
     presets=[
         _preset(
             "apart",

@@ -75,6 +75,23 @@ def test_a_fused_kernel_stores_only_what_is_needed_outside() -> None:
 
 
 @needs_triton
+def test_kernels_are_timed_only_as_they_are_right(interpreter: KernelProcess) -> None:
+    """As on a GPU, with the interpreter in its place."""
+    timed = interpreter.ask(
+        kernel_runs.time,
+        name="gated",
+        groups=[[0, 1], [2]],
+        rows=2,
+        columns=33,
+        dtype="fp32",
+        warps=1,
+        device="cpu",
+    )
+    assert timed.gap < 1e-6
+    assert timed.timing is not None
+
+
+@needs_triton
 def test_a_fused_kernel_spills_where_a_thread_has_too_much_of_a_row(compiler: KernelProcess) -> None:
     def spilled(warps: int) -> int:
         (made,) = compiler.ask(
