@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Literal
 import torch
 import torch.nn.functional as F
 
-from labs.formulas.low_rank import factor_parameters, low_rank_seconds, product_seconds, rank_for_error
+from labs.caches import copies_beyond_cache, rotate
+from labs.formulas.low_rank import (
+    factor_parameters,
+    low_rank_seconds,
+    parameter_break_even,
+    product_seconds,
+    rank_for_error,
+)
 from labs.low_rank.allocation import FULL, Choice, allocate, uniform
 from labs.low_rank.decomposition import LowRankLinear
 from labs.low_rank.layers import decomposition, measured_roofs, weight_of
@@ -20,12 +27,12 @@ from labs.low_rank.race import low_rank
 from labs.models.llama import linear, replace_linear
 from labs.models.perplexity import Perplexity, paired_difference, perplexity
 from labs.models.texts import load_text
-from labs.results import Axis, Bars, BarSeries, Column, Metric, Provenance, Table, array
+from labs.results import Axis, Column, Lines, Metric, Provenance, Series, Table, array
 from labs.roofline.explanation import prose
 from labs.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from labs.context import Context
     from labs.formulas.low_rank import Roofs
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     from labs.measure import Timing
     from labs.results import Result
 
+_Layers = list[tuple[torch.Tensor, ...]]
 Goal = Literal["parameters", "time", "error"]
 _MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
 _STEP = 8  # ranks differ by: a multiple that matrix units like
@@ -62,12 +70,11 @@ def run_budget(ctx: Context, setting: Setting) -> Iterator[Result]:
     for layer in range(count):
         ctx.progress(0.6 * layer / count, Text(zh=f"分解第 {layer} 层", en=f"decomposing layer {layer}"))
         spectra.append(decomposition(ctx, layer, setting.projection, setting.aim).singular_values)
-        if layer % 6 == 5 or layer == count - 1:
-            yield needed(spectra, setting)
+        yield needed(spectra, setting)
     n, k = weight_of(ctx, 0, setting.projection).shape
     choices = [_choices(ctx, setting, n, k, values) for values in spectra]
     plans = plan(choices, setting)
-    yield ranks_bars(plans, n, k)
+    yield allotted(plans, n, k)
     yield from figures(plans, n, k)
     ctx.progress(0.65, Text(zh="给全部层计时", en="timing all layers"))
     yield from times(ctx, setting, plans, n, k)
@@ -115,41 +122,47 @@ def plan(choices: list[list[Choice]], setting: Setting) -> dict[str, list[Choice
     return {"greedy": allocate(choices, budget=spent), "uniform": one_rank}
 
 
-def needed(spectra: list[list[float]], setting: Setting) -> Bars:
+def needed(spectra: list[list[float]], setting: Setting) -> Lines:
     """What each layer's own singular values ask for, whatever the budget."""
-    return Bars(
-        id="needed",
-        title=Text(
+    ranks = [rank_for_error(values, setting.error) for values in spectra]
+    return _by_layer(
+        "needed",
+        Text(
             zh=f"各层误差 ≤ {setting.error:.0%} 要的秩",
             en=f"Rank for {setting.error:.0%} error, layer by layer",
         ),
-        provenance=_MEASURED,
-        categories=[Text(zh=str(layer), en=str(layer)) for layer in range(len(spectra))],
-        series=[
-            BarSeries(
-                name=Text(zh="要的秩", en="rank needed"),
-                values=array([rank_for_error(values, setting.error) for values in spectra]),
-            )
-        ],
-        y=Axis(title=Text(zh="秩", en="rank")),
-        wide=True,
+        {"needed": ranks},
+        _MEASURED,
     )
 
 
-def ranks_bars(plans: dict[str, list[Choice]], n: int, k: int) -> Bars:
-    return Bars(
-        id="ranks",
-        title=Text(zh="每层分到的参数", en="Parameters each layer gets"),
-        provenance=_ESTIMATED,
-        unit="%",
-        categories=[Text(zh=str(layer), en=str(layer)) for layer in range(len(plans["greedy"]))],
+def allotted(plans: dict[str, list[Choice]], n: int, k: int) -> Lines:
+    """A layer that stays as it was stands at the rank that costs as much."""
+    even = round(parameter_break_even(n, k))
+    ranks = {name: [one.rank or even for one in chosen] for name, chosen in plans.items()}
+    return _by_layer(
+        "ranks",
+        Text(zh="每层分到的秩（满秩记作打平的秩）", en="Ranks given (full: the break-even)"),
+        ranks,
+        _ESTIMATED,
+    )
+
+
+def _by_layer(name: str, title: Text, ranks: dict[str, list[int]], provenance: Provenance) -> Lines:
+    return Lines(
+        id=name,
+        title=title,
+        provenance=provenance,
+        x=Axis(title=Text(zh="层", en="layer")),
+        y=Axis(title=Text(zh="秩", en="rank")),
         series=[
-            BarSeries(
-                name=NAMES[name], values=array([100 * _parameters([one], n, k) / (n * k) for one in chosen])
+            Series(
+                name=NAMES.get(way, Text(zh="要的秩", en="rank needed")),
+                x=array(range(len(values))),
+                y=array(values),
             )
-            for name, chosen in plans.items()
+            for way, values in ranks.items()
         ],
-        y=Axis(title=Text(zh="占原矩阵", en="of the full matrix"), unit="%"),
         wide=True,
     )
 
@@ -172,11 +185,11 @@ def figures(plans: dict[str, list[Choice]], n: int, k: int) -> Iterator[Metric]:
 
 
 def times(ctx: Context, setting: Setting, plans: dict[str, list[Choice]], n: int, k: int) -> Iterator[Metric]:
-    """All layers' products one after the other: together they outgrow the cache, as in the model."""
+    """All layers' products one after the other, the weights cold."""
     roofs, x = measured_roofs(ctx), torch.randn(setting.rows, k, device=ctx.device)
     count = len(plans["greedy"])
     ways = {"full": [Choice(FULL, 0, 0)] * count, **plans}
-    held = {name: [_held(ctx, n, k, one.rank) for one in chosen] for name, chosen in ways.items()}
+    held = {name: _turns(ctx, chosen, n, k) for name, chosen in ways.items()}
     best: dict[str, Timing] = {}
     for _ in range(_ROUNDS):  # interleaved, so that a neighbour's burst does not hit one way alone
         for name, layers in held.items():
@@ -209,8 +222,16 @@ def _held(ctx: Context, n: int, k: int, rank: int) -> tuple[torch.Tensor, ...]:
     return tuple(torch.randn(*shape, device=ctx.device) for shape in shapes)
 
 
-def _step(x: torch.Tensor, layers: list[tuple[torch.Tensor, ...]]) -> None:
-    for held in layers:
+def _turns(ctx: Context, chosen: Sequence[Choice], n: int, k: int) -> Callable[[], _Layers]:
+    """All layers, in copies that take turns: in the model the rest of its weights empties the cache."""
+    size = 4 * _parameters(chosen, n, k)
+    copies = size * copies_beyond_cache(size, ctx.device)
+    ctx.reserve(copies, Text(zh="轮换用的权重副本", en="the copies of weights to rotate over"))
+    return rotate(lambda: [_held(ctx, n, k, one.rank) for one in chosen], size, ctx.device)
+
+
+def _step(x: torch.Tensor, layers: Callable[[], _Layers]) -> None:
+    for held in layers():
         _apply(x, held)
 
 
