@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -69,13 +69,15 @@ class Curves:
     wrong: list[str] = field(default_factory=list)
 
     def crossing(self, way: str) -> float | None:
-        """Sparsity at which the curve crosses 1, between two measured points; None: beyond them."""
-        points = sorted(self.found.get(way, {}).items())
-        for (low, before), (high, after) in pairwise(points):
-            if before < 1 <= after:
-                # 1 / speed is the time, which falls in a straight line where work follows the nonzeros.
-                return low + (high - low) * (1 / before - 1) / (1 / before - 1 / after)
-        return None
+        """Sparsity at which both are as fast, on the straight line of time against density that fits all
+        points best: one disturbed point moves it little. None: outside the measured range."""
+        points = {x: y for x, y in self.found.get(way, {}).items() if y > 0}  # not NaN
+        if len(points) < 2:
+            return None
+        density, time = [1 - x for x in points], [1 / y for y in points.values()]
+        slope, base = statistics.linear_regression(density, time)
+        found = 1 - (1 - base) / slope if slope > 0 else math.nan
+        return found if min(points) <= found <= max(points) else None
 
     def by_rate(self, way: str) -> float | None:
         """Where the curve would cross if each nonzero took as long at any sparsity; None for one column,
@@ -256,9 +258,9 @@ def figures(curves: Curves) -> Iterator[Metric]:
             id=f"crossing_{way}",
             title=SHORT[way],
             help=Text(
-                zh="快慢相等的稀疏度，两点之间按时间直线内插；空：测过的范围里没有交叉。",
-                en="The sparsity at which both are as fast, times interpolated in a straight line; empty: no "
-                "crossing in the measured range.",
+                zh="快慢相等的稀疏度，取时间对密度的拟合直线；空：测过的范围里没有交叉。",
+                en="The sparsity at which both are as fast, on the fitted line of time against density; empty: "
+                "no crossing in the measured range.",
             ),
             provenance=Provenance.MEASURED,
             unit="%",
