@@ -36,11 +36,11 @@ def _bytes(outcome: Outcome) -> Text:
         )
     return Text(
         zh=f"**字节**：每步一个内核搬 {apart.bytes:,} B，所选的切分 {chosen.bytes:,} B（"
-        f"{apart.bytes / chosen.bytes:.2f} 倍），全部融合 {one.bytes:,} B。计算一步没少，少的只是中间结果的"
-        f"写出与读回。相对误差依次为 {apart.gap:.1e}、{chosen.gap:.1e}、{one.gap:.1e}："
+        f"前者的 {chosen.bytes / apart.bytes:.0%}），全部融合 {one.bytes:,} B。计算一步没少，"
+        f"少的只是中间结果的写出与读回。相对误差依次为 {apart.gap:.1e}、{chosen.gap:.1e}、{one.gap:.1e}："
         "留在 fp32 寄存器里的值不被舍入。",
         en=f"**Bytes**: a kernel a step moves {apart.bytes:,} B, the cut chosen {chosen.bytes:,} B "
-        f"({apart.bytes / chosen.bytes:.2f}x less), all in one {one.bytes:,} B. Not one operation fewer is "
+        f"({chosen.bytes / apart.bytes:.0%} of that), all in one {one.bytes:,} B. Not one operation fewer is "
         f"computed: only intermediates are no longer written and read. The relative error is "
         f"{apart.gap:.1e}, {chosen.gap:.1e} and {one.gap:.1e}: what stays in fp32 registers is not rounded.",
     )
