@@ -76,6 +76,7 @@ def run_inductor(ctx: Context, chain: str, edits: str, tokens: int) -> Iterator[
     yield _before(wanted, available)
     if ctx.preview:
         return
+    ctx.progress(None, Text(zh="启动编译进程", en="Starting the compiling process"))
     found = _ask(ctx, chain, {name: available[name] for name in wanted.inputs})
     yield _loops(found)
     yield _graph(found)

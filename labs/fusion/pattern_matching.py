@@ -18,12 +18,14 @@ from labs.fusion.pattern_language import COMMUTATIVE
 from labs.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from labs.fusion.pattern_language import Pattern, Step
 
 Bound = dict[str, fx.Node]
+# Comparisons at one node, then it counts as no match: k products in a pattern have 2^k orders of operands.
+EFFORT = 2000
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Matcher:
     def __init__(self, graph: fx.Graph) -> None:
         self._graph = graph
         self.comparisons = 0
+        self._last = EFFORT
 
     def matches(self, patterns: list[Pattern]) -> tuple[list[Match], list[Match]]:
         """Those that can be fused, no two sharing a node, and those refused."""
@@ -72,6 +75,7 @@ class Matcher:
 
     def _at(self, pattern: Pattern, node: fx.Node) -> Match | None:
         steps = {step.name: step for step in pattern.chain.steps}
+        self._last = self.comparisons + EFFORT
         for bound in self._bindings(steps, [(pattern.chain.outputs[0], node)], {}):
             match = Match(pattern, bound)
             if not any(bound[name] in match.inside for name in pattern.chain.inputs):
@@ -80,32 +84,34 @@ class Matcher:
 
     def _bindings(
         self, steps: dict[str, Step], todo: list[tuple[str | float, Any]], bound: Bound
-    ) -> list[Bound]:
+    ) -> Iterator[Bound]:
         """All ways to hold the pairs of ``todo`` against each other, given what is bound."""
         if not todo:
-            return [bound]
+            yield bound
+            return
         (want, have), rest = todo[0], todo[1:]
         if not isinstance(want, str):
             same = isinstance(have, int | float) and float(have) == want
-            return self._bindings(steps, rest, bound) if same else []
+            yield from self._bindings(steps, rest, bound) if same else ()
+            return
         if not isinstance(have, fx.Node) or bound.get(want, have) is not have:
-            return []
+            return
         if want in bound:
-            return self._bindings(steps, rest, bound)
+            yield from self._bindings(steps, rest, bound)
+            return
         step = steps.get(want)
         if step is None:
-            return self._bindings(steps, rest, {**bound, want: have})
+            yield from self._bindings(steps, rest, {**bound, want: have})
+            return
         self.comparisons += 1
-        if OPERATOR_OF.get(have.target) != step.operator:
-            return []
+        if OPERATOR_OF.get(have.target) != step.operator or self.comparisons > self._last:
+            return
         orders = [step.operands]
         if step.operator in COMMUTATIVE:
             orders.append(step.operands[::-1])
-        found = []
         for order in orders:
             pairs = list(zip(order, have.args, strict=True))
-            found += self._bindings(steps, [*pairs, *rest], {**bound, want: have})
-        return found
+            yield from self._bindings(steps, [*pairs, *rest], {**bound, want: have})
 
 
 def _escaping(match: Match) -> Text | None:

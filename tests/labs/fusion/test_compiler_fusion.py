@@ -17,7 +17,7 @@ from labs.fusion.fx_subjects import CHAINS, PATTERNS
 from labs.fusion.inductor_child import compiled_by_inductor
 from labs.fusion.pattern_kernels import kernel, source
 from labs.fusion.pattern_language import LanguageError, parse_chain, parse_patterns
-from labs.fusion.pattern_matching import Matcher, rewrite
+from labs.fusion.pattern_matching import EFFORT, Matcher, rewrite
 from labs.inspection.process import HAS_TRITON
 from labs.ops.operator import difference
 from labs.spec import LabError
@@ -85,6 +85,18 @@ def test_operands_of_a_product_match_both_ways_round(tensors: dict[str, Tensor])
         _, fused, refused = matched(chain, "silu(a) * b -> swiglu", tensors)
         assert [match.nodes for match in fused] == [["silu_0", "y"]] and not refused
         assert fused[0].bound["b"].name == "up"
+
+
+def test_many_orders_of_operands_do_not_explode(tensors: dict[str, Tensor]) -> None:
+    letters = "abcdefghijklmnopqrstuvwxy"
+    pattern = " + ".join(f"silu(z) * {one}" for one in letters) + " + silu(z) * (z + z) -> sum_of_products"
+    names = {one: tensors["gate"] + place for place, one in enumerate([*letters, "z"])}
+    text = " + ".join(f"silu(z) * {one}" for one in letters) + " + silu(z) * (y + z)"
+    module = graph_module(parse_chain(f"result = {text}"))
+    record_shapes(module, names)
+    matcher = Matcher(module.graph)
+    assert matcher.matches(parse_patterns(pattern)) == ([], [])
+    assert matcher.comparisons < 2 * EFFORT + len(module.graph.nodes)
 
 
 def test_a_repeated_name_is_the_same_tensor(tensors: dict[str, Tensor]) -> None:
