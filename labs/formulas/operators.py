@@ -109,3 +109,16 @@ def grouped_bytes(counts: Sequence[int], k: int, n: int, element_bytes: int) -> 
     tokens, busy = sum(counts), sum(count > 0 for count in counts)
     read = (tokens * k + busy * k * n) * element_bytes + 4 * len(counts)
     return read, tokens * n * element_bytes
+
+
+def norm_quantise_bytes(rows: int, columns: int, element_bytes: int) -> tuple[int, int]:
+    """Read and written by residual, RMSNorm and INT8 codes in one pass: as ``rms_norm_bytes`` with a
+    residual, but a byte for each normed number, and a scale (fp32) a row."""
+    read, written = rms_norm_bytes(rows, columns, element_bytes, residual=True)
+    return read, written - rows * columns * (element_bytes - 1) + 4 * rows
+
+
+def norm_quantise_flops(rows: int, columns: int) -> int:
+    """The norm with its residual; of each element its part in the largest magnitude, divided by the scale,
+    and a half added; of each row the larger of that magnitude and the least one, divided by 127."""
+    return rms_norm_flops(rows, columns, residual=True) + rows * (3 * columns + 2)

@@ -17,6 +17,7 @@ from labs.formulas.fusion import (
     moved_bytes,
     saving_s,
 )
+from labs.formulas.operators import norm_quantise_bytes, rms_norm_bytes
 
 SHAPE = Decoder(hidden=576, intermediate=1536, heads=9, kv_heads=3, head_dim=64, vocab=49152)
 CHAIN = Dataflow(
@@ -68,3 +69,10 @@ def test_the_norm_in_one_kernel() -> None:
     flow = block(SHAPE, 64, 64)
     (first, _) = groups(flow, frozenset({"norm"}))
     assert crossing(flow, first) == ((2 * 64 * 576 + 576) * 4, 2 * 64 * 576 * 4)
+
+
+def test_quantised_in_the_same_kernel_three_of_four_bytes_are_not_written() -> None:
+    """In fp32: the codes take one byte for four, and a scale a row."""
+    plain = rms_norm_bytes(64, 576, 4, residual=True)
+    read, written = norm_quantise_bytes(64, 576, 4)
+    assert read == plain[0] and plain[1] - written == 64 * (576 * 3 - 4)
