@@ -85,6 +85,11 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, Any]
 
 
+def preset(name: str, zh: str, en: str, story_zh: str, story_en: str, **values: object) -> Preset:
+    """A preset from its texts in both languages, where a lab has many."""
+    return Preset(id=name, title=Text(zh=zh, en=en), story=Text(zh=story_zh, en=story_en), values=values)
+
+
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """What theory says of the Metric with the same ``id``: shown first, then beside the measurement."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from labs.context import Context
 from labs.results import Result
-from labs.spec import Field, Lab, LabParams, Prediction, Preset
+from labs.spec import Field, Lab, LabParams, Prediction, preset
 from labs.text import Text, same
 
 if TYPE_CHECKING:
@@ -328,10 +328,6 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
         from labs.gpu.stride_mode import run_strides
 
         yield from run_strides(ctx, params.size_mib)
-
-
-def preset(name: str, zh: str, en: str, story_zh: str, story_en: str, **values: object) -> Preset:
-    return Preset(id=name, title=Text(zh=zh, en=en), story=Text(zh=story_zh, en=story_en), values=values)
 
 
 LAB = Lab(

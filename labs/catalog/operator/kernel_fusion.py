@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from labs.spec import Field, Lab, LabParams, Prediction, Preset
+from labs.spec import Field, Lab, LabParams, Prediction, preset
 from labs.text import Text, same
 
 if TYPE_CHECKING:
@@ -167,10 +167,6 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
     yield from run_kernel_fusion(ctx, _setting(params))
 
 
-def _preset(name: str, zh: str, en: str, story_zh: str, story_en: str, **values: object) -> Preset:
-    return Preset(id=name, title=Text(zh=zh, en=en), story=Text(zh=story_zh, en=story_en), values=values)
-
-
 LAB = Lab(
     id="operator/kernel_fusion",
     title=Text(zh="内核融合：切在哪里", en="Kernel fusion: where to cut"),
@@ -187,7 +183,7 @@ LAB = Lab(
     run=run,
     smoke=Params(chain="gated", columns=576, tokens=16),
     presets=[
-        _preset(
+        preset(
             "apart",
             "一步一个内核",
             "A kernel a step",
@@ -198,7 +194,7 @@ LAB = Lab(
             join4=False,
             join5=False,
         ),
-        _preset(
+        preset(
             "softmax",
             "softmax：三个内核还是一个",
             "Softmax: three kernels or one",
@@ -209,7 +205,7 @@ LAB = Lab(
             join2=False,
             join4=False,
         ),
-        _preset(
+        preset(
             "spill",
             "融合过头：寄存器溢出",
             "Too much in one: registers spill",
@@ -218,7 +214,7 @@ LAB = Lab(
             chain="rope",
             warps=1,
         ),
-        _preset(
+        preset(
             "decode",
             "解码：省的是启动",
             "Decode: launches are what is spared",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from labs.context import Context
 from labs.results import Result
-from labs.spec import Field, Lab, LabParams, Prediction, Preset
+from labs.spec import Field, Lab, LabParams, Prediction, preset
 from labs.text import Text, same
 
 _TILED = ["matmul", "grouped_matmul", "int4_matmul", "flash_attention"]
@@ -208,10 +208,6 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
     yield from run_ladder(ctx, exercise, source, settings, params.target, params.hints)
 
 
-def _preset(name: str, zh: str, en: str, story_zh: str, story_en: str, **values: object) -> Preset:
-    return Preset(id=name, title=Text(zh=zh, en=en), story=Text(zh=story_zh, en=story_en), values=values)
-
-
 LAB = Lab(
     id="operator/triton_ladder",
     title=Text(zh="Triton 内核阶梯", en="The Triton kernel ladder"),
@@ -229,18 +225,18 @@ LAB = Lab(
     run=run,
     smoke=Params(kernel="vector_add"),
     presets=[
-        _preset(
+        preset(
             "tiles",
             "tile 大一倍，读得少一半",
             "Twice the tile, half the loads",
             "矩阵乘，tile 64×64：每个字节平均读 2 次；改回 32×32 是 4 次，矩阵指令也从 wgmma 退回 mma.sync。",
-            "A matrix product in tiles of 64 x 64: each byte is loaded twice. Back at 32 x 32 it is four times, "
-            "and the matrix instruction is mma.sync instead of wgmma.",
+            "A matrix product in tiles of 64 x 64: each byte is loaded twice. Back at 32 x 32 it is four "
+            "times, and the matrix instruction is mma.sync instead of wgmma.",
             kernel="matmul",
             tile_m=64,
             tile_n=64,
         ),
-        _preset(
+        preset(
             "shared",
             "流水级数与占用率",
             "Stages against occupancy",
@@ -251,7 +247,7 @@ LAB = Lab(
             tile_n=64,
             stages=5,
         ),
-        _preset(
+        preset(
             "exercise",
             "自己写 softmax",
             "Write softmax yourself",
@@ -261,7 +257,7 @@ LAB = Lab(
             begin="skeleton",
             hints=1,
         ),
-        _preset(
+        preset(
             "amd",
             "同一个内核，给 MI300X",
             "The same kernel for an MI300X",
