@@ -279,14 +279,8 @@ def _why(found: Compiled) -> Markdown:
         zh.append(f"- 逐个算子 {eager:.4g} µs，编译后 {fast:.4g} µs，都是单线程。")
         en.append(f"- Eager {eager:.4g} µs, compiled {fast:.4g} µs, one thread each.")
         if fast >= eager:
-            zh.append(
-                "- 没有变快：张量小，每次调用的 guard 检查和 Python 包装可能比省下的还多。"
-                "把 token 数调大再比。"
-            )
-            en.append(
-                "- Not faster: on small tensors guards and the Python wrapper of each call may cost more "
-                "than is spared. Compare with more tokens."
-            )
+            zh.append("- 这里没有变快：每次调用还要付 guard 检查和 Python 包装；换更多 token 再比。")
+            en.append("- Not faster here: each call also pays for guards and a Python wrapper..")
     if warning := noise_warning([found.eager, found.compiled]):
         zh.append(f"- {warning.zh}")
         en.append(f"- {warning.en}")
