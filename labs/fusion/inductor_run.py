@@ -280,7 +280,7 @@ def _why(found: Compiled) -> Markdown:
         en.append(f"- Eager {eager:.4g} µs, compiled {fast:.4g} µs, one thread each.")
         if fast >= eager:
             zh.append("- 这里没有变快：每次调用还要付 guard 检查和 Python 包装；换更多 token 再比。")
-            en.append("- Not faster here: each call also pays for guards and a Python wrapper..")
+            en.append("- Not faster here: each call also pays for guards and a Python wrapper.")
     if warning := noise_warning([found.eager, found.compiled]):
         zh.append(f"- {warning.zh}")
         en.append(f"- {warning.en}")
