@@ -259,8 +259,8 @@ def figures(curves: Curves) -> Iterator[Metric]:
             title=SHORT[way],
             help=Text(
                 zh="快慢相等的稀疏度，取时间对密度的拟合直线；空：测过的范围里没有交叉。",
-                en="The sparsity at which both are as fast, on the fitted line of time against density; empty: "
-                "no crossing in the measured range.",
+                en="The sparsity at which both are as fast, on the fitted line of time against density; "
+                "empty: no crossing in the measured range.",
             ),
             provenance=Provenance.MEASURED,
             unit="%",
