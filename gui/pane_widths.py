@@ -29,14 +29,23 @@ class PaneWidths:
         outline = self._kept.get("outline", OUTLINE)
         self._splitter.setSizes([outline, width - outline])
 
-    def make_room_for_lab(self) -> None:
-        """As the reader left it; at first a slimmer outline and the larger share of the rest."""
-        width, outline = self._splitter.width(), self._splitter.sizes()[0]
-        lab = self._kept.get("lab")
+    def make_room_for_lab(self, outline: int | None = None) -> None:
+        """As the reader left it; at first a slimmer outline and the larger share of the rest. A pane that is
+        hidden leaves its room to the note, and where that is hidden too, to the lab."""
+        width = self._splitter.width()
+        outline, lab = outline or self._kept.get("outline", OUTLINE), self._kept.get("lab")
         if lab is None:
             outline = min(outline, max(OUTLINE_BESIDE_LAB, width // 6))
             lab = round((width - outline) * LAB_SHARE)
+        if self._hidden(0):
+            outline = 0
+        if self._hidden(1):
+            lab = width - outline
         self._splitter.setSizes([outline, max(0, width - outline - lab), lab])
+
+    def _hidden(self, pane: int) -> bool:
+        widget = self._splitter.widget(pane)
+        return widget is None or widget.isHidden()
 
     def keep(self) -> None:
         """Remember the panes as they are; one that is hidden keeps the width that it had."""

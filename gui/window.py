@@ -335,7 +335,7 @@ class MainWindow(QMainWindow):
             self.lab = LabPanel(self.client, self.library.runs)
             self.lab.link_activated.connect(self.open_link)
             self.splitter.addWidget(self.lab)
-            self.widths.make_room_for_lab()
+            self.widths.make_room_for_lab(self.splitter.sizes()[0])
         return self.lab
 
     def _lab_left_open(self) -> str | None:
@@ -374,10 +374,13 @@ class MainWindow(QMainWindow):
         self._update_commands()
 
     def _show_pane(self, pane: QWidget, command: str) -> None:
+        self.widths.keep()  # of all panes, as they are before one comes or goes
         pane.setVisible(self.commands[command].isChecked())
         lab_open = self.lab is not None and self.lab.isVisibleTo(self)
         if pane is self.reader and not pane.isVisibleTo(self) and not lab_open:
             pane.show()  # something must stay
+        if lab_open:
+            self.widths.make_room_for_lab()
         self._update_commands()
 
     # --- model

@@ -71,6 +71,18 @@ def test_the_node_being_read_stays_in_sight_in_a_narrower_tree(qtbot: Any, windo
     assert view.viewport().rect().contains(view.visualRect(view.currentIndex()).center())
 
 
+def test_a_note_that_is_closed_leaves_its_room_to_the_lab(qtbot: Any, window: MainWindow) -> None:
+    window.resize(1400, 800)
+    window.open_link(QUICK)
+    qtbot.waitUntil(lambda: window.lab is not None, timeout=20_000)
+    before = window.splitter.sizes()
+    window.commands["view.note"].trigger()
+    outline, _, lab = window.splitter.sizes()
+    assert abs(outline - before[0]) <= 2 and lab > before[2] + before[1] - 10
+    window.commands["view.note"].trigger()
+    assert all(abs(a - b) <= 2 for a, b in zip(window.splitter.sizes(), before, strict=True))
+
+
 def test_no_title_is_drawn_over_the_next(qtbot: Any, window: MainWindow) -> None:
     """Heights of rows are those of titles as they wrap in the width that they are drawn in."""
     view, delegate = window.tree.view, window.tree._delegate
