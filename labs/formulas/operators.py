@@ -49,11 +49,6 @@ def int4_weight_bytes(k: int, n: int, group: int, scale_bytes: float) -> float:
     return k * n / 2 + 2 * (k // group) * n * scale_bytes
 
 
-def causal_pairs(length: int) -> int:
-    """Pairs of a query and a key that it sees, itself included."""
-    return length * (length + 1) // 2
-
-
 def layer_norm_bytes(rows: int, columns: int, element_bytes: int, *, residual: bool) -> tuple[int, int]:
     """As ``rms_norm_bytes``, with a bias beside the weight."""
     read, written = rms_norm_bytes(rows, columns, element_bytes, residual=residual)

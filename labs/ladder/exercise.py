@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from labs.formulas import operators as count
+from labs.formulas.prefill import causal_pairs
 from labs.ops.operator import Case, Work
 from labs.ops.rms_norm import EPSILON
 from labs.text import Text
@@ -237,7 +238,7 @@ def _int4_work(case: Case) -> Work:
 def _flash_work(case: Case) -> Work:
     heads, length, d = case["heads"], case["length"], case["d"]
     size = heads * length * d * case.element_bytes
-    return Work(3 * size, size, matrix_flops=4 * heads * count.causal_pairs(length) * d)
+    return Work(3 * size, size, matrix_flops=4 * heads * causal_pairs(length) * d)
 
 
 def _paged_work(case: Case) -> Work:
