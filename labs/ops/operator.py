@@ -8,7 +8,6 @@ every operator to the same checks, and the labs find them here.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 
+from labs.inspection.process import HAS_TRITON as HAS_TRITON
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
     from labs.text import Text
-
-HAS_TRITON = importlib.util.find_spec("triton") is not None  # Linux only
 
 Dtype = Literal["fp32", "fp16", "bf16"]
 DTYPES: dict[Dtype, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
