@@ -24,7 +24,6 @@ from PySide6.QtGui import (
     QIcon,
     QKeyEvent,
     QPainter,
-    QResizeEvent,
     QTextLayout,
     QTextOption,
 )
@@ -316,11 +315,6 @@ class OutlineTree(QWidget):
             if self.filter.text():
                 self._apply_filter(self.filter.text())
         super().changeEvent(event)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        if self.isVisible():
-            self._relayout.start()
 
     def _measure_again(self) -> None:
         """The node that one reads stays in sight when the titles above it wrap more, or less."""
