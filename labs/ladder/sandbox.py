@@ -170,12 +170,9 @@ def _gap(
 def _arguments(
     name: str, case: Case, *, poisoned: bool = True, blank: bool = False, device: str = "cpu"
 ) -> dict[str, Any]:
-    import torch
+    from labs.ops.operator import DTYPES, Tensors, poison_unwritten
 
-    from labs.ops.operator import DTYPES, Tensors
-
-    # Fills what torch.empty gives with NaN; torch.use_deterministic_algorithms would import Inductor first.
-    torch._C._set_deterministic_algorithms(poisoned and not blank, warn_only=True)
+    poison_unwritten(poisoned and not blank)
     make = Tensors(DTYPES[case.dtype], device, poisoned=poisoned and not blank, blank=blank)
     return EXERCISES[name].inputs(case, make)  # type: ignore[index]
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 import functools
 
 import msgspec
-import torch
 
 from labs.inspection.compiled import Compiled, Target, compile_launch
 from labs.inspection.interpreted import RecordedTensor, Recorder
-from labs.ops.operator import Case, difference, operators
+from labs.ops.operator import Case, difference, operators, poison_unwritten
 
 _OPERATORS = operators()
 
@@ -55,8 +54,7 @@ def interpreted_check(name: str, sizes: dict[str, int], dtype: str) -> Check:
     """One case, poisoned, with everything that the kernel touches counted."""
     operator, case = _OPERATORS[name], Case(sizes, dtype)  # type: ignore[arg-type]
     assert operator.triton is not None
-    # Fills what torch.empty gives with NaN; torch.use_deterministic_algorithms would import Inductor first.
-    torch._C._set_deterministic_algorithms(True, warn_only=True)
+    poison_unwritten()
     arguments = operator.make(case, poisoned=True)
     recorder = Recorder()
     with recorder.entered():

@@ -118,6 +118,12 @@ class Tensors:
         return view
 
 
+def poison_unwritten(poisoned: bool = True) -> None:
+    """Let ``torch.empty`` give NaN in this process: what a kernel leaves unwritten shows."""
+    # torch.use_deterministic_algorithms would import Inductor first.
+    torch._C._set_deterministic_algorithms(poisoned, warn_only=True)
+
+
 class Inputs(Protocol):
     def __call__(self, case: Case, make: Tensors) -> dict[str, Any]: ...
 
