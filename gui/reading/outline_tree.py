@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from PySide6.QtCore import (
     QEvent,
@@ -62,6 +62,14 @@ PAD = 5
 DEPTH = {"part": 0, "heading": 1, "section": 2, "topic": 3, "question": 4}
 
 
+class _Title(NamedTuple):
+    """As a row draws it; sizes in px."""
+
+    layout: QTextLayout
+    height: int
+    beside: int  # the width of the marks at its right
+
+
 class _NodeDelegate(QStyledItemDelegate):
     """Draws a title, wrapped, and its marks at the right."""
 
@@ -82,7 +90,7 @@ class _NodeDelegate(QStyledItemDelegate):
             "read": icon("check", theme.good),
         }
         # Titles are laid out often, while scrolling and resizing, and with few distinct widths.
-        self._layouts: dict[tuple[str, int], tuple[QTextLayout, int]] = {}
+        self._layouts: dict[tuple[str, int, NodeMarks], _Title] = {}
 
     def _font(self, node: Node) -> QFont:
         font = QFont(self._view.font())
@@ -96,30 +104,32 @@ class _NodeDelegate(QStyledItemDelegate):
             return font.horizontalAdvance(_count(marks)) + 6
         return (ICON + 3) * (marks.note + marks.lab + bool(marks.read)) + 3
 
-    def _laid_out(self, node: Node, marks: NodeMarks) -> tuple[QTextLayout, int]:
-        """The wrapped title and its height in px."""
+    def _title(self, node: Node, marks: NodeMarks) -> _Title:
+        # The one column is as wide as the viewport. Asking that itself would make the Python classes of all
+        # that a widget might be: 20 ms of every start.
+        key = (node.id, self._view.columnWidth(0), marks)
+        if key not in self._layouts:
+            self._layouts[key] = self._laid_out(node, marks, key[1])
+        return self._layouts[key]
+
+    def _laid_out(self, node: Node, marks: NodeMarks, column: int) -> _Title:
         font = self._font(node)
         depth = 2 if is_appendix_question(node) else DEPTH[node.kind]
         indent = self._view.indentation() * (depth + 1)
-        # The one column is as wide as the viewport. Asking that itself would make the Python classes of all
-        # that a widget might be: 20 ms of every start.
-        room = self._view.columnWidth(0) - indent - self._marks_width(marks, QFontMetrics(font)) - 16
-        width = max(room, 60)
-        key = (node.id, width)
-        if key not in self._layouts:
-            layout = QTextLayout(label(node), font)
-            option = QTextOption()
-            option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
-            layout.setTextOption(option)
-            layout.beginLayout()
-            height = 0.0
-            while (line := layout.createLine()).isValid():
-                line.setLineWidth(width)
-                line.setPosition(QPointF(0, height))
-                height += line.height()
-            layout.endLayout()
-            self._layouts[key] = (layout, math.ceil(height))
-        return self._layouts[key]
+        beside = self._marks_width(marks, QFontMetrics(font))
+        width = max(column - indent - beside - 16, 60)
+        layout = QTextLayout(label(node), font)
+        option = QTextOption()
+        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        layout.setTextOption(option)
+        layout.beginLayout()
+        height = 0.0
+        while (line := layout.createLine()).isValid():
+            line.setLineWidth(width)
+            line.setPosition(QPointF(0, height))
+            height += line.height()
+        layout.endLayout()
+        return _Title(layout, math.ceil(height), beside)
 
     def _notice_width(self) -> None:
         """The view keeps heights of rows, whichever width it had when it asked for them."""
@@ -130,8 +140,8 @@ class _NodeDelegate(QStyledItemDelegate):
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         self._notice_width()
-        _layout, height = self._laid_out(index.data(NODE_ROLE), index.data(MARKS_ROLE))
-        return QSize(60, height + 2 * PAD)
+        title = self._title(index.data(NODE_ROLE), index.data(MARKS_ROLE))
+        return QSize(60, title.height + 2 * PAD)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         self._notice_width()
@@ -146,16 +156,15 @@ class _NodeDelegate(QStyledItemDelegate):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(theme.selection if selected else theme.hover))
             painter.drawRoundedRect(rect.adjusted(0, 1, -4, -1), 6, 6)
-        painter.setFont(self._font(node))
-        self._draw_marks(painter, rect, marks, theme)
+        title = self._title(node, marks)
+        painter.setFont(title.layout.font())
+        self._draw_marks(painter, rect, marks, theme, title.beside)
         unwritten = node.kind == "question" and not marks.note
         painter.setPen(QColor(theme.muted if unwritten else theme.ink))
-        layout, _height = self._laid_out(node, marks)
-        layout.draw(painter, QPointF(rect.x() + 4, rect.y() + PAD))
+        title.layout.draw(painter, QPointF(rect.x() + 4, rect.y() + PAD))
         painter.restore()
 
-    def _draw_marks(self, painter: QPainter, rect: QRect, marks: NodeMarks, theme: Theme) -> None:
-        width = self._marks_width(marks, painter.fontMetrics())
+    def _draw_marks(self, painter: QPainter, rect: QRect, marks: NodeMarks, theme: Theme, width: int) -> None:
         x = rect.right() - width - 6
         if marks.total > 1:
             painter.setPen(QColor(theme.good if marks.read == marks.total else theme.muted))
@@ -234,10 +243,19 @@ class OutlineTree(QWidget):
             return
         self._announce = False
         index = self.model.index_of(node)
+        in_sight = self._in_sight(index)
         self.view.setCurrentIndex(index)
-        if self.view.isVisible():  # else Qt does it with the first show, when titles know how they wrap
-            self.view.scrollTo(index)
+        # Hidden, Qt does it with the first show, when titles know how they wrap.
+        if self.view.isVisible() and not in_sight:
+            # To the middle: one sees what comes next, and few steps scroll the tree.
+            self.view.scrollTo(index, QTreeView.ScrollHint.PositionAtCenter)
         self._announce = True
+
+    def _in_sight(self, index: QModelIndex) -> bool:
+        """If only in part: a row under the mouse must not jump away when it is clicked."""
+        # Without a frame the viewport is as high as the view; itself it would cost 20 ms, see _title.
+        sight = QRect(0, 0, self.view.width(), self.view.height())
+        return sight.intersects(self.view.visualRect(index))
 
     def refresh_marks(self) -> None:
         self._delegate.restyle()
@@ -319,8 +337,7 @@ class OutlineTree(QWidget):
     def _measure_again(self) -> None:
         """The node that one reads stays in sight when the titles above it wrap more, or less."""
         current, view = self.view.currentIndex(), self.view
-        # Without a frame the viewport is as high as the view; itself it would cost 20 ms, see columnWidth.
-        in_sight = QRect(0, 0, view.width(), view.height()).intersects(view.visualRect(current))
+        in_sight = self._in_sight(current)
         view.doItemsLayout()
         if in_sight:
             view.scrollTo(current)

@@ -71,6 +71,21 @@ def test_the_node_being_read_stays_in_sight_in_a_narrower_tree(qtbot: Any, windo
     assert view.viewport().rect().contains(view.visualRect(view.currentIndex()).center())
 
 
+def test_a_place_out_of_sight_goes_to_the_middle_of_the_tree_and_one_in_sight_stays(
+    qtbot: Any, window: MainWindow
+) -> None:
+    """One sees what comes next, and few steps scroll the tree."""
+    view = window.tree.view
+    window.open_node("3.2.2-01")
+    qtbot.wait(150)
+    middle = view.visualRect(view.currentIndex()).center().y()
+    assert view.height() / 4 < middle < 3 * view.height() / 4
+    scrolled = view.verticalScrollBar().value()
+    window.commands["go.next"].trigger()
+    assert view.verticalScrollBar().value() == scrolled
+    assert view.visualRect(view.currentIndex()).center().y() > middle
+
+
 def test_a_note_that_is_closed_leaves_its_room_to_the_lab(qtbot: Any, window: MainWindow) -> None:
     window.resize(1400, 800)
     window.open_link(QUICK)
