@@ -10,13 +10,14 @@ from PySide6.QtCore import QByteArray
 from PySide6.QtSvg import QSvgRenderer
 
 from gui.reading.digest import digest
+from gui.reading.mathml import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
 # A new number discards what older versions of this file have cached.
-VERSION = 4
+VERSION = 5
 # The size at which formulas are set; large, because the paths are rounded to hundredths of a pixel.
 EM = 100
 INK = "black"
@@ -26,11 +27,6 @@ _PATHS = re.compile(r' d="([^"]*)"')
 # Paths hold absolute M, L and Q only, so that all numbers are pairs.
 _X_OF_PAIR = re.compile(r"(-?[\d.]+)[ ,]+-?[\d.]+")
 _RECTANGLES = re.compile(r'<rect x="(-?[\d.]+)"')
-_MATHML = "http://www.w3.org/1998/Math/MathML"
-_ROW = f"{{{_MATHML}}}mrow"
-# Alone in its row an operator has no neighbours to keep its distance from.
-_OPERATOR = f"{{{_MATHML}}}mo"
-_HOLDERS = {f"{{{_MATHML}}}{name}" for name in ("math", "mrow", "mfrac", "mtd")}
 _VIEW = re.compile(r'viewBox="(\S+) (\S+) (\S+) (\S+)"')
 
 
@@ -119,10 +115,14 @@ def typeset(tex: str, display: bool) -> Formula:
     import ziamath
     from ziamath.tex import tex2mml
 
+    from gui.reading import math_nodes  # noqa: F401 takes the place of some of ziamath's
+
     # QtSvg drops glyphs that are <symbol>s, as SVG 2 writes them.
     ziamath.config.svg2 = False
     try:
-        svg = ziamath.Math(flattened(tex2mml(tex, inline=not display)), size=EM).svg()
+        # With the space the parser sets the binomial; ziamath's own way stumbles over braces in it.
+        mathml = tex2mml(tex.replace(r"\binom{", r"\binom {"), inline=not display)
+        svg = ziamath.Math(prepared(mathml), size=EM).svg()
     except Exception as error:  # the parser raises bare IndexError, AssertionError and a dozen of its own
         return _failed(tex, f"{type(error).__name__}: {error}".rstrip(": "))
     view = _VIEW.search(svg)
@@ -134,26 +134,6 @@ def typeset(tex: str, display: bool) -> Formula:
         left, width = left + spare, width - spare
         svg = svg.replace(view.group(0), f'viewBox="{left:.2f} {top} {width:.2f} {height}"')
     return Formula(tex, svg, width / EM, -top / EM, (height + top) / EM)
-
-
-def flattened(mathml: str) -> str:
-    """MathML without rows that group nothing. The renderer sets the content of every row twice, to measure it
-    first, so that each level of nesting doubles the time; the drawing stays the same.
-    """
-    from xml.etree import ElementTree  # 6 ms, and a formula in the cache needs none of it
-
-    if "linebreak" in mathml:
-        return mathml
-    root = ElementTree.fromstring(mathml)
-    # Not under scripts, whose height above the line depends on it.
-    for parent in [element for element in root.iter() if element.tag in _HOLDERS]:
-        for place, child in enumerate(list(parent)):
-            while child.tag == _ROW and len(child) == 1 and child[0].tag != _OPERATOR and not child.attrib:
-                child = child[0]
-            parent[place] = child
-    if len(root) == 1 and root[0].tag == _ROW and not root[0].attrib:
-        root[:] = list(root[0])
-    return ElementTree.tostring(root, encoding="unicode")
 
 
 def _blank_at_left(svg: str) -> float:
