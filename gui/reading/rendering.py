@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gui.library.notes import FrontMatter
 from gui.reading.digest import digest
+from gui.reading.formula import VERSION as FORMULA_VERSION
 from gui.reading.formula import Extent
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from gui.library.notes import NoteText
     from gui.reading.formula import FormulaStore
 
-# A new number discards what older versions of the renderer have cached.
+# A new number discards what older versions of the renderer have cached; so does a new one of the formulas,
+# whose extents are kept with the page.
 VERSION = 6
 
 
@@ -42,7 +44,7 @@ class Renderer:
 
     def render(self, text: NoteText) -> Rendering:
         """The note's body as HTML; raises NoteError for front matter that is not as it should be."""
-        path = self._folder / f"{VERSION}-{digest(text.source)}.json"
+        path = self._folder / f"{VERSION}.{FORMULA_VERSION}-{digest(text.source)}.json"
         found = _load(path)
         if found is None:
             front = text.front

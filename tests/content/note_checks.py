@@ -53,8 +53,9 @@ DESIGN = 3
 _HEADING = re.compile(r"^(#{2,6}) +(.+?) *$", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
-_FOOTNOTE = re.compile(r"\[\^([^\]]+)\](?!:)")
-_FOOTNOTE_TEXT = re.compile(r"^\[\^([^\]]+)\]:", re.MULTILINE)
+_FOOTNOTE = re.compile(r"\[\^([^\]]+)\]")
+# As Markdown has it: elsewhere in a line, a reference may stand before a colon.
+_FOOTNOTE_TEXT = re.compile(r"^ {0,3}\[\^([^\]]+)\]:", re.MULTILINE)
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _CODE_SPAN = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
 
@@ -261,7 +262,8 @@ def svg_words(svg: str) -> list[str]:
 def footnote_problems(body: str) -> list[str]:
     """Every reference has a footnote and every footnote a reference."""
     bare = prose(body)
-    used, written = set(_FOOTNOTE.findall(bare)), _FOOTNOTE_TEXT.findall(bare)
+    written = _FOOTNOTE_TEXT.findall(bare)
+    used = set(_FOOTNOTE.findall(_FOOTNOTE_TEXT.sub("", bare)))
     problems = [f"footnote {name!r} is not written" for name in sorted(used - set(written))]
     problems += [f"footnote {name!r} is not referred to" for name in sorted(set(written) - used)]
     return problems + [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gui.library.notes import Language, Note, NoteText
-from gui.library.outline import load_outline
+from gui.library.outline_files import load_outline
 from labs.registry import load_catalog
 from tests.content import note_checks
 
@@ -277,3 +277,8 @@ def test_figures(tmp_path: Path) -> None:
 )
 def test_footnotes(body: str, said: str) -> None:
     assert said in note_checks.footnote_problems(body)[0]
+
+
+@pytest.mark.parametrize("body", ["so says x[^a]:\n\n- y\n\n[^a]: z", "x[^a]: y\n\n[^a]: z[^b]\n[^b]: w"])
+def test_a_reference_may_stand_before_a_colon(body: str) -> None:
+    assert note_checks.footnote_problems(body) == []

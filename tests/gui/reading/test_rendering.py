@@ -131,6 +131,15 @@ def test_a_rendering_is_kept_and_follows_the_file(
     assert renderer.render(sample.read("zh")) == first
 
 
+def test_a_page_is_rendered_anew_when_formulas_are_set_otherwise(
+    sample: Note, tmp_path: Path, formulas: FormulaStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Renderer(tmp_path, formulas).render(sample.read("zh"))
+    monkeypatch.setattr("gui.reading.rendering.FORMULA_VERSION", -1)
+    Renderer(tmp_path, formulas).render(sample.read("zh"))
+    assert len(list((tmp_path / "notes").glob("*.json"))) == 2
+
+
 def test_an_unwritable_cache_costs_only_time(sample: Note, tmp_path: Path, formulas: FormulaStore) -> None:
     (tmp_path / "notes").write_text("a file where the folder should be")
     assert "<h3" in Renderer(tmp_path, formulas).render(sample.read("zh")).html
