@@ -16,7 +16,6 @@ from PySide6.QtGui import QFont, QIcon
 from PySide6.QtWidgets import QApplication
 
 from gui.garbage import GuiCollector
-from gui.icons import ICONS
 from gui.language import language_switch
 from gui.library.database import Database, LibraryError
 from gui.library.library import Library
@@ -25,6 +24,7 @@ from gui.library.outline import OutlineError
 from gui.library.outline_cache import load_cached_outline
 from gui.library.runs import Runs
 from gui.library.study import Study
+from gui.line_art import ICONS
 from gui.theme import DARK, LIGHT, theme_switch
 from gui.window import MainWindow
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QRect, QSize, Qt
 from PySide6.QtGui import QIcon, QIconEngine, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
+from gui.line_art import line_art
 from gui.theme import theme_switch
 
-ICONS = Path(__file__).resolve().parent.parent / "resources" / "icons"
-INK = "#1f2328"
 DISABLED_OPACITY = 0.5
 
 
@@ -67,7 +65,7 @@ class _LineIcon(QIconEngine):
 @lru_cache(maxsize=256)
 def _pixmap(name: str, colour: str, width: int, height: int, ratio: float) -> QPixmap:
     """Drawn once a size and screen; ``width`` and ``height`` are the screen's own pixels."""
-    svg = (ICONS / f"{name}.svg").read_text(encoding="utf-8").replace(INK, colour)
+    svg = line_art(name, colour)
     pixmap = QPixmap(QSize(width, height))
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QStandardPaths
 
-from gui.icons import ICONS, INK
+from gui.line_art import line_art
 
 if TYPE_CHECKING:
     from gui.theme import Theme
@@ -121,7 +121,7 @@ def style_sheet(theme: Theme) -> str:
 def _recoloured(name: str, colour: str) -> str:
     folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.CacheLocation)) / "icons"
     path = folder / f"{name}-{colour.lstrip('#')}.svg"
-    svg = (ICONS / f"{name}.svg").read_text(encoding="utf-8").replace(INK, colour)
+    svg = line_art(name, colour)
     try:
         if not path.exists() or path.read_text(encoding="utf-8") != svg:
             folder.mkdir(parents=True, exist_ok=True)

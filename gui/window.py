@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Slot
+from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, Qt, QTimer, Slot
 from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from gui.commands import COMMANDS, CommandSet
@@ -522,13 +522,11 @@ class MainWindow(QMainWindow):
     def _about(self) -> None:
         from PySide6.QtWidgets import QMessageBox
 
-        from gui.app import VERSION
-
         text = self.tr(
             "InferLab {version}\nLLM inference optimisation: a study and lab desk.\n"
             "Every number shown can be run, traced, or cited."
         )
-        QMessageBox.about(self, "InferLab", text.format(version=VERSION))
+        QMessageBox.about(self, "InferLab", text.format(version=QCoreApplication.applicationVersion()))
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:

@@ -94,7 +94,7 @@ class Context:
 
     def model_config(self) -> ModelConfig:
         """The model's configuration, read without torch and without loading weights."""
-        from labs.models.config import read_config
+        from labs.models.config_file import read_config
         from labs.models.location import locate
 
         path = locate(self.session.model_path)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def model_bounds(model_path: Path | None) -> tuple[int | None, Text | None]:
     """``(last_layer, None)``, or ``(None, reason)`` where no model can be used. Reads no weight."""
-    from labs.models.config import read_config
+    from labs.models.config_file import read_config
     from labs.models.location import locate
 
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -120,6 +121,33 @@ def test_formulas_need_nothing_but_python() -> None:
     assert paths
     allowed = set(sys.stdlib_module_names) | {"labs.formulas"}
     assert [text for text, found in arrows(paths) if not within(found.module, allowed)] == []
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    """Nor within functions: of two such files neither can be understood or moved without the other."""
+    paths = files("gui/**/*.py", "labs/**/*.py", "main.py")
+    modules = {str(path.relative_to(ROOT).with_suffix("")).replace("/", "."): path for path in paths}
+    assert circle({name: _imported(path, modules) for name, path in modules.items()}) == []
+
+
+def _imported(path: Path, modules: dict[str, Path]) -> set[str]:
+    """The files among ``modules`` that this one takes something from; ``a.b.c`` may be ``c`` of ``a.b``."""
+    named = {found.module for found in imports_of(path.read_text(encoding="utf-8"))}
+    return {part for name in named for part in (name, name.rpartition(".")[0]) if part in modules}
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """A circle of ``graph``, its first node repeated at its end; empty if there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"b"}})) == {"b", "c"}
 
 
 def test_what_the_simulator_drives_needs_no_tensors() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gui.library.notes import Language, Note, NoteError, find_notes, stray_files
-from gui.library.outline import load_outline
+from gui.library.outline_files import load_outline
 from labs.context import Context
 from labs.registry import load_catalog
 from labs.results import Metric, Provenance

@@ -1,5 +1,4 @@
-"""One editor for each kind of parameter, chosen from its JSON Schema property. All speak the same small
-protocol."""
+"""One editor for each kind of parameter. All speak the same small protocol."""
 
 from __future__ import annotations
 
@@ -25,8 +24,6 @@ from gui.language import language_switch
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QWheelEvent
-
-MOST_SEGMENTS = 4
 
 
 class Editor(QWidget):
@@ -305,23 +302,3 @@ def choice_name(names: dict[str, Any], value: Any) -> str:
     """The label of a choice in the current language; a choice without one is its own name."""
     text = names.get(str(value))
     return language_switch.pick(text) if text else str(value)
-
-
-def editor_for(schema: dict[str, Any]) -> Editor:
-    """The editor for one property of a lab's schema."""
-    if "enum" in schema:
-        if len(schema["enum"]) <= MOST_SEGMENTS:
-            return SegmentedEditor(schema)
-        ordered = all(isinstance(value, int | float) for value in schema["enum"])
-        return NumberChoiceEditor(schema) if ordered else ComboEditor(schema)
-    lines, language = (schema.get("x-inferlab", {}).get(key) for key in ("lines", "language"))
-    if schema["type"] == "string" and language:
-        from gui.lab.code.code_field import CodeField  # few labs have one
-
-        return CodeField(language, lines or 1)
-    if schema["type"] == "string" and (lines or 1) > 1:
-        return ParagraphEditor(lines)
-    kinds = {"boolean": SwitchEditor, "string": TextEditor}
-    if schema["type"] in kinds:
-        return kinds[schema["type"]]()
-    return NumberEditor(schema)

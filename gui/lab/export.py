@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import re
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+from gui.lab.export_html import html_parts
+from gui.lab.run_map import json_text, record_map
 from gui.lab.stored_run import StoredRun
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ def export_steps(
 ) -> Iterator[None]:
     """Write a file: ``kind`` is ``html``, ``json``, ``csv``, ``png`` or ``svg``; pictures are of ``results``
     as it stands. Each step is short, and the file is written in the last. Raises OSError."""
-    from gui.lab.export_html import html_parts
     from gui.lab.views.view import render_png, render_svg
 
     if kind == "html":
@@ -45,39 +45,6 @@ def export_steps(
         path.write_bytes(render_png(results, 2.0))
     else:
         path.write_bytes(render_svg(results, run.record.lab))
-
-
-def record_map(run: StoredRun) -> dict[str, Any]:
-    """The record as plain data: arrays as lists, what is not a finite number as None."""
-    record = run.record
-    return {
-        "lab": record.lab,
-        "params": record.params,
-        "seed": record.seed,
-        "app_version": record.app_version,
-        "environment": record.environment,
-        "started": record.started.isoformat(),
-        "seconds": record.seconds,
-        "status": record.status,
-        "name": record.name,
-        "results": [plain_data(result) for result in run.results],
-    }
-
-
-def json_text(run: StoredRun) -> str:
-    return json.dumps(record_map(run), ensure_ascii=False, indent=1, allow_nan=False)
-
-
-def plain_data(value: Any) -> Any:
-    if hasattr(value, "tolist"):  # an array
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {str(key): plain_data(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain_data(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def csv_archive(run: StoredRun) -> bytes:

@@ -15,11 +15,11 @@ from PySide6.QtWidgets import QWidget
 from gui.lab.badge import PROVENANCES, provenance_meaning, provenance_word
 from gui.lab.change_text import change_text
 from gui.lab.clock import Clocks
-from gui.lab.export import record_map
 from gui.lab.export_code import CODE_STYLE, code_colours, code_parts
 from gui.lab.link import make_link
 from gui.lab.number_text import plain, with_unit
 from gui.lab.parameter_text import parameter_label, value_text
+from gui.lab.run_map import record_map
 from gui.lab.stored_run import StoredRun, local_time
 from gui.lab.views.view import pick, with_unit_title
 from gui.language import language_switch

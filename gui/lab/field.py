@@ -8,10 +8,21 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
-from gui.lab.editors import Editor, editor_for
+from gui.lab.editors import (
+    ComboEditor,
+    Editor,
+    NumberChoiceEditor,
+    NumberEditor,
+    ParagraphEditor,
+    SegmentedEditor,
+    SwitchEditor,
+    TextEditor,
+)
 from gui.lab.help_button import HelpButton
 from gui.lab.parameter_text import shortened
 from gui.language import language_switch
+
+MOST_SEGMENTS = 4
 
 
 class Field(QWidget):
@@ -147,3 +158,23 @@ class Field(QWidget):
         names = self._extra.get("choices") or {}
         text = names.get(str(self.default))
         return language_switch.pick(text) if text else str(self.default)
+
+
+def editor_for(schema: dict[str, Any]) -> Editor:
+    """The editor for one property of a lab's schema."""
+    if "enum" in schema:
+        if len(schema["enum"]) <= MOST_SEGMENTS:
+            return SegmentedEditor(schema)
+        ordered = all(isinstance(value, int | float) for value in schema["enum"])
+        return NumberChoiceEditor(schema) if ordered else ComboEditor(schema)
+    lines, language = (schema.get("x-inferlab", {}).get(key) for key in ("lines", "language"))
+    if schema["type"] == "string" and language:
+        from gui.lab.code.code_field import CodeField  # few labs have one
+
+        return CodeField(language, lines or 1)
+    if schema["type"] == "string" and (lines or 1) > 1:
+        return ParagraphEditor(lines)
+    kinds = {"boolean": SwitchEditor, "string": TextEditor}
+    if schema["type"] in kinds:
+        return kinds[schema["type"]]()
+    return NumberEditor(schema)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from gui.library.outline import Node, Outline, load_outline
+from gui.library.outline import Node, Outline
+from gui.library.outline_files import load_outline
 
 if TYPE_CHECKING:
     from pathlib import Path

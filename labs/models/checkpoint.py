@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 from labs.models.config import tensor_shapes
@@ -30,6 +31,9 @@ class Checkpoint(Protocol):
     def names(self) -> set[str]:
         """The tensors that the file holds, by canonical name where they have one."""
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """What the header says of a tensor."""
+
     def tensor(self, name: str) -> torch.Tensor:
         """One tensor on the CPU: FP32, or the floating-point type in which it is stored."""
 
@@ -48,8 +52,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
 def checked_tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, torch.Tensor]]:
     """Every tensor that the config asks for, in the order of the forward pass.
 
-    LabError when one is missing or of the wrong shape, and when the file holds one that the config does not
-    explain: a bias or a norm left out would give wrong results in silence.
+    LabError when one is missing, of the wrong shape or not finite, and when the file holds one that the
+    config does not explain: a bias or a norm left out would give wrong results in silence.
     """
     expected, present = tensor_shapes(checkpoint.config), checkpoint.names()
     # Some Llama folders store the tied head again, or the rotary table that the config already determines.
@@ -63,11 +67,13 @@ def checked_tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, torch.Tensor]
             zh, en = f"{zh} {first}（共 {len(names)} 个）", f"{en}: {first} ({len(names)} in all)"
             raise unusable(checkpoint.path, zh=zh, en=en)
     for name, shape in expected.items():
-        tensor = checkpoint.tensor(name)
-        if tuple(tensor.shape) != shape:
-            given = tuple(tensor.shape)
+        given = checkpoint.shape(name)
+        if given != shape:
             zh, en = f"{name} 的形状为 {given}，应为 {shape}", f"{name} has shape {given}, expected {shape}"
             raise unusable(checkpoint.path, zh=zh, en=en)
+        tensor = checkpoint.tensor(name)
+        if not all(math.isfinite(end) for end in tensor.aminmax()):
+            raise unusable(checkpoint.path, zh=f"{name} 含无穷或非数", en=f"{name} holds infinities or NaN")
         yield name, tensor
 
 

@@ -6,12 +6,9 @@ Tensors carry the names that safetensors folders of the Llama family use, withou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Architecture = Literal["llama", "qwen2", "qwen3"]
 
@@ -99,18 +96,6 @@ def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     if not config.tied_embeddings:
         shapes["lm_head.weight"] = (config.vocab, config.hidden)
     return shapes
-
-
-def read_config(path: Path) -> ModelConfig:
-    """The config of the ``.gguf`` file or the folder at ``path``, without torch, reading no weight."""
-    if path.is_dir():
-        from labs.models.folder_config import read_folder_config
-
-        return read_folder_config(path)
-    from labs.models.gguf_config import gguf_config
-    from labs.models.gguf_header import read_header
-
-    return gguf_config(read_header(path))
 
 
 def _block_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

@@ -64,10 +64,14 @@ class GGUFCheckpoint:
     def names(self) -> set[str]:
         return set(self._entries)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._entries[name].shape
+
     def tensor(self, name: str) -> torch.Tensor:
         entry = self._entries[name]
         try:
-            values = gguf.dequantize(self._blocks(entry), self._kind(entry))
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by who asks
+                values = gguf.dequantize(self._blocks(entry), self._kind(entry))
         except NotImplementedError as error:
             kind = self._kind(entry).name
             raise unusable(

@@ -46,6 +46,9 @@ class SafetensorsCheckpoint:
     def names(self) -> set[str]:
         return set(self._stored)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(_opened(self._files[name]).get_slice(self._stored[name]).get_shape())
+
     def tensor(self, name: str) -> torch.Tensor:
         file, stored = self._files[name], self._stored[name]
         opened = _opened(file)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gui.app import make_application
 from gui.language import language_switch
 from gui.library.notes import find_notes
-from gui.library.outline import load_outline
+from gui.library.outline_files import load_outline
 from gui.reading.note_view import NotePage, NoteView
 from gui.theme import LIGHT, theme_switch
 from tests.benchmarks.event_loop import PaintClock, spin

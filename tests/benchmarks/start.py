@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gui.library.outline import load_outline
+from gui.library.outline_files import load_outline
 from tests.benchmarks.figures import Figure, median, short, spread
 from tests.benchmarks.machine import ROOT
 

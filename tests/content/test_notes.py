@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gui.library.notes import Language, Note, find_notes, stray_files
-from gui.library.outline import Outline, load_outline
+from gui.library.outline_files import load_outline
 from labs.registry import Catalog, load_catalog
 from tests.content import note_checks
+
+if TYPE_CHECKING:
+    from gui.library.outline import Outline
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT, FIGURES = ROOT / "content", ROOT / "resources" / "figures"

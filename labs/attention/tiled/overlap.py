@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from labs.formulas.flash_attention import Tile
+
 
 class Rates(NamedTuple):
     """Of one multiprocessor and clock: FP16 FLOPs of matrix products, and exponentials."""
@@ -25,6 +27,7 @@ CHIPS = {
     "b200": Rates("B200", 8192, 16),
 }
 SCORES, SOFTMAX, MIX = range(3)
+WARPGROUP_TILE = Tile(64, 128)
 
 
 class Bar(NamedTuple):

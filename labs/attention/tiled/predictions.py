@@ -120,10 +120,9 @@ def predictions(params: Params, ctx: Context) -> Iterator[Prediction]:
             formula=SHARED,
         )
     else:
-        from labs.attention.tiled.overlap import CHIPS, durations
-        from labs.attention.tiled.versions_mode import TILE
+        from labs.attention.tiled.overlap import CHIPS, WARPGROUP_TILE, durations
 
-        product, softmax, _ = durations(CHIPS[params.chip], *TILE, params.head_dim)
+        product, softmax, _ = durations(CHIPS[params.chip], *WARPGROUP_TILE, params.head_dim)
         yield Prediction(
             id="overlap",
             title=Text(zh="乒乓调度下矩阵单元的忙碌", en="Matrix unit busy, ping-pong"),

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from labs.attention.tiled.fp8 import METHODS, error, with_outliers
 from labs.attention.tiled.heads import layer_heads
-from labs.attention.tiled.overlap import CHIPS, MIX, SCORES, SOFTMAX, durations, matrix_share, schedule
+from labs.attention.tiled.overlap import (
+    CHIPS,
+    MIX,
+    SCORES,
+    SOFTMAX,
+    WARPGROUP_TILE,
+    durations,
+    matrix_share,
+    schedule,
+)
 from labs.attention.tiled.predictions import BUSY
 from labs.formulas.flash_attention import Shape, Tile, keys_outer, queries_outer
 from labs.formulas.occupancy import wave_efficiency
@@ -35,7 +44,6 @@ if TYPE_CHECKING:
 
 _MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
 _SIMULATED, _REPORTED = Provenance.SIMULATED, Provenance.REPORTED
-TILE = Tile(64, 128)  # of a warpgroup
 TILES = 8
 MULTIPROCESSORS = 108  # of an A100
 FP8_TOKENS = 512
@@ -88,7 +96,7 @@ class Study:
 
     @property
     def work(self) -> tuple[float, float, float]:
-        return durations(self.rates, *TILE, self.shape.dim)
+        return durations(self.rates, *WARPGROUP_TILE, self.shape.dim)
 
     def bars(self, overlap: bool) -> list[Bar]:
         return schedule(self.work, TILES, 2, overlap=overlap)

@@ -8,8 +8,9 @@ import zipfile
 from datetime import UTC, datetime
 from typing import Any
 
-from gui.lab.export import csv_archive, json_text
+from gui.lab.export import csv_archive
 from gui.lab.export_html import html_page
+from gui.lab.run_map import json_text
 from gui.lab.stored_run import StoredRun
 from tests.gui.lab import kernel_samples as kernels
 from tests.gui.lab import samples

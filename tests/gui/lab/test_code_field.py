@@ -8,7 +8,8 @@ import pytest
 from PySide6.QtCore import Qt
 
 from gui.lab.code.code_field import CodeField
-from gui.lab.editors import ParagraphEditor, editor_for
+from gui.lab.editors import ParagraphEditor
+from gui.lab.field import editor_for
 from gui.lab.form import LabForm
 from gui.theme import DARK, theme_switch
 from tests.gui.lab import kernel_samples as kernels

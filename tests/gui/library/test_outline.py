@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gui.library.outline import Outline, OutlineError, add_english_titles, load_outline
+from gui.library.outline import Outline, OutlineError
+from gui.library.outline_files import add_english_titles, load_outline
 from gui.library.outline_parser import parse_outline
 
 CONTENT = Path(__file__).resolve().parents[3] / "content"

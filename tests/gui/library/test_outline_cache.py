@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from gui.library import outline_cache
-from gui.library.outline import Node, Outline, OutlineError, load_outline
+from gui.library.outline import Node, Outline, OutlineError
 from gui.library.outline_cache import load_cached_outline
+from gui.library.outline_files import load_outline
 
 CONTENT = Path(__file__).resolve().parents[3] / "content"
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gui.library import matching
-from gui.library.outline import load_outline
+from gui.library.outline_files import load_outline
 from gui.library.search import Hit, IndexedNote, SearchIndex, content_fingerprint, filter_outline
 
 CONTENT = Path(__file__).resolve().parents[3] / "content"

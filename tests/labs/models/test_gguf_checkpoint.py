@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labs.models.checkpoint import checked_tensors
-from labs.models.config import read_config, tensor_shapes
+from labs.models.config import tensor_shapes
+from labs.models.config_file import read_config
 from labs.models.gguf_checkpoint import GGUFCheckpoint, canonical_name, unpermute
 from labs.models.gguf_header import read_header
 from labs.models.loading import load_model
@@ -119,6 +120,15 @@ WRONG_SHAPE = np.zeros((HIDDEN + 1,), dtype=np.float32)
         ),
         (SmallGGUF(tensors={"blk.0.attn_q.bias": np.zeros(HEADS, np.float32)}), "q_proj.bias"),
         (SmallGGUF(tensors={"output_norm.weight": WRONG_SHAPE}), r"shape \(33,\), expected \(32,\)"),
+        # Fewer rows than heads: nothing that could be put back into the order of the original weights.
+        (
+            SmallGGUF(tensors={"blk.0.attn_q.weight": WRONG_SHAPE[None, 1:]}),
+            r"q_proj\.weight has shape \(1, 32\)",
+        ),
+        (
+            SmallGGUF(tensors={"output_norm.weight": WRONG_SHAPE[1:] + np.nan}),
+            r"norm\.weight holds inf.* or NaN",
+        ),
         (SmallGGUF(tensors={"rope_freqs.weight": WRONG_SHAPE}), "33 rotary factors, expected 4"),
         (SmallGGUF(tensors={"rope_freqs.weight": np.zeros(4, np.float16)}), "one-dimensional F32"),
     ],

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from labs.models.config import ModelConfig, linear_shapes, read_config, tensor_shapes
+from labs.models.config import ModelConfig, linear_shapes, tensor_shapes
+from labs.models.config_file import read_config
 from labs.models.location import locate
 from labs.spec import LabError
 

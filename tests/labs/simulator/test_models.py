@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from labs.models.config import read_config
+from labs.models.config_file import read_config
 from labs.models.location import locate
 from labs.simulator.model_config import FAMILIES, read_shape, shape_from_config
 from labs.simulator.model_shape import active_parameters, parameters
