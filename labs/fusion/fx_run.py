@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from labs.fusion import fx_views
+from labs.fusion import fx_views, pattern_counts
 from labs.fusion.fx_chain import graph_module, record_shapes
 from labs.fusion.fx_costs import costs, dataflow, saving
 from labs.fusion.fx_subjects import tensors
-from labs.fusion.pattern_kernels import kernel, source
+from labs.fusion.pattern_kernels import kernel
 from labs.fusion.pattern_language import LanguageError, parse_chain, parse_patterns
 from labs.fusion.pattern_matching import Matcher, rewrite
 from labs.measure import time_calls
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from labs.context import Context
     from labs.fusion.fx_costs import Costs, Saving
+    from labs.fusion.fx_views import Written
     from labs.fusion.pattern_language import Chain, Pattern
     from labs.fusion.pattern_matching import Match
     from labs.measure import Timing
@@ -39,46 +40,46 @@ _BUDGET_S: Final = 0.5
 
 
 def run_patterns(
-    ctx: Context, chain_text: str, pattern_text: str, edits: str, tokens: int, bandwidth: float, call_s: float
+    ctx: Context, written: Written, tokens: int, bandwidth: float, call_s: float, *, single: bool
 ) -> Iterator[Result]:
-    """Graph and matches at once, then the kernels, the check, and the times. ``bandwidth`` in bytes/s; 0 (and
-    ``call_s`` 0) is measured here."""
+    """Graph and matches at once, then the kernels, the check, the counts and the times. ``bandwidth`` in
+    bytes/s; 0 (and ``call_s`` 0) is measured here. ``single``: kernels with one output only."""
     try:
-        chain = parse_chain(chain_text)
+        chain = parse_chain(written.chain)
     except LanguageError as error:
-        yield fx_views.broken("chain", chain_text, error, edits)
+        yield fx_views.broken("chain", written.chain, error, written.edits)
         raise
     try:
-        patterns = parse_patterns(pattern_text)
+        patterns = parse_patterns(written.patterns)
     except LanguageError as error:
-        yield fx_views.broken("patterns", pattern_text, error, "patterns")
+        yield fx_views.broken("patterns", written.patterns, error, "patterns")
         raise
     with torch.no_grad(), threads(1):  # the generated kernels have one
-        yield from _fused(ctx, chain, patterns, (chain_text, pattern_text, edits), tokens, bandwidth, call_s)
+        yield from _fused(ctx, chain, patterns, written, tokens, (bandwidth, call_s), single)
 
 
 def _fused(
     ctx: Context,
     chain: Chain,
     patterns: list[Pattern],
-    written: tuple[str, str, str],
+    written: Written,
     tokens: int,
-    bandwidth: float,
-    call_s: float,
+    given: tuple[float, float],
+    single: bool,
 ) -> Iterator[Result]:
     available = ctx.memo(("fusion tensors", tokens), lambda: tensors(ctx, tokens))
     module = graph_module(chain)
     expected = record_shapes(module, available)
-    matcher = Matcher(module.graph)
+    matcher = Matcher(module.graph, single=single)
     fused, refused = matcher.matches(patterns)
     before = Text(zh="改写前：框里是匹配", en="Before: a box is a match")
     flow = dataflow(module.graph)
     savings = [saving(flow, match) for match in fused]
-    yield _spared(savings)
+    yield pattern_counts.estimated(savings)
     yield fx_views.graph(module.graph, "before", before, fused)
     if ctx.preview:
         return
-    model = costs(ctx, bandwidth, call_s, tokens, ctx.model_config().intermediate)
+    model = costs(ctx, *given, tokens, ctx.model_config().intermediate)
     yield fx_views.fusions(fused, refused, savings, model)
     ctx.progress(None, Text(zh="编译生成的 kernel", en="Compiling the generated kernels"))
     compiled = [kernel(match) for match in fused]
@@ -86,8 +87,8 @@ def _fused(
     calls = {id(match): call for match, call in zip(fused, compiled, strict=True)}
     after = rewrite(module, fused, lambda match: _call(calls[id(match)], match))
     marks = fx_views.marks(patterns, fused, refused)
-    generated = "\n".join(f"// {match.pattern.name}\n{source(match)}" for match in fused) or "// -\n"
-    yield fx_views.texts(written[0], written[1], written[2], marks, after.code.strip() + "\n", generated)
+    yield fx_views.texts(written, marks, after.code.strip() + "\n", fused)
+    yield from pattern_counts.counted(ctx, fused, savings)
     if missing:
         title = Text(zh="没有计时", en="Not timed")
         yield fx_views.unavailable("untimed", title, missing)
@@ -100,12 +101,12 @@ def _fused(
         yield from _timed(ctx, (module, after), available, savings, model, matcher.comparisons)
 
 
-def _call(compiled: Callable[..., Tensor] | Text, match: Match) -> Callable[..., Tensor]:
+def _call(compiled: Callable[..., Any] | Text, match: Match) -> Callable[..., Any]:
     """The kernel; where there is none, a name to show in the graph, which is then not run."""
     if not isinstance(compiled, Text):
         return compiled
 
-    def absent(*_: Tensor) -> Tensor:
+    def absent(*_: Tensor) -> Any:
         raise AssertionError(compiled.en)
 
     absent.__name__ = match.pattern.name
@@ -145,22 +146,6 @@ def _timed(
         ),
     )
     yield _why(timings, savings, model, predicted, comparisons)
-
-
-def _spared(savings: list[Saving]) -> Metric:
-    return Metric(
-        id="spared",
-        title=Text(zh="省下的读写", en="Bytes spared"),
-        provenance=Provenance.ESTIMATED,
-        unit="B",
-        value=float(sum(one.spared_bytes for one in savings)),
-        better="higher",
-        source=Text(
-            zh="匹配到的算子各自读写之和，减去融合后的（labs.formulas.fusion，张量大小来自真实执行）",
-            en="what the matched operators move alone, less what they move as one kernel "
-            "(labs.formulas.fusion, sizes from a real run)",
-        ),
-    )
 
 
 def _error(error: float) -> Metric:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from operator import getitem
+from typing import TYPE_CHECKING, NamedTuple
 
+from labs.fusion import pattern_kernels, pattern_triton
 from labs.fusion.fx_chain import OPERATOR_OF
 from labs.fusion.pattern_language import REDUCTIONS
+from labs.fusion.pattern_loops import loops
 from labs.results import (
     Code,
     CodeMark,
@@ -37,7 +40,11 @@ KINDS: Final = [
     Text(zh="逐元素", en="elementwise"),
     Text(zh="融合的 kernel", en="fused kernel"),
     Text(zh="结果", en="result"),
+    Text(zh="它的一个输出", en="one of its outputs"),
 ]
+_TEXTS: Final = Text(
+    zh="链、模式、改写后的图、生成的 kernel", en="Chain, patterns, rewritten graph, generated kernels"
+)
 FORMULA: Final = Text(
     zh="省下的字节 ÷ 带宽 + 省下的调用 × 每次调用（labs.formulas.fusion）",
     en="bytes spared / bandwidth + calls spared × a call (labs.formulas.fusion)",
@@ -48,13 +55,21 @@ _BYTES: Final = Text(
 )
 
 
+class Written(NamedTuple):
+    """What the user wrote; ``edits`` is the parameter that the chain is, or empty."""
+
+    chain: str
+    patterns: str
+    edits: str
+
+
 def kind_of(node: fx.Node) -> int:
     """Index into KINDS."""
     if node.op in ("placeholder", "output"):
         return 0 if node.op == "placeholder" else 5
     operator = OPERATOR_OF.get(node.target)
     if operator is None:
-        return 4
+        return 6 if node.target is getitem else 4
     return 1 if operator == "linear" else 2 if operator in REDUCTIONS else 3
 
 
@@ -109,37 +124,34 @@ def broken(name: str, text: str, error: LanguageError, edits: str) -> Code:
     pane = CodePane(name=same(name), language="python", text=text, marks=[mark], edits=edits)
     return Code(
         id="texts",
-        title=Text(
-            zh="链、模式、改写后的图、生成的 kernel", en="Chain, patterns, rewritten graph, generated kernels"
-        ),
+        title=_TEXTS,
         provenance=Provenance.MEASURED,
         panes=[pane],
         wide=True,
     )
 
 
-def texts(chain: str, patterns: str, edits: str, marks: list[CodeMark], after: str, kernels: str) -> Code:
+def texts(written: Written, marks: list[CodeMark], after: str, fused: list[Match]) -> Code:
     """All texts of the run side by side."""
+    cpp = "\n".join(f"// {match.pattern.name}\n{pattern_kernels.source(match)}" for match in fused)
+    triton = "\n".join(pattern_triton.source(match.pattern.name, loops(match)) for match in fused)
+    patterns, chain = Text(zh="模式", en="patterns"), Text(zh="链", en="chain")
+    rewritten = Text(zh="改写后的图（FX）", en="rewritten graph (FX)")
+    generated, gpu = (
+        Text(zh="生成的 C++", en="generated C++"),
+        Text(zh="生成的 Triton", en="generated Triton"),
+    )
     return Code(
         id="texts",
-        title=Text(
-            zh="链、模式、改写后的图、生成的 kernel", en="Chain, patterns, rewritten graph, generated kernels"
-        ),
+        title=_TEXTS,
         provenance=Provenance.MEASURED,
         wide=True,
         panes=[
-            CodePane(
-                name=Text(zh="模式", en="patterns"),
-                language="python",
-                text=patterns,
-                marks=marks,
-                edits="patterns",
-            ),
-            CodePane(name=Text(zh="链", en="chain"), language="python", text=chain, edits=edits),
-            CodePane(
-                name=Text(zh="改写后的图（FX）", en="rewritten graph (FX)"), language="python", text=after
-            ),
-            CodePane(name=Text(zh="生成的 C++", en="generated C++"), language="cpp", text=kernels),
+            CodePane(name=patterns, language="python", text=written.patterns, marks=marks, edits="patterns"),
+            CodePane(name=chain, language="python", text=written.chain, edits=written.edits),
+            CodePane(name=rewritten, language="python", text=after),
+            CodePane(name=generated, language="cpp", text=cpp or "// -\n"),
+            CodePane(name=gpu, language="python", text=triton or "# -\n"),
         ],
     )
 

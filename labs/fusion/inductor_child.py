@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import torch
@@ -49,6 +49,13 @@ class Loop(msgspec.Struct, frozen=True):
     origins: list[str]
 
 
+class Stage(NamedTuple):
+    """The scheduler's nodes at one time, and the bytes of the buffers that they read and write."""
+
+    loops: list[Loop]
+    bytes: int
+
+
 class Decision(msgspec.Struct, frozen=True):
     """Two scheduler nodes fused, or not, with Inductor's ``reason``."""
 
@@ -59,7 +66,9 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Compiled(msgspec.Struct, frozen=True):
-    """``seconds`` to compile and run once, ``error`` against eager, relative by norms; one thread."""
+    """``seconds`` to compile and run once, ``error`` against eager, relative by norms; one thread.
+
+    Inductor's metrics: ``kernels`` it generated, ``bytes`` that its nodes access, ``bytes_before`` fusing."""
 
     operations: list[Operation]
     before: list[Loop]
@@ -70,10 +79,14 @@ class Compiled(msgspec.Struct, frozen=True):
     error: float
     eager: Timing
     compiled: Timing
+    kernels: int
+    bytes: int
+    bytes_before: int
 
 
 def compiled_by_inductor(chain: str, tensors: dict[str, np.ndarray[Any, Any]]) -> Compiled:
     """Compile, run and time ``chain`` on ``tensors``. Raises what Inductor raises."""
+    from torch._inductor import metrics
     from torch._inductor.utils import run_and_get_code
 
     module = graph_module(parse_chain(chain))
@@ -81,7 +94,7 @@ def compiled_by_inductor(chain: str, tensors: dict[str, np.ndarray[Any, Any]]) -
         torch.from_numpy(tensors[node.name].copy()) for node in module.graph.find_nodes(op="placeholder")
     ]
     operations: list[Operation] = []
-    stages: dict[str, list[Loop]] = {}
+    stages: dict[str, Stage] = {}
     decisions: list[Decision] = []
     _configure(operations, stages, decisions)
     start = time.perf_counter()
@@ -94,10 +107,13 @@ def compiled_by_inductor(chain: str, tensors: dict[str, np.ndarray[Any, Any]]) -
         fast = time_calls(lambda: function(*inputs), budget_s=_BUDGET_S)
     before, after = stages["before"], stages["after"]
     code = "\n".join(codes)
-    return Compiled(operations, before, after, decisions, code, seconds, error, eager, fast)
+    counted = metrics.generated_kernel_count, metrics.num_bytes_accessed, before.bytes
+    return Compiled(
+        operations, before.loops, after.loops, decisions, code, seconds, error, eager, fast, *counted
+    )
 
 
-def _configure(operations: list[Operation], stages: dict[str, list[Loop]], decisions: list[Decision]) -> None:
+def _configure(operations: list[Operation], stages: dict[str, Stage], decisions: list[Decision]) -> None:
     """Have Inductor tell what it does. This process serves one request and ends: nothing is put back."""
     import torch._logging
     from torch._inductor import config
@@ -109,7 +125,7 @@ def _configure(operations: list[Operation], stages: dict[str, list[Loop]], decis
     settings._pre_fusion_custom_pass = _recorder("before", stages)
     settings._post_fusion_custom_pass = _recorder("after", stages)
     logs: Any = torch._logging
-    logs.set_logs(fusion=True)
+    logs.set_logs(fusion=True, inductor_metrics=True)  # bytes are only counted if they are logged
     logging.getLogger(_LOGGER).addHandler(_Decisions(decisions))
 
 
@@ -126,9 +142,10 @@ def _operations(graph: Any) -> list[Operation]:
     return found
 
 
-def _recorder(stage: str, stages: dict[str, list[Loop]]) -> Callable[[list[Any]], list[Any]]:
+def _recorder(stage: str, stages: dict[str, Stage]) -> Callable[[list[Any]], list[Any]]:
     def record(nodes: list[Any]) -> list[Any]:
-        stages[stage] = [_loop(node) for node in nodes]
+        moved = sum(int(node.get_read_write_buffers_sizes()) for node in nodes)
+        stages[stage] = Stage([_loop(node) for node in nodes], moved)
         return nodes
 
     return record

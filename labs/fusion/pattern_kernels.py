@@ -1,4 +1,4 @@
-"""A matched pattern as one C++ kernel: a loop over rows, in which nothing but the result is written.
+"""A matched pattern as one C++ kernel: a loop over rows that writes the result, and what others still read.
 
 What a fusing compiler generates, in small: each reduction is a loop of its own, and values by element are
 computed again in each loop that needs them, instead of being stored between the loops.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
 from labs.engine.native_library import cache_folder, loaded
 from labs.fusion.pattern_language import REDUCTIONS
+from labs.fusion.pattern_loops import loops
 from labs.text import Text
 
 if TYPE_CHECKING:
@@ -22,12 +23,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Final
 
-    from torch import Tensor, fx
+    from torch import Tensor
 
     from labs.fusion.pattern_language import Step
+    from labs.fusion.pattern_loops import Loops
     from labs.fusion.pattern_matching import Match
-
-Kind = Literal["matrix", "row", "column"]  # [rows, columns], one number a row, one a column
 
 _HEAD = """#pragma GCC optimize("fast-math")  // sums in any order, exp in vectors
 #include <math.h>
@@ -69,70 +69,38 @@ _EXPRESSIONS: Final = {
 }
 
 
-class Extent(NamedTuple):
-    rows: int
-    columns: int
-
-
-def extent(match: Match) -> Extent:
-    """The largest rows and columns among all that the pattern reads and makes."""
-    shapes = [node.meta["shape"] for node in match.bound.values()]
-    rows = max((shape[0] for shape in shapes if len(shape) == 2), default=1)
-    return Extent(rows, max(shape[-1] for shape in shapes if shape))
-
-
-def kind(node: fx.Node, size: Extent) -> Kind | None:
-    """How a tensor lies in the loops; None where it does not."""
-    shape = tuple(node.meta["shape"])
-    found: dict[tuple[int, ...], Kind] = {(size.columns,): "column", (size.rows, 1): "row"}
-    return "matrix" if shape == tuple(size) else found.get(shape)
-
-
-def unfit(match: Match) -> Text | None:
-    """Why there is no loop for the shapes of this match; None where there is one."""
-    size = extent(match)
-    odd = [node for node in match.bound.values() if kind(node, size) is None]
-    if kind(match.root, size) == "column":
-        odd.append(match.root)
-    if not odd:
-        return None
-    name, shape = odd[0].name, list(odd[0].meta["shape"])
-    return Text(
-        zh=f"{name} 的形状 {shape} 配不上 {size.rows} × {size.columns} 的循环",
-        en=f"{name} has the shape {shape}, which does not fit loops over {size.rows} x {size.columns}",
-    )
-
-
 def source(match: Match) -> str:
     """The kernel's C++; tensors are numbered, their names stand in comments."""
-    return _Writer(match).text()
+    return _Writer(loops(match)).text()
 
 
 class _Writer:
-    def __init__(self, match: Match) -> None:
-        self._chain, size = match.pattern.chain, extent(match)
-        self._kinds = {name: kind(node, size) for name, node in match.bound.items()}
-        self._steps = {step.name: step for step in self._chain.steps}
+    def __init__(self, laid: Loops) -> None:
+        self._chain, self._kinds, self._steps = laid.chain, laid.kinds, laid.steps
+        self._outputs = {name: f"out{place}" for place, name in enumerate(laid.outputs)}
         self._names = {name: f"in{place}" for place, name in enumerate(self._chain.inputs)}
         self._names |= {name: f"v{place}" for place, name in enumerate(self._steps)}
 
     def text(self) -> str:
         inputs = [f"const float* __restrict {self._names[name]}" for name in self._chain.inputs]
-        parameters = ", ".join([*inputs, "float* __restrict out", "int64_t rows", "int64_t columns"])
+        outputs = [f"float* __restrict {out}" for out in self._outputs.values()]
+        parameters = ", ".join([*inputs, *outputs, "int64_t rows", "int64_t columns"])
         head = f'extern "C" void fused({parameters}) {{'
         notes = [f"// {self._names[name]}: {name}" for name in self._chain.inputs]
         lines = ["for (int64_t row = 0; row < rows; ++row) {"]
         for step in self._chain.steps:
             if self._kinds[step.name] == "row":
                 lines += [f"    {line}" for line in self._row_value(step)]
-        lines += [f"    {line}" for line in self._result()]
+        lines += [f"    {line}" for line in self._results()]
         return _HEAD + "\n".join([*notes, head, *(f"    {line}" for line in [*lines, "}"]), "}"]) + "\n"
 
-    def _result(self) -> list[str]:
-        root = self._chain.outputs[0]
-        if self._kinds[root] == "row":
-            return [f"out[row] = {self._names[root]};"]
-        return self._loop(root, f"out[row * columns + c] = {self._names[root]};")
+    def _results(self) -> list[str]:
+        """What is one number a row is stored at once, all else in one loop."""
+        rows = [name for name in self._outputs if self._kinds[name] == "row"]
+        whole = [name for name in self._outputs if self._kinds[name] != "row"]
+        lines = [f"{self._outputs[name]}[row] = {self._names[name]};" for name in rows]
+        stores = [f"{self._outputs[name]}[row * columns + c] = {self._names[name]};" for name in whole]
+        return [*lines, *self._loop(whole, stores)] if whole else lines
 
     def _row_value(self, step: Step) -> list[str]:
         name, operand = self._names[step.name], step.operands[0]
@@ -140,17 +108,17 @@ class _Writer:
             return [self._line(step)]
         if not isinstance(operand, str) or self._kinds[operand] == "row":
             return [f"const float {name} = {self._operand(operand)};"]
-        loop = self._loop(operand, f"{name} += {self._operand(operand)};")
+        loop = self._loop([operand], [f"{name} += {self._operand(operand)};"])
         mean = [f"{name} /= columns;"] if step.operator == "mean" else []
         return [f"float {name} = 0.0f;  // {step.operator}", *loop, *mean]
 
-    def _loop(self, wanted: str, last: str) -> list[str]:
+    def _loop(self, wanted: list[str], last: list[str]) -> list[str]:
         """Over the columns, computing what ``wanted`` needs by element."""
         body = [self._line(self._steps[name]) for name in self._needed(wanted)]
-        return ["for (int64_t c = 0; c < columns; ++c) {", *(f"    {line}" for line in [*body, last]), "}"]
+        return ["for (int64_t c = 0; c < columns; ++c) {", *(f"    {line}" for line in [*body, *last]), "}"]
 
-    def _needed(self, wanted: str) -> list[str]:
-        needed = {wanted}
+    def _needed(self, wanted: list[str]) -> list[str]:
+        needed = set(wanted)
         for step in reversed(self._chain.steps):
             if step.name in needed and self._kinds[step.name] != "row":
                 needed |= {one for one in step.operands if isinstance(one, str)}
@@ -170,21 +138,24 @@ class _Writer:
         return f"{name}[{places[self._kinds[operand] or 'matrix']}]"
 
 
-def kernel(match: Match) -> Callable[..., Tensor] | Text:
-    """The compiled kernel as a call on contiguous fp32 tensors of the CPU; or why there is none."""
+def kernel(match: Match) -> Callable[..., Tensor | tuple[Tensor, ...]] | Text:
+    """The compiled kernel as a call on contiguous fp32 tensors of the CPU; or why there is none.
+
+    It returns the match's outputs: a tensor, or a tuple where there are several."""
     library = loaded(_stored(source(match)))
     if isinstance(library, Text):
         return library
-    size, count = extent(match), len(match.pattern.chain.inputs)
-    shape = tuple(match.root.meta["shape"])
+    laid = loops(match)
+    shapes = [laid.shape(name) for name in laid.outputs]
+    pointers = len(laid.chain.inputs) + len(shapes)
     function = library.fused
-    function.argtypes = (*[ctypes.c_void_p] * (count + 1), ctypes.c_int64, ctypes.c_int64)
+    function.argtypes = (*[ctypes.c_void_p] * pointers, ctypes.c_int64, ctypes.c_int64)
     function.restype = None
 
-    def call(*tensors: Tensor) -> Tensor:
-        out = torch.empty(shape)
-        function(*[one.data_ptr() for one in tensors], out.data_ptr(), *size)
-        return out
+    def call(*tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
+        made = tuple(torch.empty(shape) for shape in shapes)
+        function(*[one.data_ptr() for one in (*tensors, *made)], *laid.size)
+        return made if len(made) > 1 else made[0]
 
     call.__name__ = match.pattern.name
     return call

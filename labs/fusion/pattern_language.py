@@ -28,11 +28,13 @@ MAX_LINES, MAX_STEPS, MAX_NUMBER = 40, 64, 1e30
 
 
 class Step(NamedTuple):
-    """``name`` is made by ``operator`` from ``operands``: names of steps or inputs, or numbers."""
+    """``name`` is made by ``operator`` from ``operands``: names of steps or inputs, or numbers. ``line``
+    (1-based) of the text, 0 where there is none."""
 
     name: str
     operator: str
     operands: tuple[str | float, ...]
+    line: int = 0
 
 
 class Chain(NamedTuple):
@@ -209,5 +211,5 @@ class _Reader:
                     line, Text(zh=f"最多 {MAX_STEPS} 个算子", en=f"at most {MAX_STEPS} operators")
                 )
             self._known[key] = name or f"{operator}_{len(self.steps)}"
-            self.steps.append(Step(self._known[key], operator, operands))
+            self.steps.append(Step(self._known[key], operator, operands, line))
         return self._known[key]

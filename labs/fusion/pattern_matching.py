@@ -1,20 +1,23 @@
 """Patterns found in a graph and replaced by one call each, in the order of the patterns and of the graph.
 
-A match is refused if something inside it is read from outside: the fused kernel would not write that; and
-where its shapes are none that ``pattern_kernels`` writes loops for.
+What is inside a match and read from outside is one more output of its kernel, or, if only one is wanted, the
+reason to refuse it. A match is refused as well where somebody outside both reads it and feeds it: fused, the
+two would wait for each other; and where its shapes are none that ``pattern_loops`` has loops for.
 Operands of commutative operators are tried both ways round.
 """
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import fx
+from torch.fx.passes.tools_common import stable_topological_sort
 
 from labs.fusion.fx_chain import OPERATOR_OF
-from labs.fusion.pattern_kernels import unfit
 from labs.fusion.pattern_language import COMMUTATIVE
+from labs.fusion.pattern_loops import unfit
 from labs.text import Text
 
 if TYPE_CHECKING:
@@ -49,12 +52,22 @@ class Match:
     def root(self) -> fx.Node:
         return self.bound[self.pattern.chain.outputs[0]]
 
+    @property
+    def outputs(self) -> list[str]:
+        """The pattern's names for what its kernel writes: the result, then what others read as well."""
+        inside = self.inside
+        read = [s.name for s in self.pattern.chain.steps if set(self.bound[s.name].users) - inside]
+        root = self.pattern.chain.outputs[0]
+        return [root, *(name for name in read if name != root)]
+
 
 class Matcher:
-    """``comparisons`` counts how often a step of a pattern was held against a node: the search's effort."""
+    """``comparisons`` counts how often a step of a pattern was held against a node: the search's effort.
 
-    def __init__(self, graph: fx.Graph) -> None:
-        self._graph = graph
+    ``single``: kernels write one result only."""
+
+    def __init__(self, graph: fx.Graph, *, single: bool = False) -> None:
+        self._graph, self._single = graph, single
         self.comparisons = 0
         self._last = EFFORT
 
@@ -68,7 +81,8 @@ class Matcher:
                 match = self._at(pattern, node)
                 if match is None or match.inside & taken:
                     continue
-                match.reason = _escaping(match) or unfit(match)
+                escaping = _escaping(match) if self._single else None
+                match.reason = escaping or _cyclic(match, fused) or unfit(match)
                 (refused if match.reason else fused).append(match)
                 taken |= set() if match.reason else match.inside
         return fused, refused
@@ -126,6 +140,29 @@ def _escaping(match: Match) -> Text | None:
     return None
 
 
+def _cyclic(match: Match, fused: list[Match]) -> Text | None:
+    """A path that leaves the match and comes back, where those fused already are one node each."""
+    inside = match.inside
+    group = {node: one.inside for one in fused for node in one.inside}
+    seen: set[fx.Node] = set()
+    steps = (match.bound[step.name] for step in match.pattern.chain.steps)
+    todo = [user for node in steps for user in node.users if user not in inside]
+    while todo:
+        node = todo.pop()
+        if node in seen:
+            continue
+        together = group.get(node, {node})
+        seen |= together
+        for user in (user for one in together for user in one.users):
+            if user in inside:
+                return Text(
+                    zh=f"成环：{node.name} 在外面，既要等融合后的 kernel，又是它的输入",
+                    en=f"a cycle: {node.name}, outside, waits for the fused kernel and is read by it",
+                )
+            todo.append(user)
+    return None
+
+
 def rewrite(module: fx.GraphModule, matches: list[Match], kernel: Callable[[Match], Any]) -> fx.GraphModule:
     """A copy of ``module`` in which each match is one call of ``kernel(match)`` on the pattern's inputs."""
     graph = fx.Graph()
@@ -133,13 +170,28 @@ def rewrite(module: fx.GraphModule, matches: list[Match], kernel: Callable[[Matc
     graph.output(graph.graph_copy(module.graph, copies))
     originals = dict(copies)
     for match in matches:
-        root = originals[match.root]
         arguments = tuple(copies[match.bound[name]] for name in match.pattern.chain.inputs)
-        with graph.inserting_before(root):
+        with graph.inserting_before(originals[match.root]):
             call = graph.create_node("call_function", kernel(match), arguments, name=match.pattern.name)
-        root.replace_all_uses_with(call)
-        copies[match.root] = call  # a later match may read it
+        for name, made in zip(match.outputs, _results(graph, call, match), strict=True):
+            originals[match.bound[name]].replace_all_uses_with(made)
+            copies[match.bound[name]] = made  # a later match may read it
         for step in reversed(match.pattern.chain.steps):
             graph.erase_node(originals[match.bound[step.name]])
-    graph.lint()
-    return fx.GraphModule(module, graph)
+    # Who reads an output may stand before the call.
+    rewritten = stable_topological_sort(fx.GraphModule(module, graph))
+    rewritten.graph.lint()
+    return rewritten
+
+
+def _results(graph: fx.Graph, call: fx.Node, match: Match) -> list[fx.Node]:
+    """The call itself where it has one output, else a node for each."""
+    outputs = match.outputs
+    if len(outputs) == 1:
+        return [call]
+    with graph.inserting_after(call):
+        made = [
+            graph.create_node("call_function", operator.getitem, (call, place), name=match.bound[name].name)
+            for place, name in reversed(list(enumerate(outputs)))
+        ]
+    return made[::-1]

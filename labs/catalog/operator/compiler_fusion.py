@@ -18,15 +18,25 @@ class Params(LabParams, frozen=True):
     """Which piece of the model, who fuses it, and by which patterns and costs."""
 
     mode: Annotated[
-        Literal["patterns", "inductor"],
+        Literal["patterns", "dynamo", "inductor", "xla"],
         Field(
             zh="谁来融合",
             en="Who fuses",
-            zh_help="自己的模式：按下面的规则改写 FX 图（PyTorch 的计算图）。Inductor：torch.compile 的后端，"
-            "编译要半分钟左右，可随时停止。",
-            en_help="Your patterns: the rules below rewrite the FX graph (PyTorch's own). Inductor: the "
-            "backend of torch.compile; it takes about half a minute and can be stopped.",
-            choices={"patterns": Text(zh="自己的模式", en="my patterns"), "inductor": same("Inductor")},
+            zh_help="自己的模式：按下面的规则改写 FX 图（PyTorch 的计算图）。Dynamo：torch.compile "
+            "的前端，只捕获"
+            "图，看函数断在哪里。Inductor：它的后端，编译要半分钟左右，可随时停止。XLA：通过 "
+            "JAX（可选安装）。",
+            en_help="Your patterns: the rules below rewrite the FX graph (PyTorch's own). Dynamo: the "
+            "front of "
+            "torch.compile, capturing only; where does a function break? Inductor: its backend; it takes "
+            "about "
+            "half a minute and can be stopped. XLA: through JAX, an optional extra.",
+            choices={
+                "patterns": Text(zh="自己的模式", en="my patterns"),
+                "dynamo": Text(zh="Dynamo 捕获", en="Dynamo captures"),
+                "inductor": same("Inductor"),
+                "xla": same("XLA"),
+            },
             preview=False,
         ),
     ] = "patterns"
@@ -58,7 +68,23 @@ class Params(LabParams, frozen=True):
             "square mean sum linear. Empty: the one that comes with the lab.",
             lines=4,
             language="python",
-            when={"subject": ["chain"]},
+            when={"subject": ["chain"], "mode": ["patterns", "inductor", "xla"]},
+            preview=False,
+        ),
+    ] = ""
+    function: Annotated[
+        str,
+        Field(
+            zh="函数",
+            en="Function",
+            zh_help="Python 函数 forward，参数名就是张量名（见“链”）。空着用自带的，每个都断在不同的地方。"
+            "在单独的进程里执行。",
+            en_help="A Python function forward whose parameters are names of tensors (see the chain). "
+            "Empty: the "
+            "one that comes with the lab; each breaks in another way. It runs in a process of its own.",
+            lines=8,
+            language="python",
+            when={"mode": ["dynamo"]},
             preview=False,
         ),
     ] = ""
@@ -77,6 +103,25 @@ class Params(LabParams, frozen=True):
             preview=False,
         ),
     ] = ""
+    escaping: Annotated[
+        Literal["write", "refuse"],
+        Field(
+            zh="中间结果另有人读",
+            en="A result inside is read outside",
+            zh_help="多写一份：kernel 把它也写出来（多输出融合）。拒绝匹配：kernel 只写一个结果，"
+            "好比只会单输出的"
+            "编译器。",
+            en_help="Write it too: the kernel has several outputs. Refuse the match: it has one only, as "
+            "in a "
+            "compiler that knows no other.",
+            choices={
+                "write": Text(zh="多写一份", en="write it too"),
+                "refuse": Text(zh="拒绝匹配", en="refuse the match"),
+            },
+            when={"mode": ["patterns"]},
+            preview=False,
+        ),
+    ] = "write"
     tokens: Annotated[
         int,
         Field(
@@ -124,7 +169,7 @@ class Params(LabParams, frozen=True):
 
 def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
     """Bytes that SwiGLU as one kernel spares, with pencil and paper; other patterns are the user's."""
-    if params.mode == "inductor" or params.subject != "mlp" or params.patterns.strip():
+    if params.mode != "patterns" or params.subject != "mlp" or params.patterns.strip():
         return
     yield Prediction(
         id="spared",
@@ -139,21 +184,29 @@ def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
 
 
 def run(params: Params, ctx: Context) -> Iterator[Result]:
-    """By the user's patterns, or by Inductor."""
+    """By the user's patterns, by Inductor or XLA; or Dynamo alone, on a function."""
+    from labs.fusion.dynamo_run import run_dynamo
+    from labs.fusion.dynamo_subjects import FUNCTIONS
     from labs.fusion.fx_run import run_patterns
     from labs.fusion.fx_subjects import CHAINS, PATTERNS
+    from labs.fusion.fx_views import Written
     from labs.fusion.inductor_run import run_inductor
+    from labs.fusion.xla_run import run_xla
 
     own = params.subject == "chain" and params.chain.strip()
     chain = params.chain if own else CHAINS[params.subject]
     edits = "chain" if params.subject == "chain" else ""
-    if params.mode == "inductor":
-        yield from run_inductor(ctx, chain, edits, params.tokens)
-        return
-    patterns = params.patterns if params.patterns.strip() else PATTERNS
-    yield from run_patterns(
-        ctx, chain, patterns, edits, params.tokens, params.bandwidth * 1e9, params.dispatch * 1e-6
-    )
+    if params.mode == "dynamo":
+        function = params.function if params.function.strip() else FUNCTIONS[params.subject]
+        yield from run_dynamo(ctx, function, params.tokens)
+    elif params.mode == "patterns":
+        written = Written(chain, params.patterns if params.patterns.strip() else PATTERNS, edits)
+        single = params.escaping == "refuse"
+        costs = params.bandwidth * 1e9, params.dispatch * 1e-6
+        yield from run_patterns(ctx, written, params.tokens, *costs, single=single)
+    else:
+        backend = run_inductor if params.mode == "inductor" else run_xla
+        yield from backend(ctx, chain, edits, params.tokens)
 
 
 def _preset(name: str, zh: str, en: str, story_zh: str, story_en: str, **values: object) -> Preset:
@@ -197,6 +250,27 @@ LAB = Lab(
             "gets fused?",
             subject="norm",
             tokens=128,
+            escaping="refuse",
+        ),
+        _preset(
+            "outputs",
+            "h 也写出来：多输出",
+            "h is written as well: two outputs",
+            "同样的规则，允许 kernel 多写一份 h。先算：七步并成一个 kernel，字节比上一个少多少？",
+            "The same rules, and a kernel may write h as well. Work out first: with all seven steps in one "
+            "kernel, how many bytes less than before?",
+            subject="norm",
+            tokens=128,
+        ),
+        _preset(
+            "breaks",
+            "Dynamo：断在哪里",
+            "Dynamo: where it breaks",
+            "一个 if、一个 print。先猜：捕获成几张图？然后改到只剩一张。",
+            "One if, one print. Guess first: how many graphs? Then change it until one is left.",
+            mode="dynamo",
+            subject="mlp",
+            tokens=128,
         ),
         _preset(
             "inductor",
@@ -207,6 +281,18 @@ LAB = Lab(
             "The same residual + RMSNorm given to torch.compile, about half a minute. Guess first: how many "
             "loops become how many? h is kept: which pair does it refuse?",
             mode="inductor",
+            subject="norm",
+            tokens=128,
+        ),
+        _preset(
+            "xla",
+            "XLA：同一段，另一个编译器",
+            "XLA: the same piece, another compiler",
+            "残差 + RMSNorm 通过 JAX 交给 XLA。先猜：它剩几个 kernel，与 Inductor 差在哪里？",
+            "Residual + RMSNorm given to XLA through JAX. Guess first: how many kernels are left, and "
+            "where does "
+            "it differ from Inductor?",
+            mode="xla",
             subject="norm",
             tokens=128,
         ),

@@ -17,7 +17,9 @@ from labs.fusion.fx_subjects import CHAINS, PATTERNS
 from labs.fusion.inductor_child import compiled_by_inductor
 from labs.fusion.pattern_kernels import kernel, source
 from labs.fusion.pattern_language import LanguageError, parse_chain, parse_patterns
+from labs.fusion.pattern_loops import loops
 from labs.fusion.pattern_matching import EFFORT, Matcher, rewrite
+from labs.fusion.pattern_triton import alone, count, question
 from labs.inspection.process import HAS_TRITON
 from labs.ops.operator import difference
 from labs.spec import LabError
@@ -42,11 +44,11 @@ def tensors() -> dict[str, Tensor]:
 
 
 def matched(
-    chain: str, patterns: str, tensors: dict[str, Tensor]
+    chain: str, patterns: str, tensors: dict[str, Tensor], *, single: bool = False
 ) -> tuple[fx.GraphModule, list[Match], list[Match]]:
     module = graph_module(parse_chain(chain))
     record_shapes(module, tensors)
-    return module, *Matcher(module.graph).matches(parse_patterns(patterns))
+    return module, *Matcher(module.graph, single=single).matches(parse_patterns(patterns))
 
 
 @pytest.mark.parametrize(
@@ -106,11 +108,37 @@ def test_a_repeated_name_is_the_same_tensor(tensors: dict[str, Tensor]) -> None:
     assert len(fused) == 1
 
 
-def test_what_is_read_outside_is_not_fused_away(tensors: dict[str, Tensor]) -> None:
-    _, fused, refused = matched(CHAINS["norm"], PATTERNS, tensors)
+def test_with_one_output_what_is_read_outside_is_not_fused_away(tensors: dict[str, Tensor]) -> None:
+    _, fused, refused = matched(CHAINS["norm"], PATTERNS, tensors, single=True)
     assert [match.pattern.name for match in fused] == ["rms_norm"]
     assert [match.pattern.name for match in refused] == ["add_rms_norm"]
     assert refused[0].reason is not None and "h is read by output" in refused[0].reason.en
+
+
+def test_what_is_read_outside_is_one_more_output(tensors: dict[str, Tensor]) -> None:
+    module, fused, refused = matched(CHAINS["norm"], PATTERNS, tensors)
+    assert not refused and [match.pattern.name for match in fused] == ["add_rms_norm"]
+    assert [fused[0].bound[name].name for name in fused[0].outputs] == ["y", "h"]
+    one = saving(dataflow(module.graph), fused[0])
+    assert one.calls == 6 and one.after_bytes == 4 * (4 * T * C + C)  # reads residual, delta, w; writes y, h
+
+
+CYCLES = {
+    "through itself": ("s = silu(gate)\nk = tanh(s)\ny = s * k", "silu(a) * b -> swiglu\n", "k, outside"),
+    "through another fusion": (
+        "s = silu(gate)\nt = tanh(up)\ny = s * t\nz = t + s",
+        "silu(a) * b -> swiglu\ntanh(c) + d -> other\n",
+        "a cycle",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CYCLES)
+def test_kernels_that_would_wait_for_each_other_are_refused(name: str, tensors: dict[str, Tensor]) -> None:
+    chain, patterns, reason = CYCLES[name]
+    _, fused, refused = matched(chain, patterns, tensors)
+    assert len(fused) == len(patterns.splitlines()) - 1
+    assert len(refused) == 1 and refused[0].reason is not None and reason in refused[0].reason.en
 
 
 def test_the_cost_model_counts_what_is_neither_written_nor_read(tensors: dict[str, Tensor]) -> None:
@@ -131,7 +159,9 @@ def test_fused_kernels_give_what_the_graph_gives(tensors: dict[str, Tensor]) -> 
         "(sum(square(sqrt(square(relu(tanh(g)+sigmoid(u)/2-0.1)*exp(-(tanh(g)+sigmoid(u)/2)))+1)))+mean(u))"
         " -> every\n"
     )
-    for chain in (every, CHAINS["norm"]):
+    early = "h = residual + delta\nk = relu(h)\nr = mean(h)\ny = h * w_norm - r\nreturn y, k, r"
+    pattern += "(x + d) * w - mean(x + d) -> three_outputs\n"
+    for chain in (every, early, CHAINS["norm"]):
         module, fused, _ = matched(chain, pattern + PATTERNS, tensors)
         assert len(fused) == 1
         after = rewrite(module, fused, kernel)
@@ -144,7 +174,7 @@ def test_without_a_compiler_it_says_so(tensors: dict[str, Tensor], monkeypatch: 
     _, fused, _ = matched(CHAINS["mlp"], PATTERNS, tensors)
     absent = kernel(fused[0])
     assert isinstance(absent, Text) and "g++" in absent.en
-    missing = inductor_run._missing()
+    missing = inductor_run.missing()
     assert missing is not None and (not HAS_TRITON or "g++" in missing.en)
 
 
@@ -166,6 +196,22 @@ def test_reductions_are_loops_of_their_own(tensors: dict[str, Tensor]) -> None:
     assert source(fused[0]).count("for (int64_t c") == 2
 
 
+@pytest.mark.skipif(not HAS_TRITON, reason="no Triton")
+def test_the_kernels_own_loads_and_stores_are_what_the_formula_says(
+    interpreter: KernelProcess, tensors: dict[str, Tensor]
+) -> None:
+    chain = "p = silu(gate) * up\nq = p / (sum(exp(tanh(p))) + 0.5)\nreturn q, p"
+    pattern = "silu(a) * b / (sum(exp(tanh(silu(a) * b))) + 0.5) -> weighted\n"
+    for text in (chain, CHAINS["norm"]):
+        module, fused, _ = matched(text, pattern + PATTERNS, tensors)
+        laid, expected = loops(fused[0]), saving(dataflow(module.graph), fused[0])
+        asked = [*alone(laid), question(fused[0].pattern.name, laid)]
+        *apart, whole = interpreter.ask(count, asked=asked)
+        assert sum(one.bytes for one in apart) == expected.before_bytes
+        assert whole.bytes == expected.after_bytes
+        assert max(one.error for one in (*apart, whole)) < 1e-6
+
+
 @needs_compiler
 @pytest.mark.skipif(not HAS_TRITON, reason="the child process has Triton")
 def test_inductor_tells_what_it_fused_and_why_not(
@@ -178,3 +224,4 @@ def test_inductor_tells_what_it_fused_and_why_not(
     names = {one.name for one in found.operations}
     assert all(set(loop.origins) <= names for loop in found.after)
     assert any(not one.fused and one.reason for one in found.decisions)
+    assert found.kernels >= 1 and found.bytes_before >= found.bytes >= 4 * (4 * T * C + C)
