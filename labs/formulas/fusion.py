@@ -61,6 +61,12 @@ def saving_s(saved_bytes: float, saved_calls: int, bandwidth: float, call_s: flo
     return saved_bytes / bandwidth + saved_calls * call_s
 
 
+def epilogue_slack(product_s: float, apart_s: float, fused_s: float) -> float:
+    """How much slower than the product alone (``product_s``) a fused kernel's product may be, as a share,
+    before cutting pays: what it spares of the cut chain's ``apart_s``, over the product."""
+    return (apart_s - fused_s) / product_s
+
+
 def elementwise_chain_bytes(elements: int, operators: int, element_bytes: int) -> tuple[int, int]:
     """Bytes of a chain of unary operators, each a kernel of its own, and of the same chain in one kernel."""
     one = 2 * elements * element_bytes

@@ -72,6 +72,14 @@ def rope_flops(tokens: int, heads: int, head_dim: int) -> int:
     return 6 * tokens * heads * (head_dim // 2)
 
 
+def rope_store_bytes(
+    tokens: int, heads: int, kv_heads: int, head_dim: int, element_bytes: int
+) -> tuple[int, int]:
+    """Read and written: queries and keys turned, values as they are, each once; and a token's angles."""
+    size = tokens * (heads + 2 * kv_heads) * head_dim * element_bytes
+    return size + 2 * tokens * (head_dim // 2) * 4, size
+
+
 def gated_bytes(rows: int, columns: int, element_bytes: int) -> tuple[int, int]:
     """Read and written by act(gate) * up: two numbers for each that is written."""
     return 2 * rows * columns * element_bytes, rows * columns * element_bytes
@@ -104,6 +112,9 @@ def grouped_bytes(counts: Sequence[int], k: int, n: int, element_bytes: int) -> 
     tokens, busy = sum(counts), sum(count > 0 for count in counts)
     read = (tokens * k + busy * k * n) * element_bytes + 4 * len(counts)
     return read, tokens * n * element_bytes
+
+
+LEAST_MAGNITUDE = 1e-12  # of a row that is quantised: a row of zeros has codes of zero
 
 
 def norm_quantise_bytes(rows: int, columns: int, element_bytes: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 import torch.nn.functional as F
 
+from labs.fusion.int8 import Codes, Projection, quantised, quantised_projection, scaled_product
 from labs.models.llama import Block
 
 if TYPE_CHECKING:
@@ -25,10 +26,16 @@ class Weights(NamedTuple):
     """A block's, with QKV and gate-up side by side; one projection alone is a view of its rows."""
 
     norms: tuple[Tensor, Tensor]
-    qkv: Tensor  # [(H + 2 K) D, C]
+    qkv: Projection  # [(H + 2 K) D, C]
     o: Tensor
-    gate_up: Tensor  # [2 F, C]
+    gate_up: Projection  # [2 F, C]
     down: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Of the products."""
+        tensors = (*self.qkv, self.o, *self.gate_up, self.down)
+        return sum(one.nbytes for one in tensors if one is not None)
 
 
 class Inputs(NamedTuple):
@@ -47,19 +54,21 @@ class Inputs(NamedTuple):
     causal: Tensor | None
 
 
-def weights_of(block: nn.Module) -> Weights:
+def weights_of(block: nn.Module, *, int8: bool = False) -> Weights:
     """Copies of QKV and gate-up, which were not side by side; the others themselves."""
     assert isinstance(block, Block)
     attention, mlp = block.self_attn, block.mlp
     norms = block.input_layernorm.weight, block.post_attention_layernorm.weight
     qkv = [attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]
-    gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
-    return Weights(norms, torch.cat(qkv), attention.o_proj.weight, gate_up, mlp.down_proj.weight)
+    make = quantised_projection if int8 else Projection
+    joined = make(torch.cat(qkv)), make(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]))
+    return Weights(norms, joined[0], attention.o_proj.weight, joined[1], mlp.down_proj.weight)
 
 
 @dataclass(frozen=True)
 class FusibleBlock:
-    """``steps`` are fused, the rest runs as one call of torch an operator."""
+    """``steps`` are fused, the rest runs as one call of torch an operator. The products after a norm are of
+    integers where their weights are."""
 
     config: ModelConfig
     kernels: FusedKernels
@@ -67,10 +76,10 @@ class FusibleBlock:
 
     def __call__(self, w: Weights, x: Inputs) -> tuple[Tensor, Tensor]:
         """The residual ``[T, C]`` after attention, and what the MLP adds to it."""
-        total, normed = self._add_norm(x.residual, x.delta, w.norms[0])
+        total, normed = self._normed(x.residual, x.delta, w.norms[0], w.qkv)
         q, keys, values = self._turn(self._project(normed, w.qkv, "qkv", self._qkv_widths), x)
         attended = self._attend(q, keys, values, x.causal) @ w.o.t()
-        total, normed = self._add_norm(total, attended, w.norms[1])
+        total, normed = self._normed(total, attended, w.norms[1], w.gate_up)
         ffn = self.config.intermediate
         inner = self._activate(*self._project(normed, w.gate_up, "gate_up", [ffn, ffn]))
         return total, inner @ w.down.t()
@@ -80,6 +89,16 @@ class FusibleBlock:
         kv = self.config.kv_heads * self.config.head_dim
         return [self.config.heads * self.config.head_dim, kv, kv]
 
+    def _normed(
+        self, residual: Tensor, delta: Tensor, weight: Tensor, reader: Projection
+    ) -> tuple[Tensor, Tensor | Codes]:
+        """The sum, and its norm as ``reader`` takes it."""
+        int8 = reader.scale is not None
+        if int8 and "quantise" in self.steps:
+            return self.kernels.add_norm_quantise(residual, delta, weight, self.config.rms_norm_eps)
+        total, normed = self._add_norm(residual, delta, weight)
+        return total, quantised(normed) if int8 else normed
+
     def _add_norm(self, residual: Tensor, delta: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         epsilon = self.config.rms_norm_eps
         if "norm" in self.steps:
@@ -88,11 +107,22 @@ class FusibleBlock:
         mean = total.square().sum(dim=1, keepdim=True) / total.shape[1]
         return total, total * (mean + epsilon).rsqrt() * weight
 
-    def _project(self, x: Tensor, weight: Tensor, step: Step, widths: list[int]) -> tuple[Tensor, ...]:
+    def _project(
+        self, x: Tensor | Codes, projection: Projection, step: Step, widths: list[int]
+    ) -> tuple[Tensor, ...]:
         """Columns of one product, or a product each: the same numbers."""
         if step in self.steps:
-            return torch.split(x @ weight.t(), widths, dim=1)
-        return tuple(x @ rows.t() for rows in torch.split(weight, widths))
+            return torch.split(self._product(x, projection), widths, dim=1)
+        return tuple(self._product(x, rows) for rows in projection.split(widths))
+
+    def _product(self, x: Tensor | Codes, projection: Projection) -> Tensor:
+        if not isinstance(x, Codes):
+            return x @ projection.weight.t()
+        return (
+            self.kernels.int8_product(x, projection)
+            if "scales" in self.steps
+            else scaled_product(x, projection)
+        )
 
     def _turn(self, parts: tuple[Tensor, ...], x: Inputs) -> tuple[Tensor, Tensor, Tensor]:
         """Turned queries by head, and all keys and values; a decode's new ones are written into the cache."""
@@ -100,8 +130,7 @@ class FusibleBlock:
         decode = x.causal is None
         q, k, v = (part.view(tokens, -1, size).transpose(0, 1) for part in parts)
         if "rope" in self.steps:
-            turned = self.kernels.rope(parts, (x.cosine, x.sine), x.keys, x.values)
-            return turned, x.keys, x.values if decode else v
+            return self.kernels.rope(parts, (x.cosine, x.sine), x.keys, x.values)
         q, k = _rotated(q, x), _rotated(k, x)
         if not decode:
             return q, k, v
@@ -113,9 +142,7 @@ class FusibleBlock:
         """``[T, H D]``. The queries that share a KV head are rows of one product."""
         heads, tokens, size = q.shape
         if "attention" in self.steps:
-            mixed = F.scaled_dot_product_attention(
-                q[None], keys[None], values[None], is_causal=causal is not None, enable_gqa=True
-            )[0]
+            mixed = self.kernels.attention(q, keys, values, causal is not None)
         else:
             scores = torch.bmm(q.view(len(keys), -1, size), keys.transpose(1, 2)) * size**-0.5
             if causal is not None:

@@ -30,6 +30,15 @@ _NAMES: Final = {
     "rsqrt": "1/√",
     "scale": "x · 1/rms",
     "weight": "· w",
+    "abs": "|x|",
+    "most": "max",
+    "least": "≥ ε",
+    "per_code": "÷ 127",
+    "divide": "÷ scale",
+    "codes": "→ int8",
+    "float": "→ fp32",
+    "rows": "· row scale",
+    "columns": "· col. scale",
     "times_up": "· up",
     "scores": "Q Kᵀ",
     "scores.scale": "÷ √D",
@@ -45,13 +54,15 @@ _NAMES: Final = {
     "cat": "cat",
     "store": "→ cache",
 }
+# By the first operator of a group; a norm that goes on to codes, and products with their scaling, say so.
 _BOXES: Final = {
-    "qkv": same("QKV"),
-    "gate_up": same("gate-up"),
-    "norm": Text(zh="残差 + RMSNorm", en="residual + RMSNorm"),
-    "activation": same("SwiGLU"),
-    "rope": same("RoPE"),
-    "attention": Text(zh="注意力", en="attention"),
+    "add1": Text(zh="残差 + RMSNorm", en="residual + RMSNorm"),
+    "add2": Text(zh="残差 + RMSNorm", en="residual + RMSNorm"),
+    "q": same("QKV"),
+    "gate": same("gate-up"),
+    "silu": same("SwiGLU"),
+    "q.a_cos": same("RoPE"),
+    "scores": Text(zh="注意力", en="attention"),
 }
 
 
@@ -86,7 +97,7 @@ def graph(flow: Dataflow, steps: frozenset[Step]) -> Graph:
         nodes=nodes,
         edges=[GraphEdge(source=a, target=b) for a, b in sorted(edges)],
         categories=list(KINDS.values()),
-        groups=[_box_name(group, steps, flow) for group in fused],
+        groups=[box_name(group) for group in fused],
         value_name=Text(zh="单独执行时读写", en="bytes if it runs alone"),
     )
 
@@ -110,6 +121,12 @@ def _detail(flow: Dataflow, op: Op, kernel: tuple[str, ...]) -> Text:
     )
 
 
-def _box_name(group: tuple[str, ...], steps: frozenset[Step], flow: Dataflow) -> Text:
-    step = next(step for step in steps if group in groups(flow, frozenset({step})))
-    return _BOXES[step]
+def box_name(group: tuple[str, ...]) -> Text:
+    """What a kernel of several operators is called."""
+    first = group[0]
+    name = _BOXES.get(first) or same(first)
+    if "abs1" in group or "abs2" in group:
+        return Text(zh=f"{name.zh} + 量化", en=f"{name.en} + quantise")
+    if f"{first}.columns" in group:
+        return Text(zh=f"{name.zh} × 缩放", en=f"{name.en} × scales")
+    return name

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labs.device import no_kernels
 from labs.fusion import kernel_runs, kernel_views
 from labs.fusion.kernel_outcome import COUNTED_ROWS, CUT_NAMES, CUTS, Outcome, Setting
 from labs.fusion.kernel_story import story
+from labs.fusion.product_views import slack
 from labs.inspection.process import HAS_TRITON, NO_TRITON, kernel_process
 from labs.results import Markdown, Provenance
 from labs.text import Text
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from labs.results import Result
 
 _BUDGET_S = 0.4
+_COMPILED_ROWS = 64  # more make no other kernel
 _TENSORS_AT_ONCE = 12  # inputs, intermediates of the eager chain, and one to spare
 
 
@@ -31,7 +34,7 @@ def run_kernel_fusion(ctx: Context, setting: Setting) -> Iterator[Result]:
         yield from _counted(ctx, outcome)
     else:
         yield _missing()
-    if outcome.passed and ctx.device != "cpu":
+    if outcome.passed and no_kernels() is None:
         yield from _native(ctx, outcome)
     yield from _timed(ctx, outcome)
     if HAS_TRITON:
@@ -50,13 +53,15 @@ def _counted(ctx: Context, outcome: Outcome) -> Iterator[Result]:
             name=setting.name,
             groups=setting.groups(cut),
             rows=COUNTED_ROWS,
-            columns=setting.columns,
+            columns=setting.counted_columns,
             dtype=setting.dtype,
         )
         yield kernel_views.moved_bytes(outcome)
     yield from kernel_views.counts(outcome)
     if outcome.passed:  # a kernel that is wrong shows no speed
         yield kernel_views.expected(outcome)
+        if setting.multiplies:
+            yield slack(setting)
 
 
 def _compiled(ctx: Context, outcome: Outcome) -> Iterator[Result]:
@@ -78,6 +83,7 @@ def _compiled(ctx: Context, outcome: Outcome) -> Iterator[Result]:
             dtype=setting.dtype,
             warps=setting.warps,
             target=setting.target,
+            rows=min(setting.tokens, _COMPILED_ROWS),
         )
         yield kernel_views.resources(outcome)
     yield kernel_views.resources(outcome)
@@ -109,7 +115,7 @@ def _timed(ctx: Context, outcome: Outcome) -> Iterator[Result]:
     from labs.ops.operator import difference
 
     setting = outcome.setting
-    chain, size = setting.chain, 4 * setting.tokens * setting.columns
+    chain, size = setting.chain, max(setting.chain.flow(setting.tokens, setting.columns, 4).sizes.values())
     ctx.progress(0.5, Text(zh="在本机给 torch 计时", en="timing torch here"))
     ctx.reserve(
         _TENSORS_AT_ONCE * size,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from labs.formulas.fusion import Dataflow, crossing, moved_bytes
 from labs.formulas.roofline import Demand, bounds
-from labs.fusion.kernel_chains import CHAINS, Chain, ChainName, groups, named
+from labs.fusion.kernel_catalogue import CHAINS
+from labs.fusion.kernel_chains import Chain, ChainName, groups, named
+from labs.fusion.product_chain import ProductChain
 from labs.ladder.roof import DEVICES
 from labs.ops.operator import DTYPES, Dtype
 from labs.simulator.hardware import Device, device
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from labs.measure import Timing
 
 COUNTED_ROWS = 8  # in the interpreter: bytes grow with the rows, programs take time
+_COUNTED_COLUMNS = 576  # at most, of a product: its weights grow with the square
 CUTS = ("apart", "chosen", "one")
 CUT_NAMES = {
     "apart": Text(zh="每步一个内核", en="a kernel a step"),
@@ -54,12 +57,40 @@ class Setting:
         joins = {"apart": (False,) * steps, "chosen": self.joins, "one": (True,) * steps}[cut]
         return groups(steps, joins)
 
-    def flow(self, rows: int) -> Dataflow:
-        return self.chain.flow(rows, self.columns, DTYPES[self.dtype].itemsize)
+    @property
+    def multiplies(self) -> bool:
+        return isinstance(self.chain, ProductChain)
+
+    @property
+    def counted_columns(self) -> int:
+        return min(self.columns, _COUNTED_COLUMNS) if self.multiplies else self.columns
+
+    @property
+    def counted_size(self) -> Text:
+        """What is interpreted, as it is told."""
+        if not self.multiplies:
+            return Text(zh=f"{COUNTED_ROWS} 行", en=f"{COUNTED_ROWS} rows")
+        columns = self.counted_columns
+        return Text(zh=f"{COUNTED_ROWS} 行、{columns} 列", en=f"{COUNTED_ROWS} rows, {columns} columns")
+
+    def flow(self, rows: int, columns: int = 0) -> Dataflow:
+        return self.chain.flow(rows, columns or self.columns, DTYPES[self.dtype].itemsize)
 
     def moved(self, cut: str, rows: int) -> int:
         """Bytes that cross the bus, by the formula."""
         return moved_bytes(self.flow(rows), named(self.chain, self.groups(cut)))
+
+    def counted_moved(self, cut: str) -> int:
+        """The same of what is interpreted."""
+        flow = self.flow(COUNTED_ROWS, self.counted_columns)
+        return moved_bytes(flow, named(self.chain, self.groups(cut)))
+
+    def product_s(self, kernel: list[int], rows: int) -> float:
+        """A kernel of a product's chain at the device's roofs, given by its steps; turning is no work."""
+        flops = self.chain.matrix_flops(kernel, rows, self.columns)
+        moved = sum(crossing(self.flow(rows), *named(self.chain, [kernel])))
+        peak = self.device.peak("fp32" if self.dtype == "fp32" else "bf16")
+        return bounds(Demand(flops, moved), peak, self.device.memory_bandwidth).least
 
 
 @dataclass
@@ -82,6 +113,8 @@ class Outcome:
     def traffic_s(self, cut: str) -> float:
         """Each kernel at the device's roof, one after the other, without launches. Needs ``counted``."""
         chip, scale = self.setting.device, self.setting.tokens / COUNTED_ROWS
+        if self.setting.multiplies:
+            return sum(self.setting.product_s(one, self.setting.tokens) for one in self.setting.groups(cut))
         kernels = zip(self.kernel_bytes(cut), self.counted[cut].kernels, strict=True)
         demands = [Demand(one.flops * scale, sum(moved)) for moved, one in kernels]
         return sum(bounds(one, chip.peak("fp32"), chip.memory_bandwidth).least for one in demands)

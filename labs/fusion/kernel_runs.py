@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from labs.fusion.kernel_chains import CHAINS, ChainName
-from labs.fusion.kernel_source import Kernel, kernels, module
+from labs.fusion.kernel_catalogue import CHAINS
+from labs.fusion.kernel_source import kernels, module
+from labs.fusion.product_chain import ProductChain
+from labs.fusion.product_source import launch_product
 from labs.inspection.compiled import Compiled, Target  # noqa: TC001 - read from annotations when asked
 from labs.measure import Timing
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from labs.fusion.kernel_chains import Chain
+    from labs.fusion.kernel_chains import Chain, ChainName, Kernel
     from labs.ops.operator import Dtype
 
 
@@ -105,12 +107,12 @@ def time(
     given = inputs(chain, rows, columns, dtype, device=device)
     held = dict(given)
     for part in parts:
-        _allocate(chain, part, held)
+        _allocate(chain, part, held, rows, columns)
     with module(parts) as made:
 
         def launch() -> None:
             for part in parts:
-                _run(made, part, held, rows, columns, num_warps=warps)
+                _run(chain, made, part, held, rows, columns, num_warps=warps)
 
         launch()
         wanted = chain.fused(**{one: tensor.float() for one, tensor in given.items()})
@@ -119,14 +121,21 @@ def time(
 
 
 def build(
-    name: ChainName, groups: list[list[int]], columns: int, dtype: Dtype, warps: int, target: Target
+    name: ChainName,
+    groups: list[list[int]],
+    columns: int,
+    dtype: Dtype,
+    warps: int,
+    target: Target,
+    rows: int = 16,
 ) -> list[Compiled]:
-    """Machine code of every kernel for ``target``, without its texts."""
+    """Machine code of every kernel for ``target``, without its texts. ``rows``: those for which a product's
+    tile is chosen."""
     from labs.inspection.compiled import compile_launch
     from labs.inspection.launches import launches_of
 
     chain = CHAINS[name]
-    held, rows = inputs(chain, 16, columns, dtype, blank=True), 16
+    held = inputs(chain, rows, columns, dtype, blank=True)
     parts = kernels(chain, groups)
     with module(parts) as made:
 
@@ -151,9 +160,7 @@ def inputs(
     """The chain's inputs by name, normally distributed."""
     from labs.ops.operator import DTYPES, Tensors
 
-    make = Tensors(DTYPES[dtype], device, poisoned=poisoned, blank=blank)
-    sizes = {"matrix": (rows, columns), "column": (columns,)}
-    return {name: make.normal(*sizes[chain.shapes[name]]) for name in chain.inputs}
+    return chain.given(Tensors(DTYPES[dtype], device, poisoned=poisoned, blank=blank), rows, columns)
 
 
 def _counted(
@@ -181,27 +188,35 @@ def _launch(
     **options: int,
 ) -> None:
     """Launch one kernel; what it makes is put into ``held``."""
-    _allocate(chain, part, held)
-    _run(made, part, held, rows, columns, **options)
+    _allocate(chain, part, held, rows, columns)
+    _run(chain, made, part, held, rows, columns, **options)
 
 
-def _allocate(chain: Chain, part: Kernel, held: dict[str, Tensor]) -> None:
+def _allocate(chain: Chain, part: Kernel, held: dict[str, Tensor], rows: int, columns: int) -> None:
     """NaN for what the kernel makes: what it does not write shows."""
     import torch
 
     like = held[chain.inputs[0]]
     for name in part.stores:
-        if chain.shapes[name] == "row":
-            held[name] = torch.full((len(like), 1), torch.nan, device=like.device)
-        else:
-            held[name] = torch.full_like(like, torch.nan)
+        kind = torch.float32 if name in chain.in_fp32 else like.dtype
+        size = chain.size(name, rows, columns)
+        held[name] = torch.full(size, torch.nan, dtype=kind, device=like.device)
 
 
 def _run(
-    made: ModuleType, part: Kernel, held: dict[str, Tensor], rows: int, columns: int, **options: int
+    chain: Chain,
+    made: ModuleType,
+    part: Kernel,
+    held: dict[str, Tensor],
+    rows: int,
+    columns: int,
+    **options: int,
 ) -> None:
     import triton
 
     tensors = [held[name] for name in (*part.loads, *part.stores)]
-    kernel, width = getattr(made, part.name), triton.next_power_of_2(columns)
-    kernel[(rows,)](*tensors, columns, WIDTH=width, **options)
+    kernel = getattr(made, part.name)
+    if isinstance(chain, ProductChain):
+        launch_product(kernel, part, tensors, rows, columns, **options)
+    else:
+        kernel[(rows,)](*tensors, columns, WIDTH=triton.next_power_of_2(columns), **options)

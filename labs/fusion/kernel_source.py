@@ -1,7 +1,8 @@
 """Triton kernels written for a chain that is cut into groups of steps: what a fusing compiler does, in short.
 
 A kernel has one row a program. It loads what its steps read and do not make, keeps the rest in registers, and
-stores only what a later kernel or the caller needs: that is all there is to fusing.
+stores only what a later kernel or the caller needs: that is all there is to fusing. Chains that begin with a
+product have tiles instead (``product_source``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from labs.fusion.kernel_chains import Kernel, crossing_names
+from labs.fusion.product_chain import ProductChain
+from labs.fusion.product_source import product_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,17 +30,10 @@ import triton.language as tl
 _PLACES = {"matrix": "at", "row": "row", "column": "column"}
 
 
-class Kernel(NamedTuple):
-    """``loads`` and ``stores`` are tensors in the order of the kernel's pointers."""
-
-    name: str
-    loads: tuple[str, ...]
-    stores: tuple[str, ...]
-    source: str
-
-
 def kernels(chain: Chain, groups: list[list[int]]) -> list[Kernel]:
     """One a group; names are those of what the steps make."""
+    if isinstance(chain, ProductChain):
+        return [product_kernel(chain, group) for group in groups]
     return [_kernel(chain, group) for group in groups]
 
 
@@ -60,11 +58,8 @@ def module(parts: list[Kernel]) -> Iterator[ModuleType]:
 
 def _kernel(chain: Chain, group: list[int]) -> Kernel:
     steps = [chain.steps[place] for place in group]
-    made = [step.writes for step in steps]
-    loads = tuple(dict.fromkeys(name for step in steps for name in step.reads if name not in made))
-    later = {name for place, s in enumerate(chain.steps) if place not in group for name in s.reads}
-    stores = tuple(name for name in made if name in later or name in chain.outputs)
-    name = "_".join([*made, "kernel"])
+    loads, stores = crossing_names(chain, group)
+    name = "_".join([*(step.writes for step in steps), "kernel"])
     body = [*_places(), *(_load(chain, one) for one in loads)]
     for step in steps:
         body.append(f"{step.writes} = {step.line}")

@@ -53,12 +53,12 @@ def graph(setting: Setting) -> Graph:
     for number, step in enumerate(chain.steps):
         title = Text(zh=f"{number + 1} {step.title.zh}", en=f"{number + 1} {step.title.en}")
         edges += [GraphEdge(source=place[one], target=len(nodes)) for one in step.reads]
-        place[step.writes] = len(nodes)
-        detail = Text(
-            zh=f"产出 {step.writes}：{_mib(sizes[step.writes])}",
-            en=f"makes {step.writes}: {_mib(sizes[step.writes])}",
-        )
-        nodes.append(GraphNode(name=title, category=1 + step.reduces, group=group_of[number], detail=detail))
+        place |= dict.fromkeys(step.makes, len(nodes))
+        made = [f"{one} ({_mib(sizes[one])})" for one in step.makes]
+        detail = Text(zh=f"产出 {'、'.join(made)}", en=f"makes {', '.join(made)}")
+        multiplies = setting.chain.matrix_flops([number], 1, setting.columns) > 0
+        kind = 4 if multiplies else 1 + step.reduces
+        nodes.append(GraphNode(name=title, category=kind, group=group_of[number], detail=detail))
     for name in chain.outputs:
         edges.append(GraphEdge(source=place[name], target=len(nodes)))
         nodes.append(GraphNode(name=same(name), category=3, detail=_size(sizes[name])))
@@ -79,6 +79,7 @@ def graph(setting: Setting) -> Graph:
             Text(zh="逐元素", en="elementwise"),
             Text(zh="归约", en="reduction"),
             Text(zh="输出", en="output"),
+            *([Text(zh="矩阵乘", en="matrix product")] if setting.multiplies else []),
         ],
         groups=[Text(zh=f"内核 {n + 1}", en=f"kernel {n + 1}") for n in range(len(parts))],
     )
@@ -107,27 +108,34 @@ def code(setting: Setting) -> Code:
 
 
 def moved_bytes(outcome: Outcome) -> Bars:
-    """Read and written, counted in the interpreter, for the cuts that have been run."""
+    """Read and written, counted in the interpreter, for the cuts that have been run; of each row, or of all
+    where a product's weights are read whatever the rows."""
+    setting = outcome.setting
+    rows = 1 if setting.multiplies else COUNTED_ROWS
+    size = setting.counted_size
+    title = Text(zh="每行（token）搬了多少字节", en="Bytes moved for each row (token)")
+    if setting.multiplies:
+        title = Text(zh=f"搬了多少字节（{size.zh}）", en=f"Bytes moved ({size.en})")
     cuts = [cut for cut in CUTS if cut in outcome.counted]
     series = [
         BarSeries(
             name=Text(zh="读", en="read"),
-            values=array([outcome.counted[cut].read / COUNTED_ROWS for cut in cuts]),
+            values=array([outcome.counted[cut].read / rows for cut in cuts]),
         ),
         BarSeries(
             name=Text(zh="写", en="written"),
-            values=array([outcome.counted[cut].written / COUNTED_ROWS for cut in cuts]),
+            values=array([outcome.counted[cut].written / rows for cut in cuts]),
         ),
     ]
     return Bars(
         id="bytes",
-        title=Text(zh="每行（token）搬了多少字节", en="Bytes moved for each row (token)"),
+        title=title,
         provenance=_MEASURED,
         unit="B",
         source=_COUNTED,
         categories=[CUT_NAMES[cut] for cut in cuts],
         series=series,
-        y=Axis(title=Text(zh="每行的字节", en="bytes a row"), unit="B"),
+        y=Axis(title=Text(zh="字节", en="bytes"), unit="B"),
     )
 
 
@@ -140,6 +148,7 @@ _COUNTED = Text(
 def counts(outcome: Outcome) -> Iterator[Metric]:
     """Kernels, bytes, intermediate bytes spared, and how exact the outputs are."""
     setting, chosen, apart = outcome.setting, outcome.counted["chosen"], outcome.counted["apart"]
+    size = setting.counted_size
     yield Metric(
         id="launches",
         title=Text(zh="内核数", en="Kernels"),
@@ -154,20 +163,18 @@ def counts(outcome: Outcome) -> Iterator[Metric]:
     )
     yield Metric(
         id="moved",
-        title=Text(zh=f"搬动的字节（{COUNTED_ROWS} 行）", en=f"Bytes moved ({COUNTED_ROWS} rows)"),
+        title=Text(zh=f"搬动的字节（{size.zh}）", en=f"Bytes moved ({size.en})"),
         provenance=_MEASURED,
         unit="B",
         value=chosen.bytes,
-        predicted=setting.moved("chosen", COUNTED_ROWS),
+        predicted=setting.counted_moved("chosen"),
         formula=MOVED_FORMULA,
         better="lower",
         source=_COUNTED,
     )
     yield Metric(
         id="spared",
-        title=Text(
-            zh=f"融合省下的字节（{COUNTED_ROWS} 行）", en=f"Bytes spared by fusing ({COUNTED_ROWS} rows)"
-        ),
+        title=Text(zh=f"融合省下的字节（{size.zh}）", en=f"Bytes spared by fusing ({size.en})"),
         provenance=_MEASURED,
         unit="B",
         value=apart.bytes - chosen.bytes,
@@ -214,8 +221,8 @@ def resources(outcome: Outcome) -> Table:
         provenance=_MEASURED,
         wide=True,
         source=Text(
-            zh=f"Triton 离线编译，{setting.warps} 个线程束一行；占用率按厂商规则推算",
-            en=f"compiled offline by Triton, {setting.warps} warps a row; occupancy by the vendor's rules",
+            zh=f"Triton 离线编译，一个程序 {setting.warps} 个线程束；占用率按厂商规则推算",
+            en=f"compiled offline by Triton, {setting.warps} warps a program; occupancy by vendors' rules",
         ),
         columns=[
             Column(title=Text(zh="切分", en="Cut")),
@@ -270,6 +277,7 @@ def _taken(kernel: Compiled, moved: int) -> list[Text | float | int | None]:
 def expected(outcome: Outcome) -> Bars:
     """Seconds on the target for each cut: at the roof, and launching."""
     setting, chip = outcome.setting, outcome.setting.device
+    peak = " 16 bit " if setting.multiplies and setting.dtype == "fp16" else " fp32 "
     values = {
         Text(zh="搬数据或计算", en="moving or computing"): [outcome.traffic_s(cut) for cut in CUTS],
         Text(zh="启动", en="launching"): [outcome.launches_s(cut) for cut in CUTS],
@@ -284,8 +292,8 @@ def expected(outcome: Outcome) -> Bars:
         provenance=_ESTIMATED,
         unit="s",
         source=Text(
-            zh=f"数据手册的带宽与 fp32 峰值，加每个内核 {setting.launch_s * 1e6:g} µs；没有缓存",
-            en=f"bandwidth and fp32 peak of the data sheet, and {setting.launch_s * 1e6:g} µs a kernel; "
+            zh=f"数据手册的带宽与{peak}峰值，加每个内核 {setting.launch_s * 1e6:g} µs；没有缓存",
+            en=f"bandwidth and{peak}peak of the data sheet, and {setting.launch_s * 1e6:g} µs a kernel; "
             "no caches",
         ),
         help=Text(

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labs.formulas.decoder_block import HORIZONTAL
-from labs.fusion.stages import TOLERANCE, predicted, predicted_saving_s
-from labs.results import Axis, Bars, BarSeries, Column, Markdown, Metric, Provenance, Table, array
+from labs.fusion.stages import INT8_TOLERANCE, TOLERANCE, predicted, predicted_saving_s
+from labs.results import Axis, Bars, BarSeries, Column, Metric, Provenance, Table, array
 from labs.text import Text
-from labs.timing_results import method, noise_warning
+from labs.timing_results import method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from labs.formulas.decoder_block import Step
     from labs.formulas.fusion import Dataflow
     from labs.fusion.stages import Costs, Measured
-    from labs.results import Result
 
 STEP_TITLES: Final = {
     "qkv": Text(zh="QKV 一次乘", en="QKV as one product"),
     "gate_up": Text(zh="gate 与 up 一次乘", en="gate and up as one"),
     "norm": Text(zh="残差 + RMSNorm", en="residual + RMSNorm"),
+    "quantise": Text(zh="再加 INT8 量化", en="and INT8 quantisation"),
+    "scales": Text(zh="乘法里缩放", en="scales inside products"),
     "activation": Text(zh="SwiGLU 一遍", en="SwiGLU in one pass"),
     "rope": Text(zh="RoPE + 写入", en="RoPE and its stores"),
     "attention": Text(zh="softmax 进注意力", en="softmax inside attention"),
@@ -50,6 +51,7 @@ class Found:
     costs: Costs | None = None
     stages: list[Measured] = field(default_factory=list)
     timed: int = 0  # timings taken, of all rounds
+    int8: bool = False
 
     def add(self, stage: Measured) -> None:
         """A new stage, or one that is there already, now timed."""
@@ -98,8 +100,25 @@ def metrics(found: Found) -> Iterator[Metric]:
             "none of their bytes.",
         ),
     )
+    if last and last.loss is not None:
+        yield _loss(last.loss)
     if last and found.complete and found.costs:
         yield _saving(found, found.costs)
+
+
+def _loss(loss: float) -> Metric:
+    return Metric(
+        id="loss",
+        title=Text(zh="INT8 带来的误差", en="What INT8 costs"),
+        provenance=_MEASURED,
+        unit="%",
+        value=100 * loss,
+        better="lower",
+        source=Text(
+            zh="这一层加进残差流的部分，与模型自己的 fp32 层相比，范数意义下",
+            en="of what the block adds to the stream, against the model's own in fp32, by norms",
+        ),
+    )
 
 
 def _saving(found: Found, costs: Costs) -> Metric:
@@ -125,6 +144,38 @@ def _saving(found: Found, costs: Costs) -> Metric:
     )
 
 
+_ERRORS: Final = (
+    Column(
+        title=Text(zh="与模型自己的层相差", en="Off the model's own block"),
+        help=Text(
+            zh=f"范数意义下的相对误差；大于 {TOLERANCE:g} 就不给速度。",
+            en=f"Relative, by norms; beyond {TOLERANCE:g} no speed is shown.",
+        ),
+    ),
+)
+_INT8_ERRORS: Final = (
+    Column(
+        title=Text(zh="与参照相差", en="Off the reference"),
+        help=Text(
+            zh="参照是同样取整的普通模块。只比这一层加进残差流的部分，范数意义下；"
+            f"大于 {INT8_TOLERANCE:g} 就不给速度。恰在两个码之间的数可能差一个码。",
+            en="The reference are plain modules that round in the same way. Of what the block adds to the "
+            f"stream, by norms; beyond {INT8_TOLERANCE:g} no speed is shown. A number between two codes may "
+            "take either.",
+        ),
+    ),
+    Column(
+        title=Text(zh="与 fp32 的层相差", en="Off the fp32 block"),
+        unit="%",
+        help=Text(
+            zh="量化的代价：这一层加进残差流的部分，与模型自己的 fp32 层相比。融合不改变它。",
+            en="What INT8 costs: of what the block adds to the stream, against the model's own in fp32. "
+            "Fusing does not change it.",
+        ),
+    ),
+)
+
+
 def table(found: Found) -> Table:
     """A row a stage, each with all that stands above it."""
     return Table(
@@ -148,13 +199,7 @@ def table(found: Found) -> Table:
             Column(title=Text(zh="时间", en="Time"), unit="s"),
             Column(title=Text(zh="累计省下", en="Saved so far"), unit="s"),
             Column(title=Text(zh="预测省下", en="Predicted"), unit="s", provenance=_ESTIMATED, help=_SAVING),
-            Column(
-                title=Text(zh="与模型自己的层相差", en="Off the model's own block"),
-                help=Text(
-                    zh=f"范数意义下的相对误差；大于 {TOLERANCE:g} 就不给速度。",
-                    en=f"Relative, by norms; beyond {TOLERANCE:g} no speed is shown.",
-                ),
-            ),
+            *(_INT8_ERRORS if found.int8 else _ERRORS),
         ],
         rows=[_row(found, stage) for stage in found.stages],
     )
@@ -177,6 +222,7 @@ def _row(found: Found, stage: Measured) -> list[Text | float | int | None]:
         saved,
         by_formula if stage.added else None,
         stage.error,
+        *([] if stage.loss is None else [100 * stage.loss]),
     ]
 
 
@@ -217,52 +263,3 @@ def bars(found: Found) -> Bars:
 
 def _added(found: Found) -> list[Text]:
     return [STEP_TITLES[one.added] for one in found.stages if one.added]
-
-
-def explanation(found: Found, weight_bytes: int, missing: list[tuple[Step, Text]]) -> Result:
-    """What was seen, and why, from this run's figures."""
-    before, after = predicted(found.flow, frozenset()), predicted(found.flow, frozenset(found.chosen))
-    share = weight_bytes / after.bytes
-    counted = found.stages[0].counted, found.stages[-1].counted
-    first, last = found.stages[0].timing, found.stages[-1].timing
-    zh = [
-        f"- kernel 从 **{counted[0]}** 个减到 **{counted[1]}** 个，每少一个就少一次调用"
-        + (f"（此处一次调用 {found.costs.call_s * 1e6:.2g} µs）。" if found.costs else "。"),
-        f"- 读写从 {before.bytes / 1e6:.3g} MB 减到 {after.bytes / 1e6:.3g} MB。剩下的 {share:.0%} 是权重，"
-        "融合省不掉它：要靠量化或更大的批。",
-    ]
-    en = [
-        f"- Kernels fell from **{counted[0]}** to **{counted[1]}**; each one less is a call less"
-        + (f" (one takes {found.costs.call_s * 1e6:.2g} µs here)." if found.costs else "."),
-        f"- Bytes fell from {before.bytes / 1e6:.3g} MB to {after.bytes / 1e6:.3g} MB. {share:.0%} of what "
-        "is left are weights, of which fusing saves nothing: that takes quantisation or a larger batch.",
-    ]
-    warning = noise_warning([one.timing for one in found.stages if one.timing])
-    if first and last and found.costs and warning is None:
-        saved = first.median_s - last.median_s
-        expected = predicted_saving_s(found.flow, found.stages[-1].steps, found.costs)
-        zh.append(
-            f"- 时间 {first.median_s * 1e3:.3g} → {last.median_s * 1e3:.3g} ms，省 {saved * 1e3:.3g} ms；"
-            f"字节与调用只解释 {expected * 1e3:.3g} ms。差额在公式之外：指令效率、缓存、矩阵乘的形状。"
-        )
-        en.append(
-            f"- Time {first.median_s * 1e3:.3g} → {last.median_s * 1e3:.3g} ms: {saved * 1e3:.3g} ms saved; "
-            f"bytes and calls make {expected * 1e3:.3g} ms. The rest lies outside the formula: how well "
-            "instructions are used, caches, the products' shapes."
-        )
-    wrong = [one for one in found.stages if not one.right]
-    if wrong:
-        zh.append(f"- ⚠ 有 {len(wrong)} 步的结果超出误差上限，没有给出速度。")
-        en.append(f"- Results of {len(wrong)} stages are beyond the tolerance: no speed is shown for them.")
-    for step, reason in missing:
-        zh.append(f"- 没有做「{STEP_TITLES[step].zh}」：{reason.zh}。")
-        en.append(f"- Left out: {STEP_TITLES[step].en}: {reason.en}.")
-    if warning:
-        zh.append(f"- {warning.zh}")
-        en.append(f"- {warning.en}")
-    return Markdown(
-        id="why",
-        title=Text(zh="看到了什么，为什么", en="What you see and why"),
-        provenance=_MEASURED,
-        body=Text(zh="\n".join(zh), en="\n".join(en)),
-    )

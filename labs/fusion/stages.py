@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import TYPE_CHECKING
@@ -20,16 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, Final
 
-    from torch import Tensor
-
     from labs.context import Context
     from labs.formulas.decoder_block import Step
     from labs.formulas.fusion import Dataflow
     from labs.fusion.block import Inputs, Weights
+    from labs.fusion.inputs import Case
     from labs.fusion.kernels import FusedKernels
     from labs.measure import Timing
 
 TOLERANCE: Final = 1e-5  # relative, by norms: fp32 sums of some hundred terms in another order
+# Of what an INT8 block adds: a normed number that differs by a rounding may take the neighbouring code.
+INT8_TOLERANCE: Final = 2e-3
 ROUNDS: Final = 3
 _ROTATION_CALLS: Final = 7
 _BUDGET_S: Final = 0.15
@@ -46,17 +48,20 @@ class Costs:
 
 @dataclass(frozen=True)
 class Measured:
-    """One stage; ``error`` is against the model's own block. ``timing`` None: not timed (yet, or wrong)."""
+    """One stage; ``error`` is against the block that it must equal: of the outputs, or with INT8 of what the
+    block adds to the stream; ``loss``, of the same, is what INT8 costs against the model's own block in
+    fp32. ``timing`` None: not timed (yet, or wrong)."""
 
     added: Step | None
     steps: frozenset[Step]
     counted: int
     error: float
+    loss: float | None = None
     timing: Timing | None = None
 
     @property
     def right(self) -> bool:
-        return self.error <= TOLERANCE  # False of NaN
+        return self.error <= (TOLERANCE if self.loss is None else INT8_TOLERANCE)  # False of NaN
 
 
 @dataclass(frozen=True)
@@ -101,33 +106,38 @@ def measured_costs(ctx: Context, rows: int, width: int) -> Costs:
 
 
 def measured(
-    ctx: Context, kernels: FusedKernels, chosen: tuple[Step, ...], layer: int, x: Inputs, expected: Tensor
+    ctx: Context, kernels: FusedKernels, chosen: tuple[Step, ...], layer: int, case: Case, *, int8: bool
 ) -> Iterator[Measured]:
     """Every stage checked, then those that are right timed, in turns: a machine that slows down meanwhile
     slows them all. Each stage is yielded again with the fastest of its timings so far."""
     model = ctx.model()
-    mine = weights_of(model.model.layers[layer])
+    mine = _placed(ctx, model.model.layers[layer], int8)
     found = []
     for added, steps in stages(chosen):
         block = FusibleBlock(model.config, kernels, steps)
-        found.append(_checked(kernels, block, added, mine, x, expected))
+        found.append(_checked(kernels, block, added, mine, case))
         yield found[-1]
-    weights = cycle(_weights(ctx, layer, mine))
+    weights = cycle(_weights(ctx, layer, mine, int8))
     for _ in range(ROUNDS):
         for place, stage in enumerate(found):
             if stage.right:
                 block = FusibleBlock(model.config, kernels, stage.steps)
-                found[place] = _faster(stage, _timing(ctx, block, weights, x))
+                found[place] = _faster(stage, _timing(ctx, block, weights, case.inputs))
                 yield found[place]
 
 
 @torch.inference_mode()
 def _checked(
-    kernels: FusedKernels, block: FusibleBlock, added: Step | None, w: Weights, x: Inputs, expected: Tensor
+    kernels: FusedKernels, block: FusibleBlock, added: Step | None, w: Weights, case: Case
 ) -> Measured:
-    total, delta = block(w, x)
-    counted = _counted(kernels, lambda: block(w, x))
-    return Measured(added, block.steps, counted, difference(total + delta, expected))
+    total, delta = block(w, case.inputs)
+    counted = _counted(kernels, lambda: block(w, case.inputs))
+    out = total + delta
+    if w.qkv.scale is None:
+        return Measured(added, block.steps, counted, difference(out, case.expected))
+    # The stream is far longer than what one block adds, and would hide its errors.
+    adds, wanted, fp32 = (one - case.entering for one in (out, case.expected, case.fp32))
+    return Measured(added, block.steps, counted, difference(adds, wanted), difference(adds, fp32))
 
 
 @torch.inference_mode()
@@ -142,12 +152,16 @@ def _faster(stage: Measured, timing: Timing) -> Measured:
     return replace(stage, timing=timing)
 
 
-def _weights(ctx: Context, layer: int, mine: Weights) -> list[Weights]:
+def _weights(ctx: Context, layer: int, mine: Weights, int8: bool) -> list[Weights]:
     """Of as many layers, ``layer`` first, as overflow the cache: a step reads each layer's once."""
     blocks: Any = ctx.model().model.layers
-    size = sum(one.nbytes for one in mine[1:] if isinstance(one, torch.Tensor))
-    count = min(len(blocks), copies_beyond_cache(size, ctx.device))
-    return [mine, *(weights_of(blocks[(layer + n) % len(blocks)]) for n in range(1, count))]
+    count = min(len(blocks), copies_beyond_cache(mine.nbytes, ctx.device))
+    return [mine, *(_placed(ctx, blocks[(layer + n) % len(blocks)], int8) for n in range(1, count))]
+
+
+def _placed(ctx: Context, block: Any, int8: bool) -> Weights:
+    """On the run's device; the worker's own model stays on the host."""
+    return weights_of(block if ctx.device == "cpu" else copy.deepcopy(block).to(ctx.device), int8=int8)
 
 
 def _counted(kernels: FusedKernels, call: Callable[[], object]) -> int:

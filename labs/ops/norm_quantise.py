@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from labs.formulas.operators import norm_quantise_bytes, norm_quantise_flops
+from labs.formulas.operators import LEAST_MAGNITUDE, norm_quantise_bytes, norm_quantise_flops
 from labs.ops.operator import HAS_TRITON, Case, Operator, Tensors, Work
 from labs.ops.rms_norm import EPSILON, naive_rms_norm
 from labs.ops.softmax import warps_for
@@ -21,13 +21,11 @@ from labs.text import Text
 if TYPE_CHECKING:
     from torch import Tensor
 
-LEAST = 1e-12  # of a row's largest value: a row of zeros has codes of zero
-
 
 def naive_norm_quantise(x: Tensor, weight: Tensor, residual: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Sum, norm, scale, codes, each by itself, in fp32."""
     normed, total = naive_rms_norm(x, weight, residual)
-    scale = normed.abs().amax(dim=1).clamp(min=LEAST) / 127
+    scale = normed.abs().amax(dim=1).clamp(min=LEAST_MAGNITUDE) / 127
     steps = normed / scale[:, None]
     codes = (steps + torch.where(steps >= 0, 0.5, -0.5)).trunc().to(torch.int8)
     return codes, scale, total
@@ -67,13 +65,15 @@ if HAS_TRITON:
         tl.store(scale_ptr + row, scale)
 
 
-def triton_norm_quantise(x: Tensor, weight: Tensor, residual: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def triton_norm_quantise(
+    x: Tensor, weight: Tensor, residual: Tensor, epsilon: float = EPSILON
+) -> tuple[Tensor, Tensor, Tensor]:
     """As ``naive_norm_quantise``, the sum in the type of ``x``; all contiguous."""
     rows, columns = x.shape
     codes, total = torch.empty_like(x, dtype=torch.int8), torch.empty_like(x)
     scale, width = torch.empty(rows, device=x.device), triton.next_power_of_2(columns)
     norm_quantise_rows[(rows,)](
-        *(x, residual, weight, codes, scale, total, columns, EPSILON, LEAST),
+        *(x, residual, weight, codes, scale, total, columns, epsilon, LEAST_MAGNITUDE),
         WIDTH=width,
         num_warps=warps_for(width),
     )

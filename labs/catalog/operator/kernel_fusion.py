@@ -30,7 +30,7 @@ class Params(LabParams, frozen=True):
     """Which chain, where it is cut, its size, and for which GPU."""
 
     chain: Annotated[
-        Literal["residual_norm", "gated", "softmax", "bias_gelu", "rope"],
+        Literal["residual_norm", "gated", "softmax", "bias_gelu", "rope", "qkv_rope"],
         Field(
             zh="算子链",
             en="Chain",
@@ -43,6 +43,7 @@ class Params(LabParams, frozen=True):
                 "softmax": Text(zh="softmax（4 步）", en="softmax (4 steps)"),
                 "bias_gelu": Text(zh="偏置 + GELU（4 步）", en="bias + GELU (4 steps)"),
                 "rope": Text(zh="RoPE（6 步）", en="RoPE (6 steps)"),
+                "qkv_rope": Text(zh="QKV 矩阵乘 + RoPE（3 步）", en="QKV product + RoPE (3 steps)"),
             },
             preview=False,
         ),
@@ -70,9 +71,10 @@ class Params(LabParams, frozen=True):
         Field(
             zh="列数（隐藏维）",
             en="Columns (hidden size)",
-            zh_help="一行的宽度；一个程序把一整行放在寄存器里。576 是 SmolLM2 的宽度，不是 2 的幂。",
+            zh_help="一行的宽度；一个程序把一整行放在寄存器里。576 是 SmolLM2 的宽度，不是 2 的幂。"
+            "QKV 矩阵乘：模型的隐藏维，头数随它而定。",
             en_help="Width of a row; a program holds a whole one in registers. 576 is SmolLM2's, and no "
-            "power of two.",
+            "power of two. Of the QKV product: the model's hidden size, which sets its heads.",
             preview=False,
         ),
     ] = 4096
@@ -92,9 +94,10 @@ class Params(LabParams, frozen=True):
         Field(
             zh="每行几个线程束",
             en="Warps a row",
-            zh_help="线程束（warp）越少，一个线程分到的元素越多，寄存器越紧张，直到溢出。",
+            zh_help="线程束（warp）越少，一个线程分到的元素越多，寄存器越紧张，直到溢出。"
+            "矩阵乘：每块 64 行几个。",
             en_help="The fewer warps, the more elements a thread has and the more registers it needs, until "
-            "they spill.",
+            "they spill. Of a product: warps for a tile of 64 rows.",
             preview=False,
         ),
     ] = 8
@@ -148,13 +151,14 @@ def _setting(params: Params) -> Setting:
 
 def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
     """Bytes of the cut chosen, before any kernel runs."""
-    from labs.fusion.kernel_outcome import COUNTED_ROWS
     from labs.fusion.kernel_views import MOVED_FORMULA
 
+    setting = _setting(params)
+    size = setting.counted_size
     yield Prediction(
         id="moved",
-        title=Text(zh=f"搬动的字节（{COUNTED_ROWS} 行）", en=f"Bytes moved ({COUNTED_ROWS} rows)"),
-        value=_setting(params).moved("chosen", COUNTED_ROWS),
+        title=Text(zh=f"搬动的字节（{size.zh}）", en=f"Bytes moved ({size.en})"),
+        value=setting.counted_moved("chosen"),
         unit="B",
         formula=MOVED_FORMULA,
     )
@@ -213,6 +217,18 @@ LAB = Lab(
             "All six steps of RoPE with one warp a row. Guess what spills; and with 8 warps?",
             chain="rope",
             warps=1,
+        ),
+        preset(
+            "epilogue",
+            "矩阵乘的尾声：QKV + RoPE",
+            "A product's epilogue: QKV + RoPE",
+            "512 行、宽 576：RoPE 可以在矩阵乘的累加器里做。先猜：省下的字节占几成？"
+            "自己的矩阵乘慢多少就不值了？",
+            "512 rows of 576: RoPE can be done in the product's accumulators. Guess first: what share of the "
+            "bytes goes, and how much slower may your product be?",
+            chain="qkv_rope",
+            columns=576,
+            warps=4,
         ),
         preset(
             "decode",

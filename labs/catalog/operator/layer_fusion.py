@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from labs.spec import Field, Lab, LabParams, Prediction, Preset
-from labs.text import Text
+from labs.text import Text, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labs.context import Context
+    from labs.fusion.run import Setting
     from labs.results import Result
 
 
-def _switch(zh: str, en: str, zh_help: str, en_help: str) -> Field:
-    return Field(zh=zh, en=en, zh_help=zh_help, en_help=en_help)
+_INT8 = {"products": ["int8"]}
+
+
+def _switch(zh: str, en: str, zh_help: str, en_help: str, when: dict[str, list[Any]] | None = None) -> Field:
+    return Field(zh=zh, en=en, zh_help=zh_help, en_help=en_help, when=when)
 
 
 class Params(LabParams, frozen=True):
@@ -54,6 +58,18 @@ class Params(LabParams, frozen=True):
             preview=False,
         ),
     ] = 10
+    products: Annotated[
+        Literal["fp32", "int8"],
+        Field(
+            zh="归一化之后的乘法",
+            en="Products after a norm",
+            zh_help="INT8（W8A8）：权重每个输出通道、激活每个 token 一个缩放，整数相乘，再乘回缩放。"
+            "QKV 与 gate、up 如此；o 与 down 仍是 fp32。",
+            en_help="INT8 (W8A8): weights with a scale an output channel, activations with a scale a token; "
+            "integers are multiplied, then scaled. So for QKV, gate and up; o and down stay in fp32.",
+            choices={"fp32": same("FP32"), "int8": same("INT8 (W8A8)")},
+        ),
+    ] = "fp32"
     qkv: Annotated[
         bool,
         _switch(
@@ -79,6 +95,28 @@ class Params(LabParams, frozen=True):
             "residual + RMSNorm",
             "垂直融合：残差相加和归一化的 8 个算子在一遍里做完。",
             "Vertical: the residual's addition and the norm, 8 operators, in one pass.",
+        ),
+    ] = True
+    quantise: Annotated[
+        bool,
+        _switch(
+            "残差 + RMSNorm + 量化",
+            "residual + RMSNorm + quantise",
+            "垂直融合：归一化的结果在同一个内核里就变成 INT8，一行一个缩放；含上一步，再省 7 个算子。",
+            "Vertical: the norm's result becomes INT8 in the same kernel, with a scale a row; contains the "
+            "step above and takes 7 operators more.",
+            _INT8,
+        ),
+    ] = True
+    scales: Annotated[
+        bool,
+        _switch(
+            "乘法里缩放",
+            "scales inside products",
+            "垂直融合：整数的和还在寄存器里就乘上两个缩放（乘法的尾声，epilogue），不先写出 INT32。",
+            "Vertical: integer sums are scaled while they are in registers (the product's epilogue), not "
+            "written as INT32 first.",
+            _INT8,
         ),
     ] = True
     activation: Annotated[
@@ -110,25 +148,28 @@ class Params(LabParams, frozen=True):
     ] = True
 
 
-STEPS: tuple[str, ...] = ("qkv", "gate_up", "norm", "activation", "rope", "attention")
+STEPS = ("qkv", "gate_up", "norm", "quantise", "scales", "activation", "rope", "attention")
 _OFF: dict[str, bool] = dict.fromkeys(STEPS, False)
 
 
-def _chosen(params: Params) -> frozenset[Any]:
-    return frozenset(step for step in STEPS if getattr(params, step))
+def _setting(params: Params) -> Setting:
+    from labs.fusion.run import Setting
+
+    wanted: Any = frozenset(step for step in STEPS if getattr(params, step))
+    return Setting(params.phase == "decode", params.tokens, params.layer, params.products == "int8", wanted)
 
 
 def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
     """Kernels by the graph alone."""
     from labs.formulas.decoder_block import groups
     from labs.formulas.fusion import kernels
-    from labs.fusion.run import dataflow
 
-    flow = dataflow(ctx, decode=params.phase == "decode", tokens=params.tokens)
+    setting = _setting(params)
+    flow = setting.flow(ctx)
     yield Prediction(
         id="kernels",
         title=Text(zh="融合后一层的 kernel 数", en="Kernels a block after fusing"),
-        value=len(kernels(flow, groups(flow, _chosen(params)))),
+        value=len(kernels(flow, groups(flow, frozenset(setting.steps)))),
         unit="",
         formula=Text(
             zh=f"图里 {len(flow.ops)} 个算子，每个框算一个",
@@ -140,13 +181,7 @@ def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
 def run(params: Params, ctx: Context) -> Iterator[Result]:
     from labs.fusion.run import run_layers
 
-    yield from run_layers(
-        ctx,
-        decode=params.phase == "decode",
-        tokens=params.tokens,
-        layer=params.layer,
-        steps=_chosen(params),
-    )
+    yield from run_layers(ctx, _setting(params))
 
 
 LAB = Lab(
@@ -193,6 +228,17 @@ LAB = Lab(
                 "change?",
             ),
             values={**_OFF, "qkv": True, "gate_up": True},
+        ),
+        Preset(
+            id="quantise",
+            title=Text(zh="残差 + 归一化 + 量化", en="Residual, norm and quantise"),
+            story=Text(
+                zh="W8A8 在每次乘法前多出 7 个小算子，乘法后多出 3 个。先猜：不融合时它比 fp32 快吗？"
+                "哪一步最值？",
+                en="W8A8 puts 7 small operators before each product and 3 behind it. Guess first: unfused, "
+                "is it faster than fp32? Which step pays most?",
+            ),
+            values={"phase": "prefill", "tokens": 256, "products": "int8"},
         ),
         Preset(
             id="norms",

@@ -1,9 +1,13 @@
 // Fused operators of a decoder block in one thread: what lies between their inputs and outputs stays in registers or
-// in a row of the first-level cache. Shapes as in labs/fusion/kernels.py; all fp32.
+// in a row of the first-level cache. Shapes as in labs/fusion/kernels.py; fp32, but for
+// the codes of INT8 products.
 #pragma GCC optimize("fast-math")  // sums in any order and exp in vectors; inputs are finite
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <vector>
+
+#include "int8_product.h"
 
 namespace {
 
@@ -25,6 +29,30 @@ inline float exponential(float x) {
     return p * power;
 }
 
+// total = residual + delta; out = total / rms(total) * weight. The row is read once and still in L1 for its second use.
+void add_norm(const float* __restrict residual, const float* __restrict delta, const float* __restrict weight,
+              float* __restrict total, float* __restrict out, int width, float epsilon) {
+    float sum = 0;
+    for (int i = 0; i < width; ++i) {
+        total[i] = residual[i] + delta[i];
+        sum += total[i] * total[i];
+    }
+    const float factor = 1.0f / std::sqrt(sum / width + epsilon);
+    for (int i = 0; i < width; ++i) out[i] = total[i] * factor * weight[i];
+}
+
+// Codes of a row, half away from zero, and the scale that makes its largest magnitude 127 of them.
+float quantise(const float* __restrict row, int8_t* __restrict codes, int width) {
+    float most = 1e-12f;  // labs.formulas.operators.LEAST_MAGNITUDE
+    for (int i = 0; i < width; ++i) most = std::fmax(most, std::fabs(row[i]));
+    const float scale = most / 127.0f;
+    for (int i = 0; i < width; ++i) {
+        const float steps = row[i] / scale;
+        codes[i] = static_cast<int8_t>(static_cast<int32_t>(steps + std::copysign(0.5f, steps)));
+    }
+    return scale;
+}
+
 void turn(const float* __restrict from, const float* cosine, const float* sine, float* __restrict to, int half) {
     for (int i = 0; i < half; ++i) {
         const float a = from[i], b = from[half + i];
@@ -37,20 +65,31 @@ void turn(const float* __restrict from, const float* cosine, const float* sine, 
 
 extern "C" {
 
-// total = residual + delta; out = total / rms(total) * weight. Each row is read once and still in L1 for its second use.
-void fused_add_rms_norm(const float* __restrict residual, const float* __restrict delta, const float* __restrict weight,
-                        float* __restrict total, float* __restrict out, int rows, int width, float epsilon) {
+void fused_add_rms_norm(const float* residual, const float* delta, const float* weight, float* total, float* out,
+                        int rows, int width, float epsilon) {
     for (int64_t row = 0; row < rows; ++row) {
-        const float *r = residual + row * width, *d = delta + row * width;
-        float *t = total + row * width, *o = out + row * width;
-        float sum = 0;
-        for (int i = 0; i < width; ++i) {
-            t[i] = r[i] + d[i];
-            sum += t[i] * t[i];
-        }
-        const float factor = 1.0f / std::sqrt(sum / width + epsilon);
-        for (int i = 0; i < width; ++i) o[i] = t[i] * factor * weight[i];
+        const int64_t at = row * width;
+        add_norm(residual + at, delta + at, weight, total + at, out + at, width, epsilon);
     }
+}
+
+// The normed row never leaves L1: its codes are what is written.
+void fused_add_rms_norm_quantise(const float* residual, const float* delta, const float* weight, float* total,
+                                 int8_t* codes, float* scales, int rows, int width, float epsilon) {
+    std::vector<float> normed(width);
+    for (int64_t row = 0; row < rows; ++row) {
+        const int64_t at = row * width;
+        add_norm(residual + at, delta + at, weight, total + at, normed.data(), width, epsilon);
+        scales[row] = quantise(normed.data(), codes + at, width);
+    }
+}
+
+// out [rows, columns] = codes [rows, depth] times weights [columns, depth], scaled by row and by column.
+void int8_product(const int8_t* codes, const float* row_scales, const int8_t* weights, const float* column_scales,
+                  float* out, int rows, int columns, int depth) {
+    for (int column = 0; column < columns; column += COLUMNS)
+        for (int row = 0; row < rows; row += ROWS)
+            scaled_tile(codes, row_scales, weights, column_scales, out, {row, column, rows, columns, depth});
 }
 
 // out = silu(gate) * up; rows of gate and up lie `stride` apart: packed side by side, or each its own tensor.

@@ -6,13 +6,14 @@ import itertools
 
 import pytest
 
-from labs.formulas.decoder_block import STEPS, block, groups
+from labs.formulas.decoder_block import INT8_STEPS, STEPS, block, groups
 from labs.formulas.decoder_demand import Decoder
 from labs.formulas.fusion import (
     Dataflow,
     Op,
     crossing,
     elementwise_chain_bytes,
+    epilogue_slack,
     kernels,
     moved_bytes,
     saving_s,
@@ -48,19 +49,21 @@ def test_a_chain_reads_and_writes_once() -> None:
     assert saving_s(1e9, 10, 1e12, 5e-6) == pytest.approx(1.05e-3)
 
 
+@pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize("tokens", [1, 64])
-def test_every_step_takes_kernels_and_bytes_away(tokens: int) -> None:
-    flow = block(SHAPE, tokens, 64)
-    for chosen in itertools.combinations(STEPS, 3):
+def test_every_step_takes_kernels_and_bytes_away(tokens: int, int8: bool) -> None:
+    flow = block(SHAPE, tokens, 64, int8=int8)
+    for chosen in itertools.combinations(INT8_STEPS if int8 else STEPS, 3):
         before = groups(flow, frozenset(chosen[:2]))
         after = groups(flow, frozenset(chosen))
         assert len(kernels(flow, after)) < len(kernels(flow, before))
         assert moved_bytes(flow, after) < moved_bytes(flow, before)
 
 
+@pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize("tokens", [1, 64])
-def test_every_tensor_has_a_size(tokens: int) -> None:
-    flow = block(SHAPE, tokens, 64)
+def test_every_tensor_has_a_size(tokens: int, int8: bool) -> None:
+    flow = block(SHAPE, tokens, 64, int8=int8)
     assert {name for op in flow.ops for name in (*op.reads, *op.writes)} <= set(flow.sizes)
 
 
@@ -76,3 +79,25 @@ def test_quantised_in_the_same_kernel_three_of_four_bytes_are_not_written() -> N
     plain = rms_norm_bytes(64, 576, 4, residual=True)
     read, written = norm_quantise_bytes(64, 576, 4)
     assert read == plain[0] and plain[1] - written == 64 * (576 * 3 - 4)
+
+
+def test_the_norm_goes_on_to_codes_in_the_same_kernel() -> None:
+    """The graph's kernel moves what the operator's formula says; and it contains the norm's."""
+    flow = block(SHAPE, 64, 64, int8=True)
+    (first, _) = groups(flow, frozenset({"quantise"}))
+    assert crossing(flow, first) == norm_quantise_bytes(64, 576, 4)
+    assert groups(flow, frozenset({"norm", "quantise"})) == groups(flow, frozenset({"quantise"}))
+
+
+def test_integer_products_scale_their_sums_joined_or_not() -> None:
+    """Codes, weights and scales in, fp32 out; the INT32 sums are written nowhere."""
+    flow, rows, columns = block(SHAPE, 64, 64, int8=True), 64, 960
+    (joined,) = [one for one in groups(flow, frozenset({"qkv", "scales"})) if "q" in one]
+    assert crossing(flow, joined) == (rows * 576 + 576 * columns + 4 * (rows + columns), 4 * rows * columns)
+    apart = [one for one in groups(flow, frozenset({"scales"})) if one[0] in "qkv"]
+    again = 2 * (rows * 576 + 4 * rows)  # codes and their scales, by each of the other two
+    assert sum(sum(crossing(flow, one)) for one in apart) == sum(crossing(flow, joined)) + again
+
+
+def test_a_fused_product_may_be_slower_by_what_it_spares() -> None:
+    assert epilogue_slack(10e-6, 10e-6 + 3e-6, 11e-6) == pytest.approx(0.2)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labs.formulas.fusion import moved_bytes
+from labs.formulas.fusion import crossing, moved_bytes
 from labs.formulas.operators import gated_bytes, rms_norm_bytes, softmax_bytes
 from labs.fusion import kernel_runs
-from labs.fusion.kernel_chains import CHAINS, ChainName, groups, named
+from labs.fusion.kernel_catalogue import CHAINS
+from labs.fusion.kernel_chains import ChainName, groups, named
 from labs.fusion.kernel_source import kernels
 from labs.inspection.process import HAS_TRITON
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from labs.inspection.process import KernelProcess
 
 needs_triton = pytest.mark.skipif(not HAS_TRITON, reason="Triton is for Linux only")
+# A width that is no power of two; of a product, three heads of 64.
+COLUMNS = {name: 192 if name == "qkv_rope" else 77 for name in CHAINS}
 every_chain = pytest.mark.parametrize("name", CHAINS)
 
 
@@ -24,7 +27,7 @@ every_chain = pytest.mark.parametrize("name", CHAINS)
 def test_the_steps_make_what_torch_makes_in_one_call(name: ChainName) -> None:
     from labs.ops.operator import difference
 
-    chain, given = CHAINS[name], kernel_runs.inputs(CHAINS[name], 5, 77, "fp32")
+    chain, given = CHAINS[name], kernel_runs.inputs(CHAINS[name], 5, COLUMNS[name], "fp32")
     assert difference(chain.eager(given), chain.fused(**given)) < 1e-6
 
 
@@ -34,8 +37,8 @@ def test_the_steps_make_what_torch_makes_in_one_call(name: ChainName) -> None:
 def test_kernels_are_right_and_move_what_the_formula_says(
     name: ChainName, joined: bool, interpreter: KernelProcess
 ) -> None:
-    """At a width that is no power of two, with NaN around every input."""
-    chain, rows, columns = CHAINS[name], 2, 77
+    """With NaN around every input."""
+    chain, rows, columns = CHAINS[name], 2, COLUMNS[name]
     cut = groups(len(chain.steps), (joined,) * len(chain.steps))
     found = interpreter.ask(
         kernel_runs.count, name=name, groups=cut, rows=rows, columns=columns, dtype="fp16"
@@ -54,6 +57,39 @@ def test_cuts_in_between_are_right(interpreter: KernelProcess) -> None:
         )
         assert found.passed, joins
         assert found.bytes == moved_bytes(chain.flow(2, 33, 4), named(chain, cut))
+
+
+@needs_triton
+@pytest.mark.parametrize("joins", [(True, False), (False, True)])
+def test_a_product_is_right_with_its_epilogue_cut_in_two(
+    joins: tuple[bool, ...], interpreter: KernelProcess
+) -> None:
+    """At more rows than the small tile has, the last tile ragged."""
+    chain, cut = CHAINS["qkv_rope"], groups(3, joins)
+    found = interpreter.ask(
+        kernel_runs.count, name="qkv_rope", groups=cut, rows=70, columns=192, dtype="fp32"
+    )
+    assert found.passed, found
+    assert found.bytes == moved_bytes(chain.flow(70, 192, 4), named(chain, cut))
+
+
+@needs_triton
+def test_a_product_with_its_epilogue_spills_nothing(compiler: KernelProcess) -> None:
+    """RoPE turns the accumulators where they are."""
+    (made,) = compiler.ask(
+        kernel_runs.build,
+        name="qkv_rope",
+        groups=[[0, 1, 2]],
+        columns=576,
+        dtype="fp16",
+        warps=4,
+        target="sm_90",
+        rows=64,
+    )
+    assert not made.spill_bytes and made.fits
+    flow = CHAINS["qkv_rope"].flow(64, 576, 2)
+    written = crossing(flow, ["qk", "turned", "heads"])[1]
+    assert written == 64 * 960 * 2, "only what attention reads"
 
 
 def test_all_in_one_moves_what_the_hand_written_operators_do() -> None:

@@ -1,0 +1,79 @@
+"""The fused kernels on a GPU: the Triton operators of ``labs.ops``, each a launch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from labs.fusion.int8 import Codes
+from labs.inspection.process import NO_TRITON
+from labs.ops.flash_attention import triton_flash_attention
+from labs.ops.gated_activation import triton_gated
+from labs.ops.int8_gemm import triton_int8_gemm
+from labs.ops.norm_quantise import triton_norm_quantise
+from labs.ops.operator import HAS_TRITON
+from labs.ops.rms_norm import triton_rms_norm
+from labs.ops.rope_store import triton_rope_store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from labs.formulas.decoder_block import Step
+    from labs.fusion.int8 import Projection
+    from labs.text import Text
+
+
+class TritonKernels:
+    """See ``labs.fusion.kernels.FusedKernels``. Launched on CPU tensors it runs in Triton's interpreter."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        own: tuple[Step, ...] = ("norm", "quantise", "scales", "activation", "rope")
+        self.missing: dict[Step, Text] = {} if HAS_TRITON else dict.fromkeys(own, NO_TRITON)
+
+    def add_norm(
+        self, residual: Tensor, delta: Tensor, weight: Tensor, epsilon: float
+    ) -> tuple[Tensor, Tensor]:
+        self.calls += 1
+        normed, total = triton_rms_norm(residual, weight, delta, epsilon)
+        return total, normed
+
+    def add_norm_quantise(
+        self, residual: Tensor, delta: Tensor, weight: Tensor, epsilon: float
+    ) -> tuple[Tensor, Codes]:
+        self.calls += 1
+        codes, scale, total = triton_norm_quantise(residual, weight, delta, epsilon)
+        return total, Codes(codes, scale[:, None])
+
+    def int8_product(self, codes: Codes, projection: Projection) -> Tensor:
+        assert projection.scale is not None
+        self.calls += 1
+        return triton_int8_gemm(codes.numbers, projection.weight, codes.scale, projection.scale)
+
+    def swiglu(self, gate: Tensor, up: Tensor) -> Tensor:
+        """The operator wants them side by side: where they are not, a copy is made, and counted."""
+        packed = gate._base if gate._base is not None else torch.cat((gate, up), dim=1)
+        self.calls += 1
+        result: Tensor = triton_gated(packed, gelu=False)
+        return result
+
+    def rope(
+        self, parts: Sequence[Tensor], angles: Sequence[Tensor], keys: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """V goes by head into ``values`` always: attention's tiles want it so."""
+        self.calls += 1
+        q, k, v = parts
+        cosine, sine = angles
+        return triton_rope_store(q, k, v, cosine, sine, keys, values)
+
+    def attention(self, q: Tensor, keys: Tensor, values: Tensor, causal: bool) -> Tensor:
+        """One kernel for a single query, too: its scores stay on the chip, if on few multiprocessors."""
+        q, keys, values = (one[None].contiguous() for one in (q, keys, values))
+        if not HAS_TRITON:
+            return F.scaled_dot_product_attention(q, keys, values, is_causal=causal, enable_gqa=True)[0]
+        self.calls += 1
+        return triton_flash_attention(q, keys, values, causal)[0]

@@ -1,0 +1,60 @@
+"""The block as it runs on a GPU: its kernels in the interpreter, and compiled for GPUs that are not here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from labs.formulas.decoder_block import INT8_STEPS, block, groups
+from labs.formulas.decoder_demand import Decoder
+from labs.formulas.fusion import crossing, kernels
+from labs.fusion.counted_kernels import compiled_block, count_block
+from labs.fusion.counted_views import paired
+from labs.inspection.process import HAS_TRITON
+from labs.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    from labs.inspection.process import KernelProcess
+
+pytestmark = pytest.mark.skipif(not HAS_TRITON, reason="Triton is for Linux only")
+SHAPE = Decoder(hidden=96, intermediate=160, heads=3, kv_heads=1, head_dim=32, vocab=1)
+CONFIG = msgspec.to_builtins(
+    ModelConfig(
+        architecture="llama",
+        layers=1,
+        context=64,
+        rms_norm_eps=1e-5,
+        rope_theta=1e4,
+        **SHAPE._asdict(),
+    )
+)
+# What a GPU's kernel does beyond the graph: V by head in a prefill, read and written; the mask not read.
+V_BYTES, MASK_BYTES = 2 * 7 * 32 * 4, 7 * 7 * 4
+
+
+@pytest.mark.parametrize("int8", [False, True], ids=["fp32", "int8"])
+@pytest.mark.parametrize("tokens", [1, 7])
+def test_its_kernels_are_right_and_move_what_the_graph_says(
+    tokens: int, int8: bool, interpreter: KernelProcess
+) -> None:
+    flow = block(SHAPE, tokens, 7, int8=int8)
+    found = interpreter.ask(count_block, config=CONFIG, tokens=tokens, context=7, int8=int8)
+    assert found.gap < (1e-4 if int8 else 1e-5)
+    beyond = {"rope": V_BYTES, "attention": -MASK_BYTES} if tokens > 1 else {}
+    for group, kernel in paired(flow, found):
+        assert not kernel.outside
+        assert kernel.bytes == sum(crossing(flow, group)) + beyond.get(kernel.step, 0), kernel.step
+
+
+def test_it_compiles_for_a_gpu_that_is_not_here(compiler: KernelProcess) -> None:
+    """Everything fused, in a decode with INT8 products: no step lacks its kernel. (Each operator is compiled
+    for all targets by its own test.)"""
+    made = compiler.ask(compiled_block, config=CONFIG, tokens=1, context=16, int8=True, target="sm_90")
+    flow = block(SHAPE, 1, 16, int8=True)
+    alone = 2  # o and down are the library's
+    assert len(made) == len(kernels(flow, groups(flow, frozenset(INT8_STEPS)))) - alone
+    for kernel in made:
+        assert kernel.fits, f"{kernel.shared_bytes} B of shared memory"
+        assert not kernel.spill_bytes, kernel.kernel
