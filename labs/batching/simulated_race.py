@@ -12,15 +12,15 @@ from labs.batching.strategies import BATCHING
 from labs.engine.events import EventLog
 from labs.engine.serving import make_scheduler
 from labs.simulator.constants import constants
-from labs.simulator.cost import Ramp, RooflineCost
+from labs.simulator.cost import RooflineCost
 from labs.simulator.deployment import Deployment
 from labs.simulator.disaggregation import DisaggregatedSimulator
 from labs.simulator.hardware import device
+from labs.simulator.line_cost import LineCost, fit_line
 from labs.simulator.models import model
 from labs.simulator.replica import Replica
 from labs.simulator.report import report
 from labs.simulator.simulator import Simulator
-from labs.simulator.ticks import NEVER, ticks
 from labs.simulator.workloads import OpenLoop
 
 if TYPE_CHECKING:
@@ -39,36 +39,19 @@ SCALE_MODEL, SCALE_DEVICE, SCALE_DEVICES = "llama-3.1-8b", "a100-80gb-sxm", 2
 SCALE_CONSTANTS = constants("kernels", SCALE_DEVICE)  # what the host adds to a step is left out
 
 
-class StepCost(NamedTuple):
-    """A step takes so long, and so much for each token in it. The engine's own steps fit it well enough for a
-    rehearsal: the lengths here are short, and attention is a small part."""
-
-    step_s: float = 0.008
-    token_s: float = 0.0015
-
-    def linear(self, tokens: int, sequences: int) -> int:
-        return ticks(self.step_s + tokens * self.token_s)
-
-    def prefill_attention(self, tokens: int, cached: int) -> int:
-        return 0
-
-    def decode_attention(self, rows: int, context: int) -> Ramp:
-        return Ramp(0, 0, NEVER)
-
-    def swap(self, tokens: int) -> int:
-        return 0
+# Before the engine's own steps are known.
+GUESSED = LineCost(step_s=0.008, token_s=0.0015)
 
 
-def fitted_cost(runs: Sequence[Run]) -> StepCost:
-    """Least squares over the measured steps; neither part below zero."""
+def fitted_cost(runs: Sequence[Run]) -> LineCost:
+    """Of the measured steps; all their rows are tokens, those computed for nothing too."""
     steps = [step for run in runs for step in run.steps]
     tokens = np.array([step.prefill + step.decode + step.padding for step in steps], dtype=float)
-    seconds = np.array([step.seconds for step in steps])
-    slope = max(0.0, float(np.cov(tokens, seconds)[0, 1] / max(float(tokens.var(ddof=1)), 1e-12)))
-    return StepCost(max(1e-4, float(seconds.mean() - slope * tokens.mean())), slope)
+    found = fit_line(tokens, np.zeros(len(steps)), np.array([step.seconds for step in steps]))
+    return found._replace(step_s=max(1e-4, found.step_s))
 
 
-def rehearse(strategy: Strategy, requests: Sequence[Request], setting: Setting, cost: StepCost) -> Run:
+def rehearse(strategy: Strategy, requests: Sequence[Request], setting: Setting, cost: LineCost) -> Run:
     """What the engine would do, were its steps to take what ``cost`` says."""
     log = EventLog(lambda: replica.now_s())
     replica = Replica(make_scheduler(replace(setting, batching=BATCHING[strategy]), log), cost, log)

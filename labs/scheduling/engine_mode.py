@@ -16,7 +16,7 @@ from labs.models.texts import load_text
 from labs.scheduling.engine_charts import Outcome, bars, metrics, requests_table, story, table
 from labs.scheduling.orders import ORDERS, TITLES, make_policy
 from labs.scheduling.predictor import noisy
-from labs.scheduling.step_cost import StepCost, fit
+from labs.simulator.line_cost import LineCost, fit_line
 from labs.simulator.replica import Replica
 from labs.simulator.simulator import Simulator
 from labs.simulator.traces import Request
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from labs.context import Context
+    from labs.engine.engine import StepRecord
     from labs.engine.generation import Generation
     from labs.engine.model_runner import ModelRunner
     from labs.engine.policies import Policy
@@ -70,8 +71,7 @@ def compare(scenario: Scenario, ctx: Context) -> Iterator[Result]:
     for number, order in enumerate(ORDERS):
         engine = _engine(ctx, runner, _policy(order, scenario))
         measured[order] = _serve(ctx, engine, arrivals, (number, order))
-        cost = fit(engine.steps)
-        simulated[order] = _simulate(order, requests, cost, scenario)
+        simulated[order] = _simulate(order, requests, engine.steps, scenario)
         yield table(measured, simulated)
         yield bars(measured, simulated)
     yield from metrics(measured, simulated)
@@ -138,17 +138,22 @@ def _serve(ctx: Context, engine: Engine, arrivals: Sequence[Arrival], place: tup
     return Outcome(first, ends, np.searchsorted(begun, first))
 
 
-def _simulate(order: Order, requests: Sequence[Request], cost: StepCost, scenario: Scenario) -> Outcome:
+def _simulate(
+    order: Order, requests: Sequence[Request], steps: Sequence[StepRecord], scenario: Scenario
+) -> Outcome:
     """Once with the run's own line for a step, for the seconds; once with steps that are all as long as its
     mean, which counts them."""
-    first, ends = _times(order, requests, cost, scenario)
-    even = StepCost(cost.mean_s, 0.0, 0.0)
+    decode = np.array([one.decode_tokens for one in steps])
+    tokens = decode + [one.prefill_tokens for one in steps]
+    taken = np.array([one.end_s - one.start_s for one in steps])
+    first, ends = _times(order, requests, fit_line(tokens, decode, taken), scenario)
+    even = LineCost(float(taken.mean()))
     counted, _ = _times(order, requests, even, scenario)
     return Outcome(first, ends, np.round(counted / even.step_s).astype(int))
 
 
 def _times(
-    order: Order, requests: Sequence[Request], cost: StepCost, scenario: Scenario
+    order: Order, requests: Sequence[Request], cost: LineCost, scenario: Scenario
 ) -> tuple[Array, Array]:
     jobs: dict[int, Job] = {}
     Simulator(

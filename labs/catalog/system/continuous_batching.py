@@ -15,9 +15,9 @@ from labs.text import Text, same
 
 if TYPE_CHECKING:
     from labs.batching.run import Run
-    from labs.batching.simulated_race import StepCost
     from labs.batching.strategies import Strategy
     from labs.engine.serving import Setting
+    from labs.simulator.line_cost import LineCost
     from labs.simulator.traces import Request
 
 
@@ -383,16 +383,16 @@ def _setting(params: Params) -> "Setting":
     )
 
 
-def _step_costs(ctx: Context) -> "dict[str, StepCost]":
+def _step_costs(ctx: Context) -> "dict[str, LineCost]":
     """What the engine's steps took last, by the type of the weights: what a rehearsal goes by."""
     return ctx.memo("batching race: cost of a step", dict)
 
 
 def _rehearse(params: Params, ctx: Context, requests: list["Request"]) -> Iterator[Result]:
     """A race takes seconds, and one that a moving slider disturbs would be no measurement."""
-    from labs.batching.simulated_race import StepCost, rehearse
+    from labs.batching.simulated_race import GUESSED, rehearse
 
-    cost = _step_costs(ctx).get(params.weights, StepCost())
+    cost = _step_costs(ctx).get(params.weights, GUESSED)
     runs = [rehearse(one, requests, _setting(params), cost) for one in FIELDS[params.strategies]]
     speeds = {one.strategy: one.tokens_per_s for one in runs}
     if {"static", "continuous"} <= set(speeds):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from labs.batching import charts, replay, scale_replay
 from labs.batching.run import Run, Step
-from labs.batching.simulated_race import StepCost, at_scale, fitted_cost, rehearse
+from labs.batching.simulated_race import GUESSED, at_scale, fitted_cost, rehearse
 from labs.batching.story import gain_factors, story
 from labs.batching.strategies import FIELDS, Strategy
 from labs.batching.workload import Mix, requests_of
@@ -39,7 +39,7 @@ def requests(mix: Mix = "tail", count: int = 12, seed: int = 0) -> list[Request]
 
 def race(mix: Mix = "tail", **options: int) -> dict[Strategy, Run]:
     wanted = requests(mix, **options)
-    return {one: rehearse(one, wanted, SETTING, StepCost()) for one in FIELDS["all"]}
+    return {one: rehearse(one, wanted, SETTING, GUESSED) for one in FIELDS["all"]}
 
 
 def answers(run: Run) -> list[int]:
@@ -75,14 +75,14 @@ def test_the_gain_is_the_product_of_its_factors() -> None:
 
 def test_a_latecomer_waits_for_the_whole_static_batch() -> None:
     wanted = [Request(0, 32, 64), *(Request(0, 32, 8) for _ in range(3)), Request(0.05, 16, 4)]
-    static, continuous = (rehearse(one, wanted, SETTING, StepCost()) for one in FIELDS["static_continuous"])
+    static, continuous = (rehearse(one, wanted, SETTING, GUESSED) for one in FIELDS["static_continuous"])
     assert static.served[4].admitted_s == static.served[0].token_times_s[-1]
     assert continuous.served[4].admitted_s < static.served[4].admitted_s / 3
 
 
 def test_equal_lengths_leave_nothing_to_win() -> None:
     wanted = [Request(0, 16, 24)] * 8
-    static, continuous = (rehearse(one, wanted, SETTING, StepCost()) for one in FIELDS["static_continuous"])
+    static, continuous = (rehearse(one, wanted, SETTING, GUESSED) for one in FIELDS["static_continuous"])
     assert static.wasted == continuous.wasted == 0
     assert len(static.steps) == len(continuous.steps)
 
@@ -96,7 +96,7 @@ def test_chunks_bound_a_step() -> None:
 def test_little_memory_shrinks_static_batches_and_preempts_continuous_ones() -> None:
     wanted = requests("uniform")
     little = dataclasses.replace(SETTING, blocks=12)
-    static, continuous = (rehearse(one, wanted, little, StepCost()) for one in FIELDS["static_continuous"])
+    static, continuous = (rehearse(one, wanted, little, GUESSED) for one in FIELDS["static_continuous"])
     assert len(static.steps) > static_steps(answers(static), 4)
     assert continuous.preemptions > 0
     assert static.empty_share > 2 * continuous.empty_share
@@ -104,7 +104,7 @@ def test_little_memory_shrinks_static_batches_and_preempts_continuous_ones() -> 
 
 def test_the_cost_of_steps_is_found_again() -> None:
     found = fitted_cost(list(race().values()))
-    assert (found.step_s, found.token_s) == pytest.approx(StepCost())
+    assert found == pytest.approx(GUESSED)
 
 
 def test_bars_cover_each_step_and_wait_from_the_arrival() -> None:
@@ -147,7 +147,7 @@ def test_the_story_tells_each_pair_that_ran() -> None:
 
 def test_needed_kv_leaves_out_who_has_ended() -> None:
     """Two answers of 1 and 3 tokens in one static batch: after the first step only one needs its KV."""
-    run = rehearse("static", [Request(0, 4, 1), Request(0, 4, 3)], SETTING, StepCost())
+    run = rehearse("static", [Request(0, 4, 1), Request(0, 4, 3)], SETTING, GUESSED)
     assert [step.stored for step in run.steps] == [8, 5, 6]
     assert run.steps[1] == Step(*run.steps[1][:2], prefill=0, decode=1, padding=1, held=32, stored=5)
 
@@ -185,19 +185,19 @@ def test_at_scale_static_wastes_and_who_prefills_elsewhere_does_not_stall() -> N
 
 def test_the_story_does_not_praise_what_was_not_won() -> None:
     wanted = [Request(0, 16, 24)] * 8
-    runs = {one: rehearse(one, wanted, SETTING, StepCost()) for one in FIELDS["static_continuous"]}
+    runs = {one: rehearse(one, wanted, SETTING, GUESSED) for one in FIELDS["static_continuous"]}
     told = story(runs, 4).body.en
     assert "wasted nothing" in told and "wins little" in told
     little = dataclasses.replace(SETTING, blocks=12)
     uneven = requests("uniform")
-    runs = {one: rehearse(one, uneven, little, StepCost()) for one in FIELDS["static_continuous"]}
+    runs = {one: rehearse(one, uneven, little, GUESSED) for one in FIELDS["static_continuous"]}
     assert "had to shrink" in story(runs, 4).body.en
 
 
 def test_the_story_does_not_blame_a_timed_wait_that_never_ended() -> None:
     """All come at once: dynamic batches are the static ones."""
     wanted = [Request(0, 16, length) for length in (24, 4, 4, 4, 8, 4, 24, 4)]
-    runs = {one: rehearse(one, wanted, SETTING, StepCost()) for one in FIELDS["all"]}
+    runs = {one: rehearse(one, wanted, SETTING, GUESSED) for one in FIELDS["all"]}
     assert "full before the time was over" in story(runs, 4).body.en
     slow = requests_of(
         "0, 1, 2, 3, 4",
@@ -209,5 +209,5 @@ def test_the_story_does_not_blame_a_timed_wait_that_never_ended() -> None:
         longest_answer=8,
         seed=0,
     )
-    runs = {one: rehearse(one, slow, SETTING, StepCost()) for one in FIELDS["all"]}
+    runs = {one: rehearse(one, slow, SETTING, GUESSED) for one in FIELDS["all"]}
     assert "nobody need wait" in story(runs, 4).body.en

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,6 @@ from labs.scheduling.scenario import Scenario
 from labs.scheduling.server import Server
 from labs.scheduling.sharing import sharing
 from labs.scheduling.slo_first import AttainableFirst
-from labs.scheduling.step_cost import fit
 from labs.scheduling.workload import HEAVY, PATIENCE, URGENT, Workload
 from labs.simulator.traces import HASH_BLOCK_TOKENS, Request
 
@@ -256,18 +254,6 @@ def test_the_knee_lies_between_points() -> None:
     assert knee([point(1, 1.0), point(2, 0.95), point(3, 0.85)]) == pytest.approx(2.5)
     assert knee([point(1, 0.5)]) == 0.0
     assert knee([point(1, 1.0), point(2, 0.99)]) == 2.0
-
-
-def test_a_steps_line_is_found_in_spite_of_steps_that_were_held_up() -> None:
-    draw, steps = random.Random(0), []
-    for number in range(200):
-        prefill, decode = draw.choice([0, 0, 24, 48]), draw.randint(1, 4)
-        taken = 0.01 + 0.001 * (prefill + decode) + 0.002 * decode
-        if number % 10 == 0:
-            taken += 0.2
-        steps.append(SimpleNamespace(start_s=0.0, end_s=taken, prefill_tokens=prefill, decode_tokens=decode))
-    cost = fit(steps)  # type: ignore[arg-type]
-    assert (cost.step_s, cost.token_s, cost.sequence_s) == pytest.approx((0.01, 0.001, 0.002), rel=0.05)
 
 
 def test_ageing_is_told_to_the_policies() -> None:

@@ -1,9 +1,8 @@
-"""What a step of the real engine takes, as a straight line through its own steps: a cost model."""
+"""What a step takes, as a straight line through measured steps: a cost model without a device."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,21 +10,16 @@ from labs.simulator.cost import Ramp
 from labs.simulator.ticks import NEVER, ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from labs.engine.engine import StepRecord
     from labs.results import Array
 
 
-@dataclass(frozen=True)
-class StepCost:
-    """A step's time as a straight line, fitted on the engine's own steps: ``step_s + tokens * token_s +
-    sequences * sequence_s``. ``mean_s`` is the mean of these steps."""
+class LineCost(NamedTuple):
+    """``step_s + tokens * token_s + sequences * sequence_s``. Attention is no part of it, which serves where
+    lengths are short."""
 
     step_s: float
-    token_s: float
-    sequence_s: float
-    mean_s: float = 0.0
+    token_s: float = 0.0
+    sequence_s: float = 0.0
 
     def linear(self, tokens: int, sequences: int) -> int:
         return ticks(self.step_s + tokens * self.token_s + sequences * self.sequence_s)
@@ -40,21 +34,19 @@ class StepCost:
         return 0
 
 
-def fit(steps: Sequence[StepRecord]) -> StepCost:
+def fit_line(tokens: Array, sequences: Array, taken_s: Array) -> LineCost:
     """Least absolute deviations, none negative: a step that the machine held up for something else must not
-    bend the line. A step's tokens are its prefill tokens and its decode rows."""
-    columns = np.array([[1.0, one.prefill_tokens + one.decode_tokens, one.decode_tokens] for one in steps])
-    taken = np.array([one.end_s - one.start_s for one in steps])
+    bend the line. An entry a step."""
+    columns = np.stack([np.ones(len(taken_s)), tokens, sequences], axis=1)
     used = [0, 1, 2]
     while True:
-        found = _least_absolute(columns[:, used], taken)
+        found = _least_absolute(columns[:, used], taken_s)
         if (found >= 0).all() or len(used) == 1:
             break
         used = [column for column, value in zip(used, found, strict=True) if value >= 0] or [0]
     full = np.zeros(3)
     full[used] = found
-    step_s, token_s, sequence_s = map(float, full)
-    return StepCost(step_s, token_s, sequence_s, mean_s=float(taken.mean()))
+    return LineCost(*map(float, full))
 
 
 def _least_absolute(columns: Array, taken: Array) -> Array:
