@@ -137,16 +137,21 @@ def evaluate(
     attention: Callable[[Prompt], Attend],
 ) -> Score:
     """Both measures of one way to attend. ``asked``: the cache with the question, if it comes before."""
-    loaded, text = ctx.model(), prompts.text_next
-    hidden = extend(loaded.model, text[:, :-1], cache.tokens, attention(cache), ctx.check)
-    losses = _losses(loaded, hidden, text[:, 1:])
+    loaded, losses = ctx.model(), text_losses(ctx, prompts, cache, attention(cache))
     # An answer's first token is a space: told by the prompt itself, it is fed, and the digits are asked for.
     past, fed = asked or cache, prompts.answers[:, :-1]
     if asked is None:
         fed = torch.cat([prompts.questions, fed], dim=1)
     hidden = extend(loaded.model, fed, past.tokens, attention(past), ctx.check)[:, -prompts.digits :]
     told = loaded.model.lm_head(hidden).argmax(dim=-1)
-    return Score(Perplexity(losses), told == prompts.answers[:, -prompts.digits :])
+    return Score(losses, told == prompts.answers[:, -prompts.digits :])
+
+
+def text_losses(ctx: Context, prompts: Prompts, cache: Prompt, attend: Attend) -> Perplexity:
+    """Of the text behind the prompts alone."""
+    loaded, text = ctx.model(), prompts.text_next
+    hidden = extend(loaded.model, text[:, :-1], cache.tokens, attend, ctx.check)
+    return Perplexity(_losses(loaded, hidden, text[:, 1:]))
 
 
 @torch.inference_mode()

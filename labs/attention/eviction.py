@@ -4,6 +4,8 @@ All of them leave the prompt's own prefill untouched and cut the cache to a budg
 one by one. What is visible to each is a mask, so that one pass over all of them gives exactly what a cache
 that really drops rows gives (a test compares the two).
 
+StreamingLLM's positions are those within the cache (``cache_positions``); the others keep those of the text.
+
 Sources: StreamingLLM (Xiao et al., 2309.17453), H2O (Zhang et al., 2306.14048, algorithm 1), SnapKV (Li et
 al., 2404.14469, section 4).
 """
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 import torch.nn.functional as F
 
+from labs.attention.cache_positions import Positions, turned_scores, turns
 from labs.attention.model_pass import causal, mix, scores_of
 from labs.attention.prompt import joined
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from labs.attention.model_pass import Attend
     from labs.attention.prompt import Prompt
+    from labs.models.config import ModelConfig
 
 Policy = Literal["full", "window", "streaming", "h2o", "snapkv"]
 POLICIES: tuple[Policy, ...] = ("window", "streaming", "h2o", "snapkv")
@@ -35,11 +39,22 @@ POOLED = 5  # SnapKV: a chosen position brings its neighbours along
 @dataclass(frozen=True)
 class Eviction:
     """``budget``: tokens that may stay, the query's own among them. SnapKV cuts the prompt to it, and what
-    is generated stays besides."""
+    is generated stays besides. ``positions`` and ``streamed`` (see ``cache_positions``): StreamingLLM's."""
 
     policy: Policy
     budget: int
     sinks: int = SINKS
+    positions: Positions = "cache"
+    streamed: int = 0
+
+    def scores(self, q: Tensor, keys: Tensor, config: ModelConfig) -> Tensor:
+        """``[B, K, G, C, S]`` of the last C of S tokens, ``q [B, H, C, D]``, with all ``keys``."""
+        if self.policy != "streaming":
+            return scores_of(q, keys)
+        seen = keys.shape[2]
+        queries = torch.arange(seen - q.shape[2], seen, device=q.device)
+        by = turns(queries, self.positions, self.budget, self.streamed)
+        return turned_scores(q, keys, self.sinks, by, config)
 
     def visible(self, scores: Tensor, mass: Tensor, recent: Tensor) -> Tensor:
         """``[B, K, C, S]`` bool: what each of the C new tokens sees in one layer.
@@ -97,12 +112,12 @@ def pooled(votes: Tensor) -> Tensor:
     return F.max_pool1d(flat, POOLED, stride=1, padding=POOLED // 2).view(votes.shape)
 
 
-def evicted_attention(prompt: Prompt, eviction: Eviction) -> Attend:
+def evicted_attention(prompt: Prompt, eviction: Eviction, config: ModelConfig) -> Attend:
     """An ``Attend`` behind ``prompt`` in which a query sees what the policy has left."""
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         keys, values = joined(prompt, layer, k, v)
-        scores = scores_of(q, keys)
+        scores = eviction.scores(q, keys, config)
         visible = eviction.visible(scores, prompt.mass[layer], prompt.recent[layer])
         return mix(scores.masked_fill(~visible[:, :, None], float("-inf")).softmax(dim=-1), values)
 

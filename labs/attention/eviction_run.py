@@ -19,6 +19,7 @@ from labs.attention.eviction import POLICIES, Eviction, evicted_attention
 from labs.attention.model_pass import causal, extend, mix, scores_of
 from labs.attention.predictions import LEAST
 from labs.attention.prompt import joined
+from labs.attention.stream import run_stream
 from labs.formulas.kv_compression import kept_tokens
 from labs.spec import LabError
 from labs.text import Text
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from labs.attention.cache_positions import Positions
     from labs.attention.evaluation import Asked, Prompts
     from labs.attention.eviction import Policy
     from labs.attention.prompt import Prompt
+    from labs.attention.stream import Stream
     from labs.context import Context
     from labs.results import Result
 
@@ -47,9 +50,11 @@ class Study:
     layer: int
     kv_head: int
     asked: Asked
+    positions: Positions
     prompts: Prompts
     full: Score | None = None
     scores: dict[tuple[Policy, int], Score] = field(default_factory=dict)
+    stream: Stream | None = None
 
     @property
     def budget(self) -> int:
@@ -57,7 +62,7 @@ class Study:
 
     @property
     def eviction(self) -> Eviction:
-        return Eviction(self.policy, self.budget)
+        return Eviction(self.policy, self.budget, positions=self.positions)
 
 
 def run_eviction(
@@ -70,6 +75,7 @@ def run_eviction(
     layer: int,
     kv_head: int,
     asked: Asked,
+    positions: Positions,
     sweep: bool,
 ) -> Iterator[Result]:
     """Pictures of one prompt first, then the chosen policy, then, with ``sweep``, all of them at all
@@ -79,7 +85,8 @@ def run_eviction(
         last = loaded.config.kv_heads - 1
         zh, en = f"模型的 KV 头编号到 {last} 为止", f"the model's KV heads end at {last}"
         raise LabError(Text(zh=zh, en=en))
-    study = Study(policy, share, tokens, layer, kv_head, asked, prompts_of(ctx, count, tokens))
+    prompts = prompts_of(ctx, count, tokens)
+    study = Study(policy, share, tokens, layer, kv_head, asked, positions, prompts)
     ctx.progress(0.0, Text(zh="读第一条提示词", en="reading the first prompt"))
     shown = count // 2
     one = cache_of(ctx, count, tokens, shown)
@@ -89,6 +96,8 @@ def run_eviction(
     cache = all_caches(ctx, count, tokens, 0.3)
     question = with_question(ctx, study.prompts, cache) if asked == "before" else None
     yield from _scores(ctx, study, cache, question, sweep)
+    if policy == "streaming":
+        yield from run_stream(ctx, study, cache)
     yield views.memory_metric(study, loaded.config, cache)
     yield views.table(study)
     yield views.explanation(study)
@@ -137,18 +146,10 @@ def _scores(
         name = views.NAMES[policy]
         text = Text(zh=f"{name.zh}，留 {budget} 个 token", en=f"{name.en}, {budget} tokens kept")
         ctx.progress(0.3 + 0.7 * index / len(every), text)
-        key = ("evicted", policy, budget, study.tokens, len(cache.keys[0]), study.asked)
-        score = ctx.memo(
-            key,
-            partial(
-                evaluate,
-                ctx,
-                study.prompts,
-                cache,
-                question,
-                partial(evicted_attention, eviction=Eviction(policy, budget)),
-            ),
-        )
+        eviction = Eviction(policy, budget, positions=study.positions if policy == "streaming" else "cache")
+        attention = partial(evicted_attention, eviction=eviction, config=ctx.model().config)
+        key = ("evicted", eviction, study.tokens, len(cache.keys[0]), study.asked)
+        score = ctx.memo(key, partial(evaluate, ctx, study.prompts, cache, question, attention))
         if policy == "full":
             study.full = score
         else:

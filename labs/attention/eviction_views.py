@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from labs.attention.eviction import POLICIES, SINKS, Eviction
 from labs.attention.predictions import KEPT_FORMULA, evicted_bytes
+from labs.attention.stream import told
 from labs.models.perplexity import paired_difference
 from labs.results import (
     Axis,
@@ -341,6 +342,9 @@ def explanation(study: Study) -> Markdown:
             "here it came after the cut and had no vote. Ask before it, and compare: what one question "
             "did not need is gone for the next."
         )
+    if study.stream:
+        more = told(study.stream)
+        zh, en = zh + more.zh, en + more.en
     return Markdown(
         id="explanation",
         title=Text(zh="看到了什么，为什么", en="What you see, and why"),

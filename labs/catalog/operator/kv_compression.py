@@ -6,9 +6,10 @@ Long for its parameters and their texts; what it runs and shows stands in ``labs
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
+from labs.attention.presets import PRESETS
 from labs.context import Context
 from labs.results import Result
-from labs.spec import Field, Lab, LabParams, Prediction, Preset
+from labs.spec import Field, Lab, LabParams, Prediction
 from labs.text import Text, same
 
 _MODEL_MODES = {"mode": ["evict", "quantise"]}
@@ -53,6 +54,22 @@ class Params(LabParams, frozen=True):
             when={"mode": ["evict"]},
         ),
     ] = "h2o"
+    positions: Annotated[
+        Literal["cache", "original"],
+        Field(
+            zh="位置按什么数",
+            en="Positions",
+            zh_help="论文的做法：键旋转前存下，按在缓存里的次序编号。原来的：按在文中的次序，汇点随流越退越远。",
+            en_help="As published: keys are kept before RoPE and numbered by their place in the cache. "
+            "Original: by their place in the text, so that the sinks recede as the stream runs.",
+            choices={
+                "cache": Text(zh="在缓存里", en="within the cache"),
+                "original": Text(zh="在原文里", en="original"),
+            },
+            when={"mode": ["evict"], "policy": ["streaming"]},
+            preview=False,
+        ),
+    ] = "cache"
     share: Annotated[
         float,
         Field(
@@ -283,6 +300,7 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
             layer=params.layer,
             kv_head=params.kv_head,
             asked=params.asked,
+            positions=params.positions,
             sweep=params.sweep,
         )
     elif params.mode == "quantise":
@@ -325,85 +343,5 @@ LAB = Lab(
     run=run,
     needs_model=True,
     smoke=Params(tokens=96, prompts=1, sweep=False, layer=2),
-    presets=[
-        Preset(
-            id="heavy_hitters",
-            title=Text(zh="H2O 留下了谁", en="Whom H2O keeps"),
-            story=Text(
-                zh="只留两成。先猜：困惑度涨多少？埋下的数字还答得出吗？看每层每头各留下了哪些词。",
-                en="A fifth is kept. Guess first: how much does perplexity rise, and is the planted number "
-                "still told? See which words each layer and head keeps.",
-            ),
-            values={"policy": "h2o", "share": 0.2},
-        ),
-        Preset(
-            id="sinks",
-            title=Text(zh="四个汇点值多少", en="What four sinks are worth"),
-            story=Text(
-                zh="滑动窗口留一半；StreamingLLM 用同样的预算，其中 4 个给开头。先猜：损失差几倍？",
-                en="A window of one half; StreamingLLM has the same budget and gives 4 of it to the start. "
-                "Guess by how many times the losses differ.",
-            ),
-            values={"policy": "window", "share": 0.5},
-        ),
-        Preset(
-            id="question_first",
-            title=Text(zh="先看到问题再丢", en="Knowing the question"),
-            story=Text(
-                zh="SnapKV 让末尾的查询投票，问题就在末尾。先猜：留两成，事实找回几成？",
-                en="SnapKV lets the last queries vote, and the question is last. Guess how much of the "
-                "facts a fifth of the cache still tells.",
-            ),
-            values={"policy": "snapkv", "share": 0.2},
-        ),
-        Preset(
-            id="question_later",
-            title=Text(zh="压缩完才来问题", en="The question comes later"),
-            story=Text(
-                zh="同样的 SnapKV，问题在压缩之后。先猜：困惑度会告诉你出了什么事吗？",
-                en="The same SnapKV, asked after the cut. Guess first: would perplexity tell you what "
-                "happened?",
-            ),
-            values={"policy": "snapkv", "share": 0.2, "asked": "after"},
-        ),
-        Preset(
-            id="kivi",
-            title=Text(zh="两位的 KV（KIVI）", en="KV in two bits (KIVI)"),
-            story=Text(
-                zh="K 逐通道、V 逐 token。先看两张热力图，猜哪个方向对 K 更好，再看八种组合的损失。",
-                en="K per channel, V per token. Look at both maps, guess which way suits K, then see the "
-                "loss of all combinations.",
-            ),
-            values={"mode": "quantise"},
-        ),
-        Preset(
-            id="int4_per_token",
-            title=Text(zh="四位，随便怎么分组", en="Four bits, either way"),
-            story=Text(
-                zh="四位、都逐 token，不留最近的 token。先猜：方向还要紧吗？",
-                en="Four bits, per token, and none in full. Guess first: does the direction still matter?",
-            ),
-            values={"mode": "quantise", "bits": 4, "keys": "token", "residual": 0},
-        ),
-        Preset(
-            id="gqa",
-            title=Text(zh="GQA 的内核", en="A kernel for GQA"),
-            story=Text(
-                zh="8 个查询头、2 个 KV 头。先猜：一步快几倍？不懂分组的内核读多少？先复制 KV 头再算呢？",
-                en="8 query heads on 2 KV heads. Guess how much faster a step is, how much a kernel without "
-                "groups reads, and what repeating the KV heads first costs.",
-            ),
-            values={"mode": "heads"},
-        ),
-        Preset(
-            id="mqa",
-            title=Text(zh="MQA：只有一份 KV", en="MQA: one KV head"),
-            story=Text(
-                zh="字节是 MHA 的 1/8。先猜：时间也是吗？看占带宽的比例掉没掉。",
-                en="An eighth of the bytes of MHA. Is it an eighth of the time? See whether the share of the "
-                "bandwidth falls.",
-            ),
-            values={"mode": "heads", "kv_heads": 1},
-        ),
-    ],
+    presets=PRESETS,
 )

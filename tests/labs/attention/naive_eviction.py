@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from labs.attention.eviction import POOLED, SINKS
+from labs.attention.model_pass import rotation
 from labs.attention.prompt import OBSERVED
+from labs.models.llama import rotate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from labs.attention.eviction import Policy
+    from labs.models.config import ModelConfig
 
 
 class NaiveHead:
@@ -65,3 +68,32 @@ class NaiveHead:
             old = [at for at in self.keys if at <= now - self.budget // 2]
             return min(old, key=lambda at: self.mass[at])
         return min(at for at in self.keys if self.policy == "window" or at >= SINKS)
+
+
+class RollingHead:
+    """The cache of one KV head as StreamingLLM's authors keep it: keys before RoPE, the first ``SINKS`` and
+    the latest, rotated at every step by their place in the cache (mit-han-lab/streaming-llm)."""
+
+    def __init__(self, budget: int, keys: Tensor, values: Tensor, config: ModelConfig) -> None:
+        """``keys [P, D]`` not rotated."""
+        self.budget, self.config = budget, config
+        self.keys, self.values = self._cut(list(keys), budget), self._cut(list(values), budget)
+
+    def _cut(self, rows: list[Tensor], room: int) -> list[Tensor]:
+        return rows if len(rows) <= room else rows[:SINKS] + rows[-(room - SINKS) :]
+
+    def step(self, queries: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """``queries [G, D]`` and ``key`` not rotated; makes room first, then attends."""
+        self.keys = [*self._cut(self.keys, self.budget - 1), key]
+        self.values = [*self._cut(self.values, self.budget - 1), value]
+        places = torch.arange(len(self.keys))
+        keys = turned(torch.stack(self.keys), places, self.config)
+        queries = turned(queries, places[-1:].expand(len(queries)), self.config)
+        weights = (queries @ keys.T * keys.shape[1] ** -0.5).softmax(dim=-1)
+        out: Tensor = weights @ torch.stack(self.values)
+        return out
+
+
+def turned(x: Tensor, positions: Tensor, config: ModelConfig) -> Tensor:
+    """Rows of ``x [..., T, D]`` turned to rotary ``positions [T]``."""
+    return rotate(x, *rotation(config, positions))
