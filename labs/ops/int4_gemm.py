@@ -13,10 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 
 from labs.formulas.gemm import tile_count
 from labs.formulas.memory import gemm_flops
 from labs.ops.gemm import Config
+from labs.ops.native_decode import MANY, native_decode
 from labs.ops.operator import HAS_TRITON, Case, Operator, Tensors, Work
 from labs.text import Text
 
@@ -56,11 +58,25 @@ def naive_int4_gemm(x: Tensor, packed: Tensor, scale: Tensor, low: Tensor) -> Te
 
 
 def fast_int4_gemm(x: Tensor, packed: Tensor, scale: Tensor, low: Tensor) -> Tensor:
-    """Unpacked in the type of ``x``, then torch's product.
+    """Few rows meet the packed weight itself (``native/decode.cpp``); for many it is unpacked once, and torch
+    multiplies. Without native kernels torch does both, and reads more than a dense weight.
 
-    torch's own packed kernel wants another layout, made once a weight: ``labs.quantization.linear``.
+    torch's own packed kernel is not used: it wants another layout and activations in bf16, whose rounding the
+    tolerance of fp32 does not allow. ``labs.quantization.linear`` has it.
     """
-    return x @ unpacked(packed, scale, low, x.shape[1]).t()
+    native, (n, groups, half) = native_decode(), packed.shape
+    if isinstance(native, Text):
+        return x @ unpacked(packed, scale, low, x.shape[1]).t()
+    # A ragged last group meets zeros.
+    whole = F.pad(x.float(), (0, 2 * half * groups - x.shape[1])).contiguous()
+    figures, m = (scale.float(), low.float()), len(x)
+    if m < MANY:
+        out = torch.empty(m, n)
+        native.int4(whole, packed, *figures, out)
+        return out.to(x.dtype)
+    dense = torch.empty(n, whole.shape[1])
+    native.int4(None, packed, *figures, dense)
+    return (whole @ dense.t()).to(x.dtype)
 
 
 if HAS_TRITON:

@@ -5,6 +5,7 @@ Shapes: ``x [m, k]``; a weight ``[n, k]`` of which every four neighbours along k
 earlier in the low nibble; a nibble holds the places (0 to 3) of the first value and, above it, of the second.
 k is divisible by 8. Triton has no sparse matrix instruction: the kernel saves bytes, which is what decode
 waits for, and not FLOPs. The instruction itself (``mma.sp``) is reached through ``semi_structured``, on CUDA.
+On the CPU ``native/decode.cpp`` does as the Triton kernel does, where there is a compiler and AVX2.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from labs.formulas.gemm import tile_count
 from labs.formulas.memory import gemm_flops
 from labs.formulas.sparsity import two_four_bytes
 from labs.ops.gemm import Config
+from labs.ops.native_decode import MANY, native_decode
 from labs.ops.operator import HAS_TRITON, Case, Operator, Tensors, Work
 from labs.text import Text
 
@@ -74,6 +76,24 @@ def semi_structured(weight: Tensor) -> Tensor:
 def naive_sparse_24(x: Tensor, values: Tensor, meta: Tensor) -> Tensor:
     """Unfolded and multiplied in fp32."""
     return x.float() @ unfolded(values.float(), meta).t()
+
+
+def fast_sparse_24(x: Tensor, values: Tensor, meta: Tensor) -> Tensor:
+    """Few rows meet the compressed weight itself; for many it is unfolded once, and torch multiplies.
+
+    Without native kernels torch does both, and reads more than a dense weight.
+    """
+    native, n = native_decode(), len(values)
+    if isinstance(native, Text):
+        return x @ unfolded(values, meta).t()
+    full, m = x.float().contiguous(), len(x)
+    if m < MANY:
+        out = torch.empty(m, n)
+        native.two_four(full, values, meta, out)
+        return out.to(x.dtype)
+    dense = torch.empty(n, x.shape[1])
+    native.two_four(None, values, meta, dense)
+    return (full @ dense.t()).to(x.dtype)
 
 
 if HAS_TRITON:
@@ -176,8 +196,14 @@ OPERATOR = Operator(
     inputs=inputs,
     naive=naive_sparse_24,
     triton=triton_sparse_24 if HAS_TRITON else None,
+    fast=fast_sparse_24,
     work=work,
-    odd=(_case(1, 63, 104), _case(70, 65, 136, "fp16")),
+    odd=(
+        _case(1, 63, 104),
+        _case(7, 65, 104, "bf16"),
+        _case(6, 33, 64, "fp16"),
+        _case(70, 65, 136, "fp16"),
+    ),
     aligned=(_case(16, 64, 128), _case(64, 128, 64)),
     shipped=(_case(8, 1024, 1024, "bf16"), _case(512, 1024, 1024, "fp16")),
     multiplies_matrices=True,

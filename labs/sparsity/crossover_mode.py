@@ -12,13 +12,14 @@ import torch
 
 from labs.caches import rotate
 from labs.formulas import sparsity as formulas
-from labs.measure import time_calls
 from labs.ops import sparse_24, spmm
+from labs.ops.native_decode import NativeDecode, native_decode
 from labs.quantization.layer_data import layer_data
 from labs.quantization.threads import threads
 from labs.results import Axis, Lines, Markdown, Metric, Provenance, Series, array
 from labs.sparsity.native import Kernels, kernels
 from labs.sparsity.patterns import Pattern, mask_of
+from labs.sparsity.race import dense_call, in_turn, raced, right
 from labs.text import Text
 from labs.timing_results import noise_warning
 
@@ -31,11 +32,7 @@ if TYPE_CHECKING:
     from labs.measure import Timing
     from labs.results import Result
 
-    Call = Callable[[], object]
-
 SWEEP = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
-_BUDGET_S = 0.12
-_TOLERANCE = 1e-4
 _FP32 = 4
 NAMES: dict[str, Text] = {
     "torch_csr": Text(zh="CSR（torch，MKL）", en="CSR (torch, MKL)"),
@@ -53,8 +50,8 @@ SHORT: dict[str, Text] = {
 }
 METHOD = Text(
     zh="单线程 fp32，与稠密乘积相符才计时；稠密与稀疏交替测，各取最快的五分之一",
-    en="one thread, fp32, timed once it agrees with the dense product; dense and sparse in turn, the fastest "
-    "fifth of each",
+    en="one thread, fp32, timed once it agrees with the dense product; dense and sparse in turn, the "
+    "fastest fifth of each",
 )
 
 
@@ -67,6 +64,7 @@ class Curves:
     found: dict[str, dict[float, float]] = field(default_factory=dict)
     timings: list[Timing] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    refused: str = ""  # what torch said of the 2:4 product on this GPU
 
     def crossing(self, way: str) -> float | None:
         """Sparsity at which both are as fast, on the straight line of time against density that fits all
@@ -112,39 +110,12 @@ def _measure(ctx: Context, curves: Curves, weight: Tensor, x: Tensor, sparsity: 
         pruned = weight * mask_of(weight.abs(), pattern, sparsity, params.block)
         expected = pruned @ x
         for way, call in _ways(pattern, pruned, x, params).items():
-            out = call()
-            gap = float((out - expected).norm() / expected.norm())
-            speed = math.nan
-            if gap <= _TOLERANCE:
-                speed = _speed(ctx, curves, _dense(pruned, x, params), call)
+            if right(call(), expected):
+                dense_s, sparse_s = raced(ctx, curves.timings, dense_call(pruned, x, params.source), call)
+                curves.found.setdefault(way, {})[sparsity] = dense_s / sparse_s
             else:
                 curves.wrong.append(way)
-            curves.found.setdefault(way, {})[sparsity] = speed
-
-
-def _speed(ctx: Context, curves: Curves, dense: Call, sparse: Call) -> float:
-    """Dense time over sparse time, of the better of two turns each."""
-    best = [math.inf, math.inf]
-    for _ in range(2):
-        for which, call in enumerate((dense, sparse)):
-            timing = time_calls(call, budget_s=_BUDGET_S / 2, check=ctx.check)
-            best[which] = min(best[which], timing.low_s)
-            curves.timings.append(timing)
-    return best[0] / best[1]
-
-
-def _copies(params: Any, make: Callable[[], tuple[Tensor, ...]]) -> Callable[[], tuple[Tensor, ...]]:
-    """A weight's arrays: the same ones, which then stay in the cache, or copies in turn, which do not."""
-    arrays = make()
-    if params.source == "cache":
-        return lambda: arrays
-    size = sum(one.nbytes for one in arrays)
-    return rotate(lambda: tuple(one.clone() for one in arrays), size, "cpu")
-
-
-def _dense(weight: Tensor, x: Tensor, params: Any) -> Call:
-    out, arrays = torch.empty(len(weight), x.shape[1]), _copies(params, lambda: (weight,))
-    return lambda: torch.mm(arrays()[0], x, out=out)
+                curves.found.setdefault(way, {})[sparsity] = math.nan
 
 
 def _ways(pattern: Pattern, pruned: Tensor, x: Tensor, params: Any) -> dict[str, Callable[[], Tensor]]:
@@ -158,19 +129,22 @@ def _ways(pattern: Pattern, pruned: Tensor, x: Tensor, params: Any) -> dict[str,
             ways["csr32"] = _native(native.csr, (flat, columns, starts), x, len(pruned), params)
             ways["csr16"] = _native(native.csr, (flat, narrow, starts), x, len(pruned), params)
         return ways
-    if native is None:
-        return {}
-    if pattern == "block":
+    if pattern == "block" and native:
         return {"bsr": _native(native.bsr, spmm.compress(pruned, params.block), x, len(pruned), params)}
-    if x.shape[1] > 1:
-        return {}  # unfolding once a column would be no match; a GPU does it in the instruction
-    return {"two_four": _native(native.two_four, sparse_24.compress(pruned), x, len(pruned), params)}
+    decode = native_decode()
+    if pattern == "block" or not isinstance(decode, NativeDecode) or x.shape[1] > 1:
+        return {}  # with several columns: the mode that compares shapes
+
+    def two_four(values: Tensor, meta: Tensor, x: Tensor, out: Tensor) -> None:
+        decode.two_four(x.view(1, -1), values, meta, out.view(1, -1))  # one column is one row
+
+    return {"two_four": _native(two_four, sparse_24.compress(pruned), x, len(pruned), params)}
 
 
 def _native(
     product: Callable[..., None], arrays: tuple[Tensor, ...], x: Tensor, rows: int, params: Any
 ) -> Callable[[], Tensor]:
-    out, turn = torch.empty(rows, x.shape[1]), _copies(params, lambda: arrays)
+    out, turn = torch.empty(rows, x.shape[1]), in_turn(params.source, lambda: arrays)
 
     def call() -> Tensor:
         product(*turn(), x, out)
@@ -198,9 +172,14 @@ def _on_gpu(ctx: Context, curves: Curves, weight: Tensor, x: Tensor) -> None:
     halved = weight * mask_of(weight.abs(), "two_four", 0.5)
     dense = halved.half().cuda()
     wide = torch.randn(weight.shape[1], max(64, x.shape[1]), device="cuda").half()
-    sparse = sparse_24.semi_structured(dense)
+    try:
+        sparse = sparse_24.semi_structured(dense)
+        found = sparse @ wide
+    except (RuntimeError, NotImplementedError) as error:  # a GPU before sm_80, or another shape
+        curves.refused = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        return
     expected = dense @ wide
-    if float((sparse @ wide - expected).float().norm() / expected.float().norm()) > 1e-2:
+    if float((found - expected).float().norm() / expected.float().norm()) > 1e-2:
         curves.wrong.append("sparse_tensor_core")
         return
     plain, quick = (ctx.measure(partial(torch.matmul, one, wide)) for one in (dense, sparse))
@@ -233,11 +212,10 @@ def speed_lines(curves: Curves) -> Lines:
         id="speed",
         title=Text(zh=f"比稠密快几倍（{curves.m} 列）", en=f"Times as fast as dense ({curves.m} columns)"),
         help=Text(
-            zh="列数是 token 数：解码是批大小，预填充是几百。大于 1 才值得。整块的零用 BSR，非结构化的零用"
-            " CSR。",
+            zh="列数是 token 数：解码是批大小，预填充是几百。大于 1 才值得。整块的零用 BSR，非结构化的零用 "
+            "CSR。",
             en="Columns are tokens: the batch in decode, hundreds in prefill. Only above 1 does it pay. "
-            "BSR has "
-            "its zeros in blocks, CSR anywhere.",
+            "BSR has its zeros in blocks, CSR anywhere.",
         ),
         provenance=Provenance.MEASURED,
         unit="×",
@@ -334,37 +312,28 @@ def _why(curves: Curves, params: Any) -> Text:
     if curves.m == 1 and params.source == "memory":
         return Text(
             zh="一列时稠密乘积等内存：少读字节就快。CSR int32 每个值 8 字节，按字节 50% 起才赢；列号换成 "
-            "uint16 每个"
-            "6 字节，界限是 33%。与实测的差，是按列号取 x 的聚集加载（gather）和每行的收尾。",
+            "uint16 每个6 字节，界限是 33%。与实测的差，是按列号取 x 的聚集加载（gather）和每行的收尾。",
             en="With one column the dense product waits for memory, so fewer bytes are faster. CSR int32 "
-            "takes 8 "
-            "bytes a value and wins from 50% by bytes; uint16 columns take 6, with the limit at 33%. The "
-            "difference from what is measured: gathers of x by column, and the end of each row.",
+            "takes 8 bytes a value and wins from 50% by bytes; uint16 columns take 6, with the limit at "
+            "33%. The difference from what is measured: gathers of x by column, and the end of each row.",
         )
     if curves.m == 1:
         return Text(
             zh="权重在缓存里，稠密乘积不等内存，比的是指令：稠密一条加载配一条乘加，CSR 多一次聚集加载。所"
-            "以缓存里的"
-            "交叉点比内存里靠后：换到“内存”看。",
+            "以缓存里的交叉点比内存里靠后：换到“内存”看。",
             en="With weights in the cache the dense product does not wait for memory, and instructions "
-            "decide: a "
-            "load for each multiply-add, where CSR gathers too. So the crossing lies later than from memory: "
-            "choose that and compare.",
+            "decide: a load for each multiply-add, where CSR gathers too. So the crossing lies later than "
+            "from memory: choose that and compare.",
         )
     return Text(
-        zh=f"{curves.m} 列时同一个权重用 {curves.m} 次，字节不再是瓶颈，比的是有用乘加的速率：稀疏的是稠密"
-        "的几成，密度"
-        "低到几成才打平。稠密 GEMM 把 C 的一块留在寄存器里，x 的一个向量给多行用；CSR 每个非零重读 x 的一"
-        "行；BSR 在块内"
-        "照样复用。稠密库越接近峰值，交叉点越靠后。",
-        en=f"With {curves.m} columns a weight is used {curves.m} times: bytes no longer decide, the rate "
-        "of useful "
-        "multiply-adds does, and its share of the dense rate is the density at which both are as fast. A "
-        "dense "
-        "GEMM keeps a tile of C in registers, so that a vector of x serves several rows; CSR reads a row "
-        "of x "
-        "for each nonzero; BSR reuses within a block. The closer the dense library is to the peak, the later "
-        "the crossing.",
+        zh=f"{curves.m} 列时同一个权重用 {curves.m} 次，字节不再是瓶颈，比的是有用乘加的速率：稀疏的是稠密的"
+        "几成，密度低到几成才打平。稠密 GEMM 把 C 的一块留在寄存器里，x 的一个向量给多行用；CSR 每个非零重"
+        "读 x 的一行；BSR 在块内照样复用。稠密库越接近峰值，交叉点越靠后。",
+        en=f"With {curves.m} columns a weight is used {curves.m} times: bytes no longer decide, the rate of "
+        "useful multiply-adds does, and its share of the dense rate is the density at which both are as "
+        "fast. A dense GEMM keeps a tile of C in registers, so that a vector of x serves several rows; CSR "
+        "reads a row of x for each nonzero; BSR reuses within a block. The closer the dense library is to "
+        "the peak, the later the crossing.",
     )
 
 
@@ -375,13 +344,15 @@ def _gpu(curves: Curves) -> Text:
             zh=f"**稀疏 Tensor Core**（fp16，torch）：{speed:.2f} 倍于 cuBLAS。",
             en=f"**Sparse Tensor Core** (fp16, torch): {speed:.2f} times cuBLAS.",
         )
+    if curves.refused:
+        return Text(
+            zh=f"**稀疏 Tensor Core 没有测**：这个 GPU 或形状不行：{curves.refused}。",
+            en=f"**Sparse Tensor Cores were not measured**: not on this GPU, or shape: {curves.refused}.",
+        )
     return Text(
-        zh="**稀疏 Tensor Core 没有测**：`torch.sparse.to_sparse_semi_structured` 只在 CUDA 上有，此处没有"
-        " GPU。"
-        "图上的 2:4 是 CPU 上按元数据展开的乘积，只在一列时有，省的是字节。",
+        zh="**稀疏 Tensor Core 没有测**：`torch.sparse.to_sparse_semi_structured` 只在 CUDA 上有，此处没有 "
+        "GPU。图上的 2:4 是 CPU 上按元数据展开的乘积，只在一列时有，省的是字节；多列见“2:4 与真实形状”。",
         en="**Sparse Tensor Cores were not measured**: `torch.sparse.to_sparse_semi_structured` exists on "
-        "CUDA "
-        "only, and there is no GPU here. 2:4 in the plot is a product on the CPU that unfolds by the "
-        "metadata, "
-        "for one column only; it saves bytes.",
+        "CUDA only, and there is no GPU here. 2:4 in the plot is a product on the CPU that unfolds by the "
+        "metadata, for one column only; it saves bytes. For more see 2:4 at the real shapes.",
     )

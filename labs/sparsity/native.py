@@ -35,11 +35,6 @@ class Kernels:
         """``values [blocks, b, b]``, b in eights."""
         self._library.inferlab_bsr(*_at(values, columns, starts, x, out), *out.shape, values.shape[1])
 
-    def two_four(self, values: Tensor, meta: Tensor, x: Tensor, out: Tensor) -> None:
-        """As ``labs.ops.sparse_24.compress`` lays them out; ``x [k, 1]``."""
-        assert x.shape[1] == 1
-        self._library.inferlab_two_four(*_at(values, meta, x, out), len(out), len(x))
-
     def active_rows(self, weight: Tensor, active: Tensor, x: Tensor, out: Tensor) -> None:
         """``out [batch, n] = x [batch, k] @ weight [k, n]``, of ``active`` (int32) channels."""
         (k, n), count = weight.shape, len(active)
@@ -50,7 +45,7 @@ class Kernels:
 def _at(*tensors: Tensor) -> list[int]:
     for one in tensors:
         assert one.is_contiguous() and one.device.type == "cpu"
-        assert one.dtype in (torch.float32, torch.int32, torch.uint16, torch.uint8)
+        assert one.dtype in (torch.float32, torch.int32, torch.uint16)
     return [one.data_ptr() for one in tensors]
 
 
@@ -63,7 +58,6 @@ def kernels() -> Kernels | Text:
     arguments = {
         "csr": (*[_P] * 5, *[_L] * 3),
         "bsr": (*[_P] * 5, *[_L] * 3),
-        "two_four": (*[_P] * 4, *[_L] * 2),
         "active_rows": (_P, _P, _L, _P, _P, *[_L] * 3),
     }
     for name, kinds in arguments.items():

@@ -22,6 +22,16 @@ def predictions(params: Any, ctx: Context) -> Iterator[Prediction]:
     elif params.mode == "crossover" and params.tokens == 1:
         for index, name in ((4, "csr32"), (2, "csr16")):
             yield _crossing(index, name)
+    elif params.mode == "shapes":
+        yield Prediction(
+            id="block_speed",
+            title=Text(
+                zh="一块的七层，解码：2:4 比稠密快", en="A block's seven layers, decode: 2:4 over dense"
+            ),
+            value=1 / formulas.two_four_share(32),
+            unit="×",
+            formula=Text(zh="字节之比的倒数：32 ÷ 17", en="inverse ratio of bytes: 32 / 17"),
+        )
     elif params.mode == "quantized":
         yield Prediction(
             id="stored",

@@ -14,20 +14,19 @@ class Params(LabParams, frozen=True):
     """Which side of sparsity to look at, and on which layer."""
 
     mode: Annotated[
-        Literal["formats", "crossover", "activations", "quantized"],
+        Literal["formats", "crossover", "shapes", "activations", "quantized"],
         Field(
             zh="看什么",
             en="Look at",
-            zh_help="格式：剪过的真实层，各格式的数组与字节。交叉点：稀疏到几成才比稠密快。激活：SwiGLU 乘"
-            "积里接近"
-            "零的数。量化：稀疏与低位宽一起用。",
-            en_help="Formats: a real pruned layer, arrays and bytes of each. Crossing: from which "
-            "sparsity it is "
-            "faster than dense. Activations: near-zero numbers of the SwiGLU product. Quantised: sparsity "
-            "together with few bits.",
+            zh_help="格式：剪过的真实层，各格式的数组与字节。交叉点：稀疏到几成才比稠密快。真实形状：2:4 在"
+            "模型各层上的快慢。激活：SwiGLU 乘积里接近零的数。量化：稀疏与低位宽一起用。",
+            en_help="Formats: a real pruned layer, arrays and bytes of each. Crossing: from which sparsity "
+            "it is faster than dense. Real shapes: 2:4 at those of the model's layers. Activations: "
+            "near-zero numbers of the SwiGLU product. Quantised: sparsity together with few bits.",
             choices={
                 "formats": Text(zh="格式", en="formats"),
                 "crossover": Text(zh="交叉点", en="crossing"),
+                "shapes": Text(zh="2:4 与真实形状", en="2:4 at the real shapes"),
                 "activations": Text(zh="激活稀疏", en="activations"),
                 "quantized": Text(zh="加上量化", en="quantised"),
             },
@@ -68,12 +67,10 @@ class Params(LabParams, frozen=True):
         Field(
             zh="画哪种格式",
             en="Format drawn",
-            zh_help="COO：每个值带行号列号。CSR：行的起点、列号、值。CSC：按列。BSR：块的 CSR。位图：每个"
-            "位置 1 位"
-            "。2:4：值与 2 位位置。",
+            zh_help="COO：每个值带行号列号。CSR：行的起点、列号、值。CSC：按列。BSR：块的 CSR。位图：每个位"
+            "置 1 位。2:4：值与 2 位位置。",
             en_help="COO: row and column with each value. CSR: row starts, columns, values. CSC: by "
-            "column. BSR: "
-            "CSR of blocks. Bitmap: a bit a place. 2:4: values and 2-bit places.",
+            "column. BSR: CSR of blocks. Bitmap: a bit a place. 2:4: values and 2-bit places.",
             choices={
                 "coo": same("COO"),
                 "csr": same("CSR"),
@@ -139,7 +136,7 @@ class Params(LabParams, frozen=True):
             en_help="Memory: copies in turn, more than the last-level cache holds, as with a whole model. "
             "Cache: the same one again and again.",
             choices={"memory": Text(zh="内存", en="memory"), "cache": Text(zh="缓存", en="cache")},
-            when={"mode": ["crossover"]},
+            when={"mode": ["crossover", "shapes"]},
             preview=False,
         ),
     ] = "memory"
@@ -205,6 +202,10 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
         from labs.sparsity.crossover_mode import run_crossover
 
         yield from run_crossover(ctx, params)
+    elif params.mode == "shapes":
+        from labs.sparsity.shapes_mode import run_shapes
+
+        yield from run_shapes(ctx, params)
     else:
         from labs.sparsity.quantized_mode import run_quantized
 
@@ -216,11 +217,9 @@ LAB = Lab(
     title=Text(zh="稀疏 GEMM：少算与少读", en="Sparse GEMM: fewer products, fewer bytes"),
     summary=Text(
         zh="剪枝真实的一层，看 COO、CSR、BSR、位图、2:4 的数组与字节；实测稀疏到几成才比稠密快；再看激活稀"
-        "疏，"
-        "以及稀疏与量化一起用。",
+        "疏，以及稀疏与量化一起用。",
         en="A real layer pruned: arrays and bytes of COO, CSR, BSR, bitmap and 2:4; from which sparsity "
-        "each is "
-        "really faster than dense; activation sparsity; and sparsity with quantisation.",
+        "each is really faster than dense; activation sparsity; and sparsity with quantisation.",
     ),
     sections=["2.3.2"],
     questions=[f"2.3.2-{number:02}" for number in range(1, 10)],
@@ -265,6 +264,17 @@ LAB = Lab(
                 en="128 columns: weights are reused, and bytes no longer decide. Where do CSR and BSR cross?",
             ),
             values={"mode": "crossover", "tokens": 128, "source": "cache"},
+        ),
+        Preset(
+            id="real_shapes",
+            title=Text(zh="2:4 在真实的层上", en="2:4 on the real layers"),
+            story=Text(
+                zh="模型各层的形状，1、8、64 个 token，与 torch 的稠密乘积相比。先猜：几个 token 起 2:4 开"
+                "始输？",
+                en="The shapes of the model's layers, 1, 8 and 64 tokens, beside torch's dense product. "
+                "Guess first from how many tokens 2:4 loses.",
+            ),
+            values={"mode": "shapes"},
         ),
         Preset(
             id="activations",

@@ -3,7 +3,6 @@
 #include <immintrin.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 
 namespace {
@@ -90,38 +89,6 @@ void block_rows(const float* value, const int32_t* column, long count, long bloc
     for (long v = 0; v < VECTORS; ++v) _mm256_storeu_ps(out + r * m + v * LANES, total[r][v]);
 }
 
-// For a byte of metadata (two groups of four): which of the four values stands at each of eight places; 4,
-// a lane that holds zero, where none does.
-std::array<std::array<int32_t, 8>, 256> unfolding() {
-  std::array<std::array<int32_t, 8>, 256> table{};
-  for (int byte = 0; byte < 256; ++byte) {
-    table[byte].fill(4);
-    for (int group = 0; group < 2; ++group) {
-      const int nibble = byte >> (4 * group) & 15;
-      table[byte][4 * group + (nibble & 3)] = 2 * group;
-      table[byte][4 * group + (nibble >> 2)] = 2 * group + 1;
-    }
-  }
-  return table;
-}
-const auto UNFOLD = unfolding();
-
-float unfolded_dot(const float* value, const uint8_t* meta, const float* x, long k) {
-  __m256 one = _mm256_setzero_ps(), two = one;
-  auto step = [&](long b, __m256 total) {
-    const __m256 four = _mm256_zextps128_ps256(_mm_loadu_ps(value + 4 * b));
-    const __m256 dense = _mm256_permutevar8x32_ps(four, indices(UNFOLD[meta[b]].data()));
-    return _mm256_fmadd_ps(dense, _mm256_loadu_ps(x + 8 * b), total);
-  };
-  long b = 0;
-  for (; b + 2 <= k / 8; b += 2) {
-    one = step(b, one);
-    two = step(b + 1, two);
-  }
-  if (b < k / 8) one = step(b, one);
-  return sum(_mm256_add_ps(one, two));
-}
-
 }  // namespace
 
 extern "C" {
@@ -158,11 +125,6 @@ void inferlab_bsr(const float* value, const int32_t* column, const int32_t* star
       for (; j < m; j += LANES) block_rows<1>(values + r * block, columns, count, block, x + j, m, row + j);
     }
   }
-}
-
-// m = 1; k divisible by 8.
-void inferlab_two_four(const float* value, const uint8_t* meta, const float* x, float* out, long n, long k) {
-  for (long i = 0; i < n; ++i) out[i] = unfolded_dot(value + i * (k / 2), meta + i * (k / 8), x, k);
 }
 
 // out [batch, n] = x [batch, k] @ w [k, n], of rows of w only the `count` that `active` names; n in eights.

@@ -11,11 +11,12 @@ import torch
 
 from labs.context import Context
 from labs.models.llama import Llama, linear
-from labs.sparsity import activation_mode, crossover_mode
+from labs.sparsity import activation_mode, crossover_mode, shapes_mode
 from labs.sparsity.crossover_mode import Curves
 from labs.sparsity.formats import NAMES, encode
 from labs.sparsity.patterns import mask_of
 from labs.sparsity.quantized_mode import stored_bits, width_of
+from labs.text import same
 from tests.labs.gemm.test_gemm_lab import TINY
 
 
@@ -52,6 +53,30 @@ def test_a_wrong_product_shows_no_speed(monkeypatch: pytest.MonkeyPatch) -> None
     curves = Curves(1, 16)
     crossover_mode._measure(Context(), curves, dense, x, 0.7, SimpleNamespace(block=16, source="cache"))
     assert math.isnan(curves.found["csr32"][0.7]) and curves.wrong and not curves.timings
+
+
+def test_shapes_that_lose_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = shapes_mode.Shapes(shapes_mode.shapes_of(TINY))
+    assert sum(len(one.modules) for one in shapes.every) == 7
+    for one in shapes.every:
+        shapes.found |= {(one, 1): (3.0, 2.0), (one, 8): (1.0, 1.0), (one, 64): (1.0, 2.0)}
+    assert shapes.block_speed(1) == pytest.approx(1.5)
+    verdicts = [row[-1].en for row in shapes_mode.table(shapes).rows]  # type: ignore[union-attr]
+    assert verdicts == ["won", "even", "lost"] * len(shapes.every)
+    told = shapes_mode.explanation(shapes).body.en
+    assert f"64: {len(shapes.every)}/{len(shapes.every)}" in told and "0.50 times" in told
+    monkeypatch.setattr(shapes_mode, "native_decode", lambda: same("there is no compiler"))
+    assert "there is no compiler" in shapes_mode.explanation(shapes).body.en
+
+
+def test_a_wrong_product_of_a_shape_shows_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes_mode, "fast_sparse_24", lambda x, values, meta: torch.zeros(len(x), 16))
+    shape, pruned = shapes_mode.Shape(("q_proj",), 16, 32), weight(16, 32)
+    pruned = pruned * mask_of(pruned.abs(), "two_four", 0.5)
+    shapes = shapes_mode.Shapes([shape])
+    shapes_mode._measure(Context(), shapes, shape, pruned, SimpleNamespace(source="cache"))
+    assert math.isnan(shapes.speed(shape, 1)) and not shapes.timings
+    assert shapes_mode.block_metric(shapes).value is None
 
 
 def test_dropping_leaves_the_model_as_it_was() -> None:

@@ -73,10 +73,6 @@ def test_native_products_are_right_and_write_nothing_else(m: int) -> None:
     blocked = dense * mask_of(dense.abs(), "block", 0.6, block=8)
     compiled().bsr(*spmm.compress(blocked, 8), x, out)
     check(blocked @ x)
-    if m == 1:
-        halved = dense * mask_of(dense.abs(), "two_four", 0.5)
-        compiled().two_four(*sparse_24.compress(halved), x, out)
-        check(halved @ x)
 
 
 def test_only_active_channels_are_read() -> None:
