@@ -7,7 +7,12 @@ from PySide6.QtWidgets import QLayout, QLayoutItem
 
 
 class WrappingLayout(QLayout):
-    """Subclasses arrange; see ``arrange``."""
+    """Subclasses arrange; see ``arrange``.
+
+    Give it to a widget of its own, by ``setLayout``. With ``addLayout`` PySide would hang the items on the
+    layout around this one, and take them away with it while this one is still asked for its height. Qt owns
+    the items and deletes one right after ``takeAt``; Python is not told, so that none may be kept from then.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +34,11 @@ class WrappingLayout(QLayout):
         return self._items[index] if 0 <= index < len(self._items) else None
 
     def takeAt(self, index: int) -> QLayoutItem | None:
-        return self._items.pop(index) if 0 <= index < len(self._items) else None
+        if not 0 <= index < len(self._items):
+            return None
+        item = self._items.pop(index)
+        self.invalidate()  # what was measured names the item
+        return item
 
     def expandingDirections(self) -> Qt.Orientation:
         return Qt.Orientation.Horizontal

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPoint, QSize, Qt
-from PySide6.QtWidgets import QComboBox, QToolButton, QVBoxLayout
+from PySide6.QtWidgets import QComboBox, QToolButton, QVBoxLayout, QWidget
 
 from gui.icons import icon
 from gui.lab.clock import Clock, Follower, clocks_of
@@ -46,14 +46,15 @@ class TraceView(View):
         self.scrubber.dragged.connect(lambda: self.clock.player.pause())
         self.setFocusProxy(self.scrubber)
         self.lines = EventLines(self)
-        bar = Flow(gap=4)
+        bar = QWidget()
+        flow = Flow(gap=4)
+        bar.setLayout(flow)
         for widget in (*self._buttons()[:5], self.kind_box, self.speed_box, self.export_button):
-            bar.addWidget(widget)
+            flow.addWidget(widget)
         body = QVBoxLayout(self)
         body.setContentsMargins(0, 0, 6, 0)
         body.setSpacing(4)
-        body.addLayout(bar)
-        for widget in (self.scrubber, self.lines):
+        for widget in (bar, self.scrubber, self.lines):
             body.addWidget(widget)
         body.addStretch(1)
 
