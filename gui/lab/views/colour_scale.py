@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 # Decades below the largest value that a logarithmic scale still tells apart.
 LOG_DECADES = 6.0
+# Values closer than this part of themselves are one value: rounding of single precision sets them apart.
+ONE_VALUE = 1e-6
+# Labels of the bar: as many digits as tell them apart, up to those of single precision.
+FEWEST_DIGITS, MOST_DIGITS = 3, 7
 
 
 @lru_cache(maxsize=4)
@@ -36,7 +40,8 @@ def colour_table(diverging: bool, theme: Theme) -> Any:
 
 
 class ColourScale:
-    """``low`` and ``high`` are values; ``fractions`` maps values to 0..1, NaN stays NaN."""
+    """``low`` and ``high`` are values; ``fractions`` maps values to 0..1, NaN stays NaN. Where all is one
+    value, the scale begins at zero, or, being logarithmic, a decade below."""
 
     def __init__(self, low: float, high: float, diverging: bool, log: bool) -> None:
         self.diverging, self.log = diverging, log
@@ -46,8 +51,9 @@ class ColourScale:
         elif log:
             high = high if high > 0 else 1.0
             low = max(low, high * 10**-LOG_DECADES) if low > 0 else high * 10**-LOG_DECADES
-        if not high > low:
-            high = low + (abs(low) or 1.0) * 1e-6
+        if not high - low > ONE_VALUE * max(abs(low), abs(high)):
+            low, high = (high / 10, high) if log else (min(0.0, low), max(0.0, high))
+            high = high if high > low else 1.0
         self.low, self.high = low, high
 
     def fractions(self, values: Any) -> Any:
@@ -88,7 +94,7 @@ class ColourScale:
 
 
 class ColourBar(QWidget):
-    """The scale beside the map: a gradient with five labelled values."""
+    """The scale beside the map: a gradient with labelled values."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,14 +108,16 @@ class ColourBar(QWidget):
         self.setFixedWidth(self.sizeHint().width())
         self.update()
 
-    def _labels(self) -> list[tuple[float, str]]:
+    def labels(self) -> list[tuple[float, str]]:
+        """Where a label stands, as a part of the bar from its foot, and its text; no two are alike."""
         assert self._scale is not None
         stops = (0.0, 0.25, 0.5, 0.75, 1.0)
-        found = []
-        for stop in stops:
-            number, unit = split(self._scale.value_at(stop), self._unit, 3)
-            found.append((stop, f"{number} {unit}".strip()))
-        return found
+        values = [self._scale.value_at(stop) for stop in stops]
+        for digits in range(FEWEST_DIGITS, MOST_DIGITS + 1):
+            texts = [" ".join(split(value, self._unit, digits)).strip() for value in values]
+            if len(set(texts)) == len(texts):
+                break
+        return list({text: (stop, text) for stop, text in zip(stops, texts, strict=True)}.values())
 
     def _small_font(self) -> QFont:
         font = QFont(self.font())
@@ -120,7 +128,7 @@ class ColourBar(QWidget):
         if self._scale is None:
             return QSize(60, 100)
         metrics = QFontMetricsF(self._small_font())
-        return QSize(round(max(metrics.horizontalAdvance(text) for _, text in self._labels())) + 24, 100)
+        return QSize(round(max(metrics.horizontalAdvance(text) for _, text in self.labels())) + 24, 100)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         if self._scale is None or self._theme is None:
@@ -133,7 +141,7 @@ class ColourBar(QWidget):
         picture = QImage(rows.tobytes(), 1, 256, 4, QImage.Format.Format_RGBA8888)
         painter.drawImage(bar, picture)
         painter.setPen(QColor(self._theme.muted))
-        for stop, text in self._labels():
+        for stop, text in self.labels():
             y = bar.bottom() - stop * bar.height()
             box = QRectF(bar.right() + 6, y - 8, self.width(), 16)
             painter.drawText(box, int(Qt.AlignmentFlag.AlignVCenter), text)

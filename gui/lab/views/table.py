@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSize, Qt
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QTableView, QVBoxLayout
 
 from gui.lab.badge import provenance_word
 from gui.lab.help_button import wrapped
 from gui.lab.number_text import plain, unit_scale
+from gui.lab.views.column_widths import ROOMY, TIGHT, Column, pieces, shares
 from gui.lab.views.view import View, csv_text, pick, with_unit_title
 
 if TYPE_CHECKING:
     from gui.theme import Theme
 
 ROW = 28
-PADDING = 26
 MOST_ROWS_SHOWN = 14
+WIDEST_CELL, MOST_HEAD_LINES = 320, 3
+BOLD = 1.08  # how much wider than the measured face
 Index = QModelIndex | QPersistentModelIndex
 
 
@@ -32,6 +34,7 @@ class Rows(QAbstractTableModel):
         self._order: list[int] = []
         self._units: list[tuple[float, str]] = []
         self._theme: Theme | None = None
+        self.cut: set[int] = set()  # columns too narrow for all that they say
 
     def show(self, result: dict[str, Any], theme: Theme) -> None:
         self.beginResetModel()
@@ -72,7 +75,7 @@ class Rows(QAbstractTableModel):
             side = Qt.AlignmentFlag.AlignLeft if isinstance(cell, dict | str) else Qt.AlignmentFlag.AlignRight
             return int(side | Qt.AlignmentFlag.AlignVCenter)
         if role == Qt.ItemDataRole.ToolTipRole and isinstance(cell, dict | str):
-            return wrapped(pick(cell)) if len(pick(cell)) > 30 else None
+            return wrapped(pick(cell)) if len(pick(cell)) > 30 or index.column() in self.cut else None
         highlighted = self._order[index.row()] == self._result.get("highlight")
         if theme is not None and highlighted and role == Qt.ItemDataRole.BackgroundRole:
             return QColor(theme.selection)
@@ -89,7 +92,7 @@ class Rows(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return with_unit_title(column["title"], self._units[section][1])
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignRight if self._numeric(section) else Qt.AlignmentFlag.AlignLeft
+            side = Qt.AlignmentFlag.AlignRight if self.numeric(section) else Qt.AlignmentFlag.AlignLeft
             return int(side | Qt.AlignmentFlag.AlignVCenter) | int(Qt.TextFlag.TextWordWrap)
         if role == Qt.ItemDataRole.ToolTipRole:
             parts = [pick(column["help"])] if column.get("help") else []
@@ -100,7 +103,8 @@ class Rows(QAbstractTableModel):
             return QColor(getattr(self._theme, column["provenance"]))
         return None
 
-    def _numeric(self, section: int) -> bool:
+    def numeric(self, section: int) -> bool:
+        """Whether there are figures in a column."""
         cells = [row[section] for row in self._result["rows"]]
         return any(isinstance(cell, int | float) for cell in cells)
 
@@ -153,7 +157,8 @@ class TableView(View):
         self.grid = Grid()
         self.grid.setModel(self.model)
         self.grid.setSortingEnabled(True)
-        self._wanted: list[tuple[int, int]] = []  # a column's width with its head in one line, and in two
+        self._columns: list[Column] = []
+        self._tight = False
         self.grid.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.grid.horizontalHeader().setSortIndicatorClearable(True)
         self.grid.horizontalHeader().setHighlightSections(False)
@@ -161,7 +166,8 @@ class TableView(View):
         self.grid.verticalHeader().hide()
         self.grid.verticalHeader().setDefaultSectionSize(ROW)
         self.grid.setShowGrid(False)
-        self.grid.setStyleSheet("QTableView::item { padding: 0 8px }")  # as the head's, so that both line up
+        self.grid.setWordWrap(False)  # words that are cut end in dots
+        self._set_margins(tight=False)
         self.grid.setFrameShape(self.grid.Shape.NoFrame)
         self.grid.setTabKeyNavigation(False)
         self.grid.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -181,33 +187,62 @@ class TableView(View):
         self.grid.setAccessibleName(pick(self.result["title"]))
         self.updateGeometry()
 
+    def _set_margins(self, tight: bool) -> None:
+        """The same for cells and heads, so that both line up."""
+        self._tight = tight
+        side = 4 if tight else 8
+        self.grid.setStyleSheet(
+            f"QTableView::item {{ padding: 0 {side}px }} QHeaderView::section {{ padding: 5px {side}px }}"
+        )
+
     def _measure_columns(self) -> None:
-        """How wide each column's cells are, and its head in one line and in two. Cells beyond the first 200
-        rows are taken to be like these."""
+        """Cells beyond the first 200 rows are taken to be like these."""
         cells, heads = self.grid.fontMetrics(), self.grid.horizontalHeader().fontMetrics()
         rows = range(min(200, self.model.rowCount()))
-        self._wanted = []
+        bold = BOLD if self.result.get("highlight") is not None else 1.0
+        self._columns = []
         for column in range(self.model.columnCount()):
             texts = (self.model.text(self.model.index(row, column)) for row in rows)
             widest = max((cells.horizontalAdvance(text) for text in texts), default=0)
-            bold = 1.08 if self.result.get("highlight") is not None else 1.0
-            head = str(self.model.headerData(column, Qt.Orientation.Horizontal))
-            one = round(heads.horizontalAdvance(head) * 1.08)
-            two = max([*(heads.horizontalAdvance(word) for word in head.split()), one * 0.62])
-            body = min(320, round(widest * bold))
-            self._wanted.append((max(body, one) + PADDING, max(body, round(two)) + PADDING))
+            head = self._head(column)
+            self._columns.append(
+                Column(
+                    cells=min(WIDEST_CELL, round(widest * bold)),
+                    head=round(heads.horizontalAdvance(head) * BOLD),
+                    piece=round(
+                        max((heads.horizontalAdvance(piece) for piece in pieces(head)), default=0) * BOLD
+                    ),
+                    words=not self.model.numeric(column),
+                )
+            )
+
+    def _head(self, column: int) -> str:
+        return str(self.model.headerData(column, Qt.Orientation.Horizontal))
 
     def _size_columns(self) -> None:
-        """Heads take a second line before the reader must scroll sideways."""
-        room = self.grid.width() - 4
-        wraps = sum(one for one, _ in self._wanted) > room
-        wanted = [two if wraps else one for one, two in self._wanted]
+        """The columns share the width; heads take more lines before the reader must scroll sideways."""
+        widths, tight = shares(self._columns, self.grid.width() - 4)
+        if tight != self._tight:
+            self._set_margins(tight)
+        margin = TIGHT if tight else ROOMY
+        self.model.cut = {
+            place
+            for place, (column, width) in enumerate(zip(self._columns, widths, strict=True))
+            if column.words and column.cells + margin > width
+        }
+        for index, width in enumerate(widths):
+            self.grid.setColumnWidth(index, width)
+        self._size_head([width - margin for width in widths])
+
+    def _size_head(self, rooms: list[int]) -> None:
+        """As high as the tallest head broken into lines, each in its room."""
         header = self.grid.horizontalHeader()
-        line = header.fontMetrics().height()
-        header.setFixedHeight(line * (2 if wraps else 1) + 12)
-        spare = max(0, room - sum(wanted)) // max(1, len(wanted))
-        for index, width in enumerate(wanted):
-            self.grid.setColumnWidth(index, width + spare)
+        metrics, line = header.fontMetrics(), header.fontMetrics().height()
+        most = line
+        for column, room in enumerate(rooms):
+            box = QRect(0, 0, max(1, int((room + 2) / BOLD)), 1000)
+            most = max(most, metrics.boundingRect(box, Qt.TextFlag.TextWordWrap, self._head(column)).height())
+        header.setFixedHeight(min(most, MOST_HEAD_LINES * line) + 12)
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
