@@ -115,6 +115,14 @@ def tidy_hlo(text: str) -> tuple[str, list[int]]:
     return "\n".join(lines) + "\n", links
 
 
+def chain_lines(text: str) -> dict[str, int]:
+    """The chain's line of every instruction of an HLO module that has one."""
+    tables = _tables(text)
+    named = re.findall(r"^\s+(?:ROOT )?%([\w.\-]+) = .*stack_frame_id=(\d+)", text, re.MULTILINE)
+    found = {name: _chain_line(tables, frame) for name, frame in named}
+    return {name: line for name, line in found.items() if line}
+
+
 def _tables(text: str) -> dict[str, dict[str, str]]:
     """FileNames, FunctionNames, FileLocations and StackFrames, by number."""
     tables: dict[str, dict[str, str]] = {}

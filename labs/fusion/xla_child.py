@@ -7,6 +7,7 @@ here only, for its threads would not survive a fork.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import tempfile
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from labs.fusion.hlo_text import CHAIN_FILE, parse
+from labs.fusion.hlo_text import CHAIN_FILE, chain_lines, parse
 from labs.measure import Timing, time_calls
 
 if TYPE_CHECKING:
@@ -37,12 +38,14 @@ _PASS: Final = re.compile(r"\.\d{4}\.(.+?)\.after_(.+?)(?:\.before_.+)?\.txt$")
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """A producer fused into its consumer, or not, with XLA's ``reason``."""
+    """A producer fused into its consumer, or not, with XLA's ``reason``. ``lines`` of the chain that they
+    come from (0: none)."""
 
     producer: str
     consumer: str
     fused: bool
     reason: str
+    lines: tuple[int, int]
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -96,13 +99,15 @@ def compiled_by_xla(
         _configure(folder)
         import jax
 
+        jax.config.update("jax_cpu_enable_async_dispatch", False)  # on the calling thread, as torch does
         given = [jax.numpy.asarray(tensors[name]) for name in wanted.inputs]
         operators, log = _operators(), Path(folder) / "log"
         program = _program(wanted, operators)
+        jitted = jax.jit(program)  # its calls are C++ all the way, those of what it compiled ahead are not
         apart = _program(wanted, {name: jax.jit(one) for name, one in operators.items()})
         with _logged(log):
             start = time.perf_counter()
-            lowered = jax.jit(program).lower(*given)
+            lowered = jitted.lower(*given)
             built = lowered.compile()
             seconds = time.perf_counter() - start
         dumped = next(Path(folder).glob(f"*.jit_{_NAME}.before_optimizations.txt"))
@@ -114,7 +119,7 @@ def compiled_by_xla(
             before=dumped.read_text(),
             after=built.as_text(),
             passes=_passes(Path(folder)),
-            decisions=_decisions(log.read_text()),
+            decisions=_decisions(log.read_text(), _lines(Path(folder))),
             cost_before=_account(lowered.cost_analysis()),
             cost_after=_account(built.cost_analysis()),
             argument_bytes=memory.argument_size_in_bytes,
@@ -123,7 +128,7 @@ def compiled_by_xla(
             seconds=seconds,
             error=error,
             apart=_timed(apart, given, budget_s),
-            compiled=_timed(built, given, budget_s),
+            compiled=_timed(jitted, given, budget_s),
             eager=eager,
         )
 
@@ -163,6 +168,8 @@ def _program(chain: Chain, operators: dict[str, Callable[..., Any]]) -> Callable
 
     codes = [_at_its_line(step) for step in chain.steps]
     call.__name__ = _NAME
+    named = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in chain.inputs]
+    call.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
     return call
 
 
@@ -196,17 +203,25 @@ def _passes(folder: Path) -> list[Pass]:
     return found
 
 
-def _decisions(log: str) -> list[Decision]:
+def _lines(folder: Path) -> dict[str, int]:
+    """The chain's line of each instruction that was in the module behind some pass."""
+    found: dict[str, int] = {}
+    for path in sorted(folder.glob(f"*.jit_{_NAME}.*.after_*.txt")):
+        found |= chain_lines(path.read_text())
+    return found
+
+
+def _decisions(log: str, lines: dict[str, int]) -> list[Decision]:
     """In the order they were made; the same pair refused again and again is one."""
     found: dict[Decision, None] = {}
     why = ""
     for line in log.splitlines():
         if told := _WHY.search(line):
             why = told[1]
-        elif fused := _FUSED.search(line):
-            found[Decision(fused[1], fused[2], True, why)] = None
-        elif refused := _REFUSED.search(line):
-            found[Decision(refused[1], refused[2], False, refused[3])] = None
+        elif pair := _FUSED.search(line) or _REFUSED.search(line):
+            one, other, *reason = pair.groups()
+            places = lines.get(one, 0), lines.get(other, 0)
+            found[Decision(one, other, not reason, reason[0] if reason else why, places)] = None
     return list(found)
 
 

@@ -110,7 +110,12 @@ def decisions(found: XlaCompiled) -> Table:
 
 def _decision(one: Decision) -> list[Text | float | int | None]:
     verdict = Text(zh="融合", en="fused") if one.fused else Text(zh="不融合", en="not fused")
-    return [verdict, same(one.reason), same(one.producer), same(one.consumer)]
+    shown = [_located(*pair) for pair in zip((one.producer, one.consumer), one.lines, strict=True)]
+    return [verdict, same(one.reason), *shown]
+
+
+def _located(name: str, line: int) -> Text:
+    return Text(zh=f"{name}（第 {line} 行）", en=f"{name} (line {line})") if line else same(name)
 
 
 def passes(found: XlaCompiled) -> Table:

@@ -32,8 +32,8 @@ class Params(LabParams, frozen=True):
             "about "
             "half a minute and can be stopped. XLA: through JAX, an optional extra.",
             choices={
-                "patterns": Text(zh="自己的模式", en="my patterns"),
-                "dynamo": Text(zh="Dynamo 捕获", en="Dynamo captures"),
+                "patterns": Text(zh="自己的模式", en="patterns"),
+                "dynamo": same("Dynamo"),
                 "inductor": same("Inductor"),
                 "xla": same("XLA"),
             },
@@ -49,7 +49,7 @@ class Params(LabParams, frozen=True):
             en_help="A piece of SmolLM2's block 10 on activations of a real text, or a chain of your own.",
             choices={
                 "mlp": same("MLP (SwiGLU)"),
-                "norm": Text(zh="残差 + RMSNorm", en="residual + RMSNorm"),
+                "norm": Text(zh="残差 + RMSNorm", en="add + RMSNorm"),
                 "chain": Text(zh="自己的链", en="my chain"),
             },
             preview=False,
@@ -218,11 +218,13 @@ LAB = Lab(
     title=Text(zh="编译器自动融合", en="Automatic fusion by compilers"),
     summary=Text(
         zh="写几条融合规则，在模型真实的计算图上匹配、改写、生成 C++ kernel；用自己的代价模型预计收益，"
-        "再和实测比。"
-        "也可以看 Inductor 怎样融合同一张图：它生成的代码、分组和理由。",
+        "再和实测、和 kernel 自己的读写比。"
+        "也可以看 Dynamo 把函数断在哪里，Inductor 和 XLA 怎样融合同一张图：它们的代码、分组和理由。",
         en="Write a few rules of fusion: they are matched on a real graph of the model, rewritten, and made "
-        "into C++ kernels. Predict the gain by a cost model of your own and compare. Or see how Inductor "
-        "fuses the same graph: its code, its groups, its reasons.",
+        "into C++ kernels. Predict the gain by a cost model of your own and compare, with the clock and "
+        "with the "
+        "kernels' own loads. Or see where Dynamo breaks a function, and how Inductor and XLA fuse the same "
+        "graph: their code, groups and reasons.",
     ),
     sections=["2.2.3"],
     questions=[f"2.2.3-{number:02}" for number in range(1, 10)],

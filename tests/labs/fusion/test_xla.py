@@ -129,6 +129,7 @@ def test_xla_tells_what_it_fused_and_why_not(compiler: KernelProcess) -> None:
     assert after.kernels < before.kernels
     assert any(one.fused and one.reason for one in found.decisions)
     assert any(not one.fused and one.reason for one in found.decisions)
+    assert {line for one in found.decisions for line in one.lines} >= {1, 2, 3, 4}
     assert found.passes[-1].fusions == sum(one.opcode == "fusion" for one in after.entered) >= 2
     assert found.cost_after.bytes < found.cost_before.bytes and found.cost_after.flops > 2 * T * C * F
     assert found.output_bytes >= 4 * T * (F + C)
