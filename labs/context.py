@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from labs import memory_budget
+from labs.device import device
 from labs.measure import Timing, time_calls
 from labs.text import Text
 
@@ -70,10 +71,8 @@ class Context:
 
     @property
     def device(self) -> str:
-        """``cuda`` where there is one, else ``cpu``."""
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        """``cuda`` where torch computes on one, else ``cpu``."""
+        return device()
 
     def check(self) -> None:
         """A point where the run may be stopped: call it between steps of a long loop."""
@@ -114,12 +113,15 @@ class Context:
         """``make()`` once a worker for this key and this model."""
         return self.session.memo((self.session.model_path, key), make)
 
-    def measure(self, call: Callable[[], object], *, budget_s: float = 0.5, cold: bool = False) -> Timing:
+    def measure(
+        self, call: Callable[[], object], *, budget_s: float = 0.5, cold: bool = False, on: str | None = None
+    ) -> Timing:
         """Time ``call``: warm up, repeat for at most about ``budget_s``; median, 20th and 80th percentile.
 
-        ``cold`` empties the caches before each sample. ``Timing.noise`` says when not to conclude from it.
+        ``cold`` empties the caches before each sample. ``on``: the device that computes, where it is not the
+        run's. ``Timing.noise`` says when not to conclude from it.
         """
-        return time_calls(call, device=self.device, budget_s=budget_s, check=self.check, cold=cold)
+        return time_calls(call, device=on or self.device, budget_s=budget_s, check=self.check, cold=cold)
 
     def reserve(self, size_bytes: int, what: Text, lower: Text | None = None) -> None:
         """Refuse, with LabError, an allocation that would not fit in the device's free memory.

@@ -12,6 +12,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from labs.device import device
+
 CPUINFO = Path("/proc/cpuinfo")
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 # Where an NVIDIA or AMD device's driver shows itself: without one, no cuda on Linux.
@@ -51,7 +53,7 @@ def _device() -> dict[str, Any]:
     torch = sys.modules.get("torch")
     if torch is None:
         return {"device": None if _may_have_gpu() else "cpu", "device_name": None, "driver": None}
-    if not torch.cuda.is_available():
+    if device() == "cpu":
         return {"device": "cpu", "device_name": None, "driver": None}
     return {"device": "cuda", "device_name": torch.cuda.get_device_name(), "driver": _driver()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from labs.spec import LabError
@@ -49,9 +50,18 @@ def free_bytes(device: str = "cpu") -> int | None:
     if device.startswith("cuda"):
         import torch
 
-        return int(torch.cuda.mem_get_info(device)[0])
+        # What torch's allocator holds without using it the driver counts as taken, but it is given out again.
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + held
     known = [free for free in (_available(), _cgroup_free()) if free is not None]
     return min(known, default=None)
+
+
+def give_back() -> None:
+    """Return to the driver what torch's allocator holds unused on a GPU: others compute there too."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def _available() -> int | None:

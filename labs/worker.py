@@ -24,6 +24,7 @@ from labs import registry, wire
 from labs.context import Cancelled, Context, Session
 from labs.environment import environment
 from labs.lifetime import die_first_without_memory, die_with_parent
+from labs.memory_budget import give_back
 from labs.model_bounds import model_bounds
 from labs.outbox import Outbox
 from labs.requests import Credit, Describe, Run, Stop, parse_request
@@ -130,6 +131,7 @@ class Worker:
 
     def _run(self, job: _Job) -> None:
         message = self._outcome(job)
+        give_back()
         self._outbox.finish(message, deliver=message.get("status") != "superseded")
 
     def _outcome(self, job: _Job) -> dict[str, Any]:
@@ -144,6 +146,8 @@ class Worker:
         except registry.BrokenLabError as error:
             return _failed(run, False, same(str(error)), error.entry.traceback)
         except (Exception, SystemExit) as error:
+            if type(error).__name__ == "AcceleratorError":  # this process can use the GPU no more: end it
+                raise
             trace = traceback.format_exc()
             traceback.clear_frames(error.__traceback__)  # they hold the lab's tensors
             gc.collect()

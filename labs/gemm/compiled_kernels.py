@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from labs.device import no_kernels
 from labs.formulas.memory import gemm_flops
 from labs.ops.operator import HAS_TRITON, Case, difference
 from labs.results import Bars, BarSeries, Column, Provenance, Table, array
@@ -64,7 +65,7 @@ def compiled_kernels(ctx: Context, chip: str) -> Iterator[Result]:
         ctx.progress(index / len(_KERNELS), Text(zh=f"编译 {name.zh}", en=f"compiling {name.en}"))
         built.append(_build(name, operator, case, TARGETS[chip]))
         yield table(built, chip)
-    if ctx.device == "cuda":
+    if no_kernels() is None:
         yield against_library(ctx)
 
 

@@ -244,6 +244,8 @@ def _rate(ctx: Context, name: str, size: int) -> float:
     a, b = (torch.randint(-8, 8, (size, size), generator=generator).to(ctx.device) for _ in range(2))
     dtype = {"FP32": torch.float32, "BF16": torch.bfloat16, "INT8": torch.int8}[name]
     left, right, kernel = a.to(dtype), b.to(dtype), _kernels()[name]
+    if name == "INT8" and ctx.device != "cpu":  # cuBLAS wants the second operand column by column
+        right = right.t().contiguous().t()
     try:
         out = kernel(left, right)
     except RuntimeError:  # CUDA's INT8 product refuses sizes that are not multiples of 8

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from labs.context import Context
 
-HAS_TRITON = importlib.util.find_spec("triton") is not None  # Linux only
+# Elsewhere there are ports of it, but no fork.
+HAS_TRITON = sys.platform == "linux" and importlib.util.find_spec("triton") is not None
 NO_TRITON = Text(
     zh="此处没有 Triton：它只有 Linux 版。不需要它的部分照常可用。",
     en="There is no Triton here: it is for Linux only. What does not need it works as ever.",

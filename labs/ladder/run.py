@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labs.device import no_kernels
 from labs.inspection.process import HAS_TRITON, NO_TRITON, kernel_process
 from labs.ladder import code_views, figures, sandbox, tile_views
 from labs.ladder.outcome import Outcome
@@ -34,7 +35,7 @@ def run_ladder(
     yield from _interpreted(ctx, outcome)
     if not ctx.preview:
         yield from _compiled(ctx, outcome)
-        if ctx.device == "cuda" and outcome.passed:
+        if outcome.passed and no_kernels() is None:
             yield from _timed(ctx, outcome)
         yield roof(outcome)
         yield figures.explanation(outcome)

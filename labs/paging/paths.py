@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
+from labs.device import no_kernels
 from labs.engine.attention import decode_attention
 from labs.formulas.paged_attention import gathered_traffic
-from labs.inspection.process import HAS_TRITON
 from labs.ops.native_attention import NativeAttention, native_attention
 from labs.ops.paged_attention import naive_paged_attention, parts_for
 from labs.spec import LabError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from labs.paging.decode_case import Case
 
 # Relative to the naive result. In fp32 only the order of additions differs; a Triton product of bf16 operands
-# rounds queries and weights to 8 bits.
+# rounds queries and weights to 8 bits, and so does torch on a GPU.
 TOLERANCE = 1e-4
 BF16_TOLERANCE = 2e-2
 BUDGET_S = 0.05
@@ -78,7 +78,8 @@ def measure(ctx: Context, way: Way, case: Case, block_size: int, before: Measure
     not be checked again."""
     traffic = case.shape.traffic(block_size)
     moved = gathered_traffic(traffic) if way.gathers else traffic.moved_bytes
-    tolerance = BF16_TOLERANCE if way.name == "triton" and case.shape.kv == "bf16" else TOLERANCE
+    narrow = case.shape.kv == "bf16" and (way.name == "triton" or case.q.is_cuda)
+    tolerance = BF16_TOLERANCE if narrow else TOLERANCE
     facts = (way, block_size, case.shape.context, traffic.moved_bytes, moved, traffic.flops)
     try:
         call = way.make(case)
@@ -133,10 +134,8 @@ def _native(case: Case) -> Callable[[int], Tensor]:
 
 
 def _triton(case: Case) -> Callable[[int], Tensor]:
-    if not HAS_TRITON:
-        raise LabError(
-            Text(zh="此处没有 Triton（只有 Linux 版）", en="no Triton here (it is for Linux only)")
-        )
+    if (why := no_kernels()) is not None:
+        raise LabError(why)
     if case.shape.kv == "int8":
         zh = "这个 Triton 内核不读 INT8 的 KV"
         raise LabError(Text(zh=zh, en="this Triton kernel does not read INT8 KV"))

@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from labs import measure
+from labs.formulas.occupancy import MULTIPROCESSORS
+from labs.measure import Timing
+from labs.ops import gemm
 from labs.ops.checks import compiled_kernels, device_check, interpreted_check
 from labs.ops.operator import Case, Operator, difference, operators
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labs.inspection.compiled import Target
     from labs.inspection.process import KernelProcess
 
@@ -66,6 +72,8 @@ def test_it_compiles_for_gpus_that_are_not_here(
     for kernel in compiled:
         assert kernel.fits, f"{kernel.shared_bytes} B of shared memory"
         assert not kernel.spill_bytes
+        if target == "sm_80":  # the same instructions, and tiles, on GPUs of smaller multiprocessors
+            assert kernel.shared_bytes <= MULTIPROCESSORS["sm_89"].shared_a_block
     if operator.multiplies_matrices and case.dtype != "fp32":
         assert any(kernel.matrix_instructions for kernel in compiled)
 
@@ -85,6 +93,28 @@ def test_the_fast_path_equals_the_reference(operator: Operator, case: Case) -> N
 def test_on_a_gpu_the_kernel_equals_its_reference(operator: Operator, case: Case) -> None:
     check = device_check(operator.name, case, "cuda")
     assert check.passed, check
+
+
+@needs_triton
+def test_a_configuration_that_a_gpu_has_no_room_for_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    from triton.runtime.errors import OutOfResources
+
+    tried = []
+
+    def launch(a: torch.Tensor, b: torch.Tensor, config: gemm.Config) -> None:
+        tried.append(config)
+        if config.stages > 3:
+            raise OutOfResources(128 * 1024, 99 * 1024, "shared memory")
+
+    def timed(call: Callable[[], object], *_: object) -> Timing:
+        call()
+        return Timing(1 / tried[-1].tile_n, 0.0, 0.0, 1)
+
+    monkeypatch.setattr(gemm, "triton_gemm", launch)
+    monkeypatch.setattr(measure, "time_calls", timed)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    fastest = gemm._fastest.__wrapped__(64, 64, 64, torch.float16, False, "cpu")
+    assert len(tried) > len(gemm.CONFIGS) and fastest == gemm.HOPPER_CONFIGS[0]
 
 
 def test_without_triton_all_are_imported_and_a_kernel_says_so() -> None:
