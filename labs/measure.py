@@ -102,7 +102,7 @@ def time_calls(
     empty_caches = flusher(device) if cold else None
     rate = clock_rate()
     once_s = _warm_up(call, sample, budget_s, check)
-    batch = 1 if cold else max(1, math.ceil(SAMPLE_S / max(once_s, 1e-9)))
+    batch = 1 if cold else _batch(once_s)
     samples: list[float] = []
     start = time.perf_counter()
     while len(samples) < MAX_SAMPLES:
@@ -110,9 +110,18 @@ def time_calls(
         if empty_caches:
             empty_caches()
         samples.append(sample(call, batch))
+        if len(samples) == 1 and not cold and _batch(samples[0]) > 2 * batch:
+            # Its first call was all the warm-up there was, and took long: it compiled something.
+            batch = _batch(samples.pop())
+            continue
         if _enough(samples, time.perf_counter() - start, budget_s):
             break
     return _summary(samples, threads(), clock_rate() / rate - 1, cold)
+
+
+def _batch(once_s: float) -> int:
+    """Calls that a sample should have of one that takes so long."""
+    return max(1, math.ceil(SAMPLE_S / max(once_s, 1e-9)))
 
 
 def _warm_up(

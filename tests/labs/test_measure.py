@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from itertools import chain, cycle, repeat
 
 import pytest
 
@@ -110,6 +110,43 @@ def test_a_call_of_the_budgets_length_gets_its_samples(clock: Clock) -> None:
         clock.now += 0.4
 
     assert time_calls(call, budget_s=0.5).repeats == measure.MIN_SAMPLES
+
+
+def test_a_first_call_that_compiles_does_not_set_the_batch(clock: Clock) -> None:
+    durations = chain([0.8], repeat(1e-5))
+
+    def call() -> None:
+        clock.now += next(durations)
+
+    timing = time_calls(call, budget_s=0.1)
+    assert timing.median_s == pytest.approx(1e-5)
+    assert timing.repeats * measure.SAMPLE_S < 0.11  # a sample is of a millisecond, not of one call
+
+
+def test_on_a_gpu_the_time_is_between_two_events(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Launched ahead and waited for once a sample: the device's clock counts, not the host's."""
+    import torch
+
+    done: list[str] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            done.append("record")
+
+        def elapsed_time(self, other: Event) -> float:
+            assert done[-1] == "synchronize"
+            return 2.0 * done.count("call")
+
+    def call() -> None:
+        done.append("call")
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: done.append("synchronize"))
+    assert measure._cuda_sample(call, 3) == pytest.approx(2e-3)
+    assert done == ["record", "call", "call", "call", "record", "synchronize"]
 
 
 def test_it_can_be_stopped_between_samples(clock: Clock) -> None:
