@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import tempfile
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from labs.gpu.machine import fill
 from labs.text import Text, same
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from labs.gpu.program import Program
     from labs.results import Array
 
@@ -66,12 +69,30 @@ def run_natively(program: Program, device: str = "cpu") -> NativeRun:
 def _on_gpu(program: Program, source: str, arrays: dict[str, Array]) -> NativeRun:
     import torch
 
-    kernel = torch.cuda._compile_kernel(source, "kernel")
+    try:
+        with _headers_named():
+            kernel = torch.cuda._compile_kernel(source, "kernel")
+    except (OSError, RuntimeError) as error:  # no NVRTC, or one that is older than the GPU
+        said = str(error).strip().splitlines()[0][:160]
+        return NativeRun(same("CUDA"), {}, Text(zh=f"NVRTC 拒绝：{said}", en=f"NVRTC refuses: {said}"))
     tensors = [torch.from_numpy(data).cuda() for data in arrays.values()]
     kernel(grid=(program.grid, 1, 1), block=program.block, args=tensors)
     torch.cuda.synchronize()
     found = {name: tensor.cpu().numpy() for name, tensor in zip(arrays, tensors, strict=True)}
     return NativeRun(same(torch.cuda.get_device_name()), found)
+
+
+@contextlib.contextmanager
+def _headers_named() -> Iterator[None]:
+    """torch refuses to name CUDA's headers to NVRTC where there is no toolkit; the source includes none."""
+    from torch.utils import cpp_extension
+
+    before = cpp_extension.CUDA_HOME
+    cpp_extension.CUDA_HOME = before or str(_HEADERS)
+    try:
+        yield
+    finally:
+        cpp_extension.CUDA_HOME = before
 
 
 def cpu_source(program: Program, source: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from labs.gpu.nvcc import compile_cuda, nvcc_path
 from labs.gpu.program import parse_program
 from labs.gpu.races import races
 from labs.spec import LabError
+from tests.labs.fake_cuda import Held, fake_cuda
 
 if TYPE_CHECKING:
     from labs.gpu.recording import Recording
@@ -96,6 +98,41 @@ def test_the_generated_cuda_runs_and_agrees(tmp_path: Path) -> None:
         getattr(library, name)(*(ctypes.c_void_p(data.ctypes.data) for data in memory.values()))
         outputs = {key: memory[key] for key in kernel.expected(fill(program))}
         assert largest_difference(run_program(program).memory, outputs) <= TOLERANCE, name
+
+
+def test_on_a_gpu_the_source_needs_no_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch names the headers of a CUDA toolkit to NVRTC, and fails where there is none."""
+    from torch.utils import cpp_extension
+
+    program = parse_program(KERNELS["transpose_padded"].source)
+    expected = run_program(program).memory
+
+    def compiled(source: str, name: str) -> object:
+        assert cpp_extension.include_paths("cuda") and f" {name}(" in source
+
+        def launch(grid: tuple[int, int, int], block: tuple[int, int, int], args: list[Held]) -> None:
+            assert (grid, block) == ((program.grid, 1, 1), program.block)
+            for held, data in zip(args, expected.values(), strict=False):
+                held.copy_(torch.from_numpy(data).view(held.shape))
+
+        return launch
+
+    monkeypatch.setattr(cpp_extension, "CUDA_HOME", None)
+    monkeypatch.setattr(torch.cuda, "_compile_kernel", compiled)
+    with fake_cuda():
+        ran = run_natively(program, "cuda")
+    assert ran.reason is None and ran.where.en == "GPU"
+    assert largest_difference(expected, ran.memory) <= TOLERANCE
+    assert cpp_extension.CUDA_HOME is None
+
+
+def test_what_nvrtc_refuses_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(*_: object) -> None:
+        raise RuntimeError("Kernel compilation failed:\nsm_999")
+
+    monkeypatch.setattr(torch.cuda, "_compile_kernel", refusing)
+    ran = run_natively(parse_program(KERNELS["transpose_padded"].source), "cuda")
+    assert ran.reason is not None and "Kernel compilation failed" in ran.reason.en
 
 
 def test_a_kernel_with_a_barrier_of_the_grid_is_not_run() -> None:
