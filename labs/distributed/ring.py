@@ -94,6 +94,8 @@ def ring_attention(
         total = _computed(q, current, positions[rank], positions[source], causal, total, record)
         for request in requests:
             request.wait()
+        if requests and current.is_cuda:  # NCCL's wait only holds back the stream
+            torch.cuda.synchronize()
         record.arrived.append(time.monotonic())
         current = current if arriving is None else arriving
     assert total is not None

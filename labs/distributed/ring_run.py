@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 
 from labs.distributed import ring_views as views
@@ -93,7 +94,9 @@ def run_ring(ctx: Context, *, ranks: int, tokens: int, layout: Layout, causal: b
         if causal:
             yield views.pair_bars(study)
     if study.by_layout[layout].passed:
-        timing = ctx.measure(lambda: _one_process(q, k, v, causal), budget_s=0.3)
+        where = "cuda" if study.backend == "nccl" else "cpu"  # as the ranks
+        own_q, own_k, own_v = (part.to(where) for part in (q, k, v))
+        timing = ctx.measure(lambda: _one_process(own_q, own_k, own_v, causal), budget_s=0.3, on=where)
         study.single_s = timing.median_s
     yield from _lengths(ctx, study)
     yield views.layout_table(study)
@@ -116,7 +119,9 @@ def _lengths(ctx: Context, study: Study) -> Iterator[Result]:
 
 
 def _backend(ranks: int) -> str:
-    return "nccl" if torch.cuda.is_available() and torch.cuda.device_count() >= ranks else "gloo"
+    has_nccl = dist.is_available() and dist.is_nccl_available()  # Windows has none
+    gpus = torch.cuda.device_count() if has_nccl else 0
+    return "nccl" if gpus >= ranks else "gloo"
 
 
 def _inputs(ctx: Context, tokens: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -25,7 +25,8 @@ def main() -> None:
     die_with_parent()
     rank, ranks, parent = (int(word) for word in sys.argv[1:4])
     store, backend = sys.argv[4:6]
-    if os.getppid() != parent:  # it died before the kernel was told
+    # It died before the kernel was told. On Windows a launcher stands between: an environment's Python.
+    if sys.platform != "win32" and os.getppid() != parent:
         return
     # What a library prints must not get between the answers.
     replies = os.fdopen(os.dup(1), "w")
@@ -38,7 +39,9 @@ def main() -> None:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     timeout = timedelta(seconds=PEER_TIMEOUT_S)
-    dist.init_process_group(backend, f"file://{store}", timeout, world_size=ranks, rank=rank)
+    address = Path(store).as_uri() if sys.platform == "win32" else f"file://{store}"
+    own = device if backend == "nccl" else None  # else NCCL guesses which GPU a barrier is on
+    dist.init_process_group(backend, address, timeout, world_size=ranks, rank=rank, device_id=own)
     _say(replies, {"ready": rank})
     timer = _idle()
     for line in sys.stdin:
