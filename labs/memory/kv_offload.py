@@ -14,6 +14,7 @@ from labs.engine.kv_store import HostBlocks
 from labs.engine.model_runner import ModelRunner
 from labs.engine.work import Work
 from labs.formulas.kv_cache import blocks_for
+from labs.memory.streaming import read_into
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +58,7 @@ def measure_kv(ctx: Context, prompt: Sequence[int]) -> KVTimes:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         start = time.perf_counter()
         data = torch.empty_like(saved.data)
-        file.seek(0)
-        _read_into(file.fileno(), _bytes(data))
+        read_into(file, _bytes(data))
         runner.restore_blocks(HostBlocks(data, None), second)
         file_s = time.perf_counter() - start
     after = runner.step([Work([prompt[-1]], tokens - 1, second, True)])
@@ -73,9 +73,3 @@ def _seconds(ctx: Context, call: object) -> float:
 def _bytes(data: Tensor) -> memoryview:
     """The memory of a contiguous CPU tensor."""
     return memoryview(data.numpy().data).cast("B")
-
-
-def _read_into(file: int, view: memoryview) -> None:
-    at = 0
-    while at < len(view):
-        at += os.preadv(file, [view[at:]], at)

@@ -80,10 +80,7 @@ class BlockFile:
 
     def load(self, layer: int) -> None:
         """Read a layer into its buffer: even layers have one, odd ones the other."""
-        view, at = self._buffers[layer % 2].numpy().data.cast("B"), layer * self.layer_bytes
-        while len(view):
-            got = os.preadv(self.file.fileno(), [view], at)
-            view, at = view[got:], at + got
+        read_into(self.file, self._buffers[layer % 2].numpy().data.cast("B"), layer * self.layer_bytes)
 
     def compute(self, layer: int, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """Block ``layer`` with the parameters that its buffer holds."""
@@ -98,6 +95,16 @@ class BlockFile:
         block = self.model.layers[layer]
         assert isinstance(block, Block)
         return block
+
+
+def read_into(file: IO[bytes], view: memoryview, at: int = 0) -> None:
+    """Fill ``view`` with the unbuffered file's bytes from ``at`` on; by one thread at a time."""
+    file.seek(at)
+    while len(view):
+        got = file.readinto(view)  # type: ignore[attr-defined]
+        if not got:
+            raise EOFError(f"{len(view)} bytes are missing")
+        view = view[got:]
 
 
 @torch.inference_mode()

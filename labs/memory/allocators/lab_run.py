@@ -157,7 +157,7 @@ def aligned(ctx: Context, current: int, budget_s: float) -> Iterator[Result]:
 
     def measure(call: Callable[[], object]) -> Timing:
         """The quietest of three rounds: another program on the machine would pass for misalignment."""
-        rounds = [ctx.measure(call, budget_s=budget_s / 3) for _ in range(3)]
+        rounds = [ctx.measure(call, budget_s=budget_s / 3, on="cpu") for _ in range(3)]
         return min(rounds, key=lambda one: one.median_s)
 
     offsets = (*alignment.OFFSETS, 1)
