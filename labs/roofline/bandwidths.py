@@ -114,7 +114,7 @@ def levels(found: Sequence[Streamed], kind: Kind, threads: int, device: str) -> 
         before = capacity
     outside = [one.rate for one in points if one.working_bytes >= 2 * before]
     if outside:
-        memory = "HBM" if device.startswith("cuda") else "DRAM"
+        memory = "VRAM" if device.startswith("cuda") else "DRAM"
         result.append(Level(memory, 0, max(outside), threads))
     return result
 

@@ -103,6 +103,8 @@ def _best_product(ctx: Context, precision: Precision, quick: bool) -> Ceiling:
     best: Ceiling | None = None
     for size in _SIZES if ctx.device == "cpu" else _GPU_SIZES:
         ctx.check()
+        if best is not None and not _fits(ctx, size):
+            break
         timing = ctx.measure(_product(ctx, precision, size), budget_s=QUICK_S if quick else _BUDGET_S)
         one = Ceiling(
             f"gemm {precision}", precision, gemm_flops(size, size, size) / timing.low_s, size, timing
@@ -113,6 +115,15 @@ def _best_product(ctx: Context, precision: Precision, quick: bool) -> Ceiling:
             break
     assert best is not None
     return best
+
+
+def _fits(ctx: Context, size: int) -> bool:
+    """Whether three squares in the widest type leave room."""
+    try:
+        ctx.reserve(3 * 8 * size * size, Text(zh="矩阵", en="the matrices"))
+    except LabError:
+        return False
+    return True
 
 
 def _product(ctx: Context, precision: Precision, size: int) -> Callable[[], object]:

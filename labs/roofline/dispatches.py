@@ -51,11 +51,21 @@ def recorded(call: Callable[[], object], device: str, *, with_flops: bool = Fals
     return found
 
 
-def dispatches(call: Callable[[], object]) -> int:
-    """Operators that do some work in one call: those within an operator count, not the one around them."""
+def dispatches(call: Callable[[], object], device: str = "cpu") -> int:
+    """Operators that do some work in one call: those within an operator count, not the one around them.
+
+    On a GPU its kernels and copies, Triton's too, where the driver lets them be seen.
+    """
     call()  # what happens the first time only is not the call's
-    events = recorded(call, "cpu").function_events
+    events = recorded(call, device).function_events
+    if launched := sum(on_gpu(event) for event in events):
+        return launched
     return sum(_working(event) for event in events if event.cpu_parent is None)
+
+
+def on_gpu(event: Any) -> bool:
+    """Whether an event is a kernel or a copy on the GPU, and not the shadow of a range of the host's."""
+    return event.device_type.name != "CPU" and not event.is_user_annotation
 
 
 def _working(event: Any) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from labs.caches import copies_beyond_cache, rotate
+from labs.device import no_kernels, refusal
 from labs.formulas.roofline import Demand
 from labs.ops.operator import difference, operators
 from labs.quantization.threads import threads as limited
@@ -84,7 +85,7 @@ def run_operators(
 
 def _try(ctx: Context, operator: Operator, machine: Machine) -> Iterator[Tried]:
     """At the largest of its sizes that is quick enough, in every way that runs here."""
-    gpu = ctx.device != "cpu"
+    gpu = ctx.device != "cpu" and no_kernels() is None
     case, first, expected = _largest(ctx, operator, machine)
     work = operator.work(case)
     demand, roof = Demand(work.flops, work.bytes), _roof(case, machine)
@@ -100,9 +101,14 @@ def _try(ctx: Context, operator: Operator, machine: Machine) -> Iterator[Tried]:
             continue
         ctx.check()
         placed = Placed(operator.name, operator.title, demand, roof)
-        gap = difference(function(**first), expected)
-        if gap <= operator.tolerance[case.dtype]:
-            placed = _timed(ctx, placed, function, make)
+        try:
+            gap = difference(function(**first), expected)
+            if gap <= operator.tolerance[case.dtype]:
+                placed = _timed(ctx, placed, function, make)
+        except Exception as error:
+            if ctx.device == "cpu" or name == "naive":  # on a GPU a compiler or a library may refuse
+                raise
+            placed, gap = replace(placed, reason=refusal(error)), math.nan
         yield Tried(name, case, placed, gap)
 
 
@@ -114,6 +120,8 @@ def _largest(ctx: Context, operator: Operator, machine: Machine) -> tuple[Case, 
         inputs = operator.make(case, device=ctx.device)
         start = time.perf_counter()
         expected = operator.naive(**inputs)
+        if ctx.device != "cpu":
+            torch.cuda.synchronize()
         if time.perf_counter() - start < _SOON_S or case is cases[-1]:
             return case, inputs, expected
     raise AssertionError(f"{operator.name} has no sizes")
@@ -122,7 +130,7 @@ def _largest(ctx: Context, operator: Operator, machine: Machine) -> tuple[Case, 
 def _timed(
     ctx: Context, placed: Placed, function: Callable[..., Any], make: Callable[[], dict[str, Any]]
 ) -> Placed:
-    demand = placed.demand._replace(calls=dispatches(lambda: function(**make())))
+    demand = placed.demand._replace(calls=dispatches(lambda: function(**make()), ctx.device))
     timing = ctx.measure(lambda: function(**make()), budget_s=_BUDGET_S)
     return replace(placed, demand=demand, timing=timing)
 
@@ -174,14 +182,14 @@ def _table(found: Sequence[Tried]) -> Table:
             [
                 placed.title,
                 _WAYS[one.way],
-                VERDICTS[placed.verdict] if known else failed,
+                VERDICTS[placed.verdict] if known else placed.reason or failed,
                 1e6 * seconds if known else None,
                 1e6 * placed.bounds.least,
                 100 * placed.share if known else None,
                 placed.demand.intensity,
                 placed.rate / 1e9 if known else None,
                 placed.demand.moved_bytes / seconds / 1e9 if known else None,
-                one.difference,
+                one.difference if math.isfinite(one.difference) else None,
                 Text(zh=str(one.case), en=str(one.case)),
             ]
         )

@@ -77,7 +77,12 @@ def make_parts(ctx: Context, model: Llama, setting: Setting) -> list[Part]:
     calls["activation"] = lambda: F.silu(gate) * up
     calls["residual"] = lambda: (x + other, other + x)
     return [
-        Part(name, asked[name]._replace(calls=dispatches(calls[name])), count_of(config, name), calls[name])
+        Part(
+            name,
+            asked[name]._replace(calls=dispatches(calls[name], ctx.device)),
+            count_of(config, name),
+            calls[name],
+        )
         for name in PARTS
     ]
 

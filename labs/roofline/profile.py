@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch.autograd.profiler import record_function
 
-from labs.roofline.dispatches import IDLE, recorded
+from labs.roofline.dispatches import IDLE, on_gpu, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +29,13 @@ _GROUPS: Final[dict[str, Group]] = {
     **dict.fromkeys(("copy_", "cat", "clone", "contiguous", "fill_", "zero_", "index_select"), "copy"),
     **dict.fromkeys(("embedding", "arange", "randint"), "other"),
 }
+# What a GPU's kernel is named after, the first that fits.
+_KERNELS: Final[tuple[tuple[Group, tuple[str, ...]], ...]] = (
+    ("attention", ("attention", "flash", "fmha", "softmax")),
+    ("product", ("gemm", "gemv", "cutlass", "splitk")),
+    ("copy", ("memcpy", "memset", "copy", "cat")),
+    ("elementwise", ("elementwise", "reduce", "norm")),
+)
 
 
 @dataclass(frozen=True)
@@ -45,11 +52,13 @@ class Event:
 
 @dataclass(frozen=True)
 class Profile:
-    """``events`` by start. ``operators`` sums self time by operator: ``(calls, seconds)``."""
+    """``events`` by start. ``operators`` sums self time by operator, or by kernel ``on_gpu``, where an
+    operator's own time is the host's: ``(calls, seconds)``."""
 
     events: list[Event]
     operators: dict[str, tuple[int, float]]
     step_s: float
+    on_gpu: bool = False
 
     def in_lane(self, lane: Lane) -> list[Event]:
         return [one for one in self.events if one.lane == lane]
@@ -87,13 +96,15 @@ def traces_folder() -> Path:
 
 
 def group_of(name: str) -> Group:
-    """What an operator of this name does."""
+    """What an operator, or a kernel, of this name does."""
     if name in IDLE:
         return "idle"
     short = name.removeprefix("aten::")
     if "attention" in short:
         return "attention"
-    return _GROUPS.get(short, "elementwise" if name.startswith("aten::") else "other")
+    if name.startswith("aten::"):
+        return _GROUPS.get(short, "elementwise")
+    return next((group for group, parts in _KERNELS if any(part in name.lower() for part in parts)), "other")
 
 
 def _annotated(step: Callable[[], object]) -> None:
@@ -144,25 +155,37 @@ def _announced(path: str) -> str:
 
 def _read(events: Any) -> Profile:
     step = next(one for one in events if one.name == "step" and one.device_type.name == "CPU")
-    origin = step.time_range.start
+    origin, end_us = step.time_range.start, step.time_range.end
+    gpu = any(on_gpu(one) for one in events)
     found: list[Event] = []
     operators: dict[str, tuple[int, float]] = {}
     for one in events:
         start, end = ((at - origin) * 1e-6 for at in (one.time_range.start, one.time_range.end))
-        if start < 0 or one.name == "step":
+        kernel = on_gpu(one)
+        shadow = not kernel and one.device_type.name != "CPU"
+        if start < 0 or one.name == "step" or shadow:
             continue
-        kernel = one.device_type.name != "CPU"
         own = end - start if kernel else one.self_cpu_time_total * 1e-6
         lane = _lane(one, kernel)
         if lane is not None:
             named = lane in ("layer", "module", "part")
-            name = one.name.partition(": ")[2] if named else one.name
+            name = one.name.partition(": ")[2] if named else _short(one.name) if kernel else one.name
             found.append(Event(name, lane, "module" if named else group_of(one.name), start, end, own))
-        if one.name.startswith("aten::"):
-            calls, seconds = operators.get(one.name, (0, 0.0))
-            operators[one.name] = calls + 1, seconds + own
+        if kernel or (not gpu and one.name.startswith("aten::")):
+            name = _short(one.name)
+            calls, seconds = operators.get(name, (0, 0.0))
+            operators[name] = calls + 1, seconds + own
+            end_us = max(end_us, one.time_range.end)  # kernels run on when the host is done
     found.sort(key=lambda event: event.start_s)
-    return Profile(found, operators, (step.time_range.end - origin) * 1e-6)
+    return Profile(found, operators, (end_us - origin) * 1e-6, gpu)
+
+
+def _short(name: str) -> str:
+    """A kernel's name without return type, arguments and what it was instantiated with."""
+    if name.startswith("aten::"):
+        return name
+    plain = name.removeprefix("void ").replace("(anonymous namespace)::", "")
+    return plain.partition("<")[0].partition("(")[0]
 
 
 def _lane(event: Any, kernel: bool) -> Lane | None:

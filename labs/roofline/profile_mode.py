@@ -81,7 +81,7 @@ def run_profile(ctx: Context, setting: Setting, threads: int, save_trace: bool) 
         yield _bars(found)
         yield _timeline(found)
         yield _table(found)
-        yield _explanation(found, plain, Overhead(dispatches(step), empty_call(ctx).low_s), path)
+        yield _explanation(found, plain, Overhead(dispatches(step, ctx.device), empty_call(ctx).low_s), path)
 
 
 def _trace_path(setting: Setting) -> Path:
@@ -90,11 +90,16 @@ def _trace_path(setting: Setting) -> Path:
 
 
 def _metrics(found: Profile, plain: Timing) -> Iterator[Metric]:
-    shares = (
+    shares = [
         ("working", Text(zh="在干活的算子里", en="In operators that work"), found.working_s),
         ("views", Text(zh="在 view 与分配里", en="In views and allocation"), found.idle_s),
         ("between", Text(zh="在算子之间（Python）", en="Between operators (Python)"), found.between_s),
-    )
+    ]
+    if found.on_gpu:  # the host's operators only launch
+        shares = [
+            ("working", Text(zh="GPU 在内核里", en="The GPU in kernels"), found.working_s),
+            ("between", Text(zh="GPU 在等主机", en="The GPU waiting for the host"), found.between_s),
+        ]
     for name, title, seconds in shares:
         yield Metric(
             id=name,
@@ -130,7 +135,9 @@ def _bars(found: Profile) -> Bars:
     top = _ordered(found)[:_SHOWN]
     return Bars(
         id="operators",
-        title=Text(zh="算子按自身时间排", en="Operators by their own time"),
+        title=Text(zh="GPU 内核按时间排", en="GPU kernels by time")
+        if found.on_gpu
+        else Text(zh="算子按自身时间排", en="Operators by their own time"),
         help=Text(
             zh="自身时间：不含它里面再调的算子。",
             en="Own time: without the operators that it calls itself.",
@@ -189,7 +196,7 @@ def _table(found: Profile) -> Table:
             )
     return Table(
         id="table",
-        title=Text(zh="ATen 算子", en="ATen operators"),
+        title=_LANES["kernel"] if found.on_gpu else Text(zh="ATen 算子", en="ATen operators"),
         provenance=_MEASURED,
         columns=[
             Column(title=Text(zh="算子", en="operator")),
