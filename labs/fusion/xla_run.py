@@ -53,8 +53,7 @@ def run_xla(ctx: Context, chain: str, edits: str, tokens: int) -> Iterator[Resul
         return
     ctx.progress(None, Text(zh="启动编译进程", en="Starting the compiling process"))
     found = _ask(ctx, chain, wanted, available)
-    yield xla_views.kernels(found, len(wanted.steps))
-    yield from _texts_and_graphs(chain, edits, found)
+    yield from results(chain, edits, found, len(wanted.steps))
     yield from _timed(ctx, chain, wanted, available, tokens, found)
 
 
@@ -83,7 +82,9 @@ def _ask(ctx: Context, chain: str, wanted: Chain, available: dict[str, Tensor]) 
     return kernel_process(ctx, "compile").ask(compiled_by_xla, check, chain=chain, tensors=needed)
 
 
-def _texts_and_graphs(chain: str, edits: str, found: XlaCompiled) -> Iterator[Result]:
+def results(chain: str, edits: str, found: XlaCompiled, operators: int) -> Iterator[Result]:
+    """All but the times; ``operators`` of the chain."""
+    yield xla_views.kernels(found, operators)
     yield xla_views.texts(chain, edits, found)
     title = Text(zh="优化前的 HLO", en="HLO before optimising")
     yield hlo_graph(parse(found.before), "before", title)

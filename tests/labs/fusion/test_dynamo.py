@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from labs.fusion.dynamo_child import explained
-from labs.fusion.dynamo_run import handed_bytes
+from labs.fusion.dynamo_child import Explained, explained
 from labs.fusion.dynamo_subjects import FUNCTIONS
+from labs.fusion.dynamo_views import handed_bytes, results
 from labs.inspection.process import HAS_TRITON
+from labs.results import Code, Table
 
 if TYPE_CHECKING:
     from labs.inspection.process import KernelProcess
@@ -55,6 +56,12 @@ def test_every_break_has_its_line_and_a_reason(
     assert [one.line for one in found.breaks] == [line_of(source, text) for text in breaking]
     assert all(one.reason for one in found.breaks)
     assert len(found.graphs) == len(breaking) + 1 and handed_bytes(found.graphs) == handed
+    shown = {one.id: one for one in results(source, found)}
+    code, table = shown["code"], shown["breaks"]
+    assert isinstance(code, Code) and [one.line for one in code.panes[0].marks] == [
+        one.line for one in found.breaks
+    ]
+    assert isinstance(table, Table) and all(row[2] is not None for row in table.rows)  # every one explained
     lines = {one.line for graph in found.graphs for one in graph}
     assert line_of(source, "def forward") + 1 in lines
 
@@ -80,3 +87,5 @@ def test_what_is_wrong_with_a_text_is_told_with_its_line(
 ) -> None:
     fault = compiler.ask(explained, source=source, tensors=tensors).fault
     assert fault is not None and fault.line == line and told in fault.text
+    (code,) = results(source, Explained([], [], [], fault))
+    assert isinstance(code, Code) and code.panes[0].marks[0].role == "error"

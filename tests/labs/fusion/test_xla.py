@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from labs.context import Context
-from labs.fusion import xla_run
+from labs.fusion import xla_run, xla_views
 from labs.fusion.fx_subjects import CHAINS
 from labs.fusion.hlo_text import parse, tidy_hlo, tidy_stablehlo
 from labs.fusion.pattern_language import parse_chain
@@ -135,5 +135,9 @@ def test_xla_tells_what_it_fused_and_why_not(compiler: KernelProcess) -> None:
     assert found.output_bytes >= 4 * T * (F + C)
     for text, links in (tidy_stablehlo(found.stablehlo), tidy_hlo(found.before), tidy_hlo(found.after)):
         assert set(links) - {0} == {1, 2, 3, 4}, text
+    shown = {one.id for one in xla_run.results(chain, "", found, 9)}
+    assert shown == {"kernels", "texts", "before", "after", "account", "decisions", "passes"}
+    inductor, told = found.eager, xla_views.why(found, 9, found.eager, 1e-5).body.en
+    assert f"{after.kernels}**" in told and f"{inductor.median_s * 1e6:.4g}" in told
     groups = {node.group for node in hlo_graph(after, "after", same("after")).nodes}
     assert groups >= set(range(found.passes[-1].fusions))
