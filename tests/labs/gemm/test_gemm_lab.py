@@ -12,17 +12,18 @@ import torch
 from labs.context import Context
 from labs.formulas.gemm import strassen_error, strassen_flops
 from labs.gemm import ladder, model_mode, tile_mode
-from labs.gemm.ladder import TOLERANCE, Way, numpy_ways, off_by, run_ladder, timed
+from labs.gemm.ladder import TOLERANCE, Timed, Way, numpy_ways, off_by, run_ladder, timed
 from labs.gemm.loop_nests import record, steps
 from labs.gemm.native import Blocks, Kernels, kernels
 from labs.gemm.pipeline import CHIPS, pipeline
 from labs.gemm.pipeline_mode import record as record_pipeline
 from labs.gemm.rungs import RUNGS
 from labs.gemm.strassen import Count, strassen
+from labs.measure import Timing
 from labs.models import llama
 from labs.models.config import ModelConfig
 from labs.registry import load_catalog
-from labs.results import Bars, Metric, Table
+from labs.results import Bars, Lines, Metric, Table
 from labs.runner import execute
 from labs.spec import LabError
 from labs.text import Text, same
@@ -78,6 +79,35 @@ def test_slow_rungs_are_timed_on_a_part_of_the_rows(monkeypatch: pytest.MonkeyPa
     )
     done = timed(Context(), way, a, b, a @ b)
     assert done.rows == 3 and done.flops == 2 * 3 * 16 * 16 and done.timing is not None
+
+
+def test_a_slow_rung_is_timed_in_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[Timing] = []
+
+    def quicker(*_: object) -> Timing:
+        rounds.append(Timing(median_s=0.001, low_s=0.001, high_s=0.001, repeats=5))
+        return rounds[-1]
+
+    monkeypatch.setattr(ladder, "cpu_time", quicker)
+    way = Way(same("w"), same("w"), lambda _rows: None, torch.empty(1))
+    slow, fast = (Timing(one, one, one, 5) for one in (1.5 * ladder.SLOW_S, 0.5 * ladder.SLOW_S))
+    assert ladder.again(Context(), Timed(way, 0.0, 1, 1.0, slow)).timing is slow and not rounds
+    assert ladder.again(Context(), Timed(way, 0.0, 1, 1.0, fast)).timing is rounds[0]
+
+
+def test_of_a_large_product_tiles_compute_some_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled()
+    monkeypatch.setattr(tile_mode, "TILES", (16,))
+    monkeypatch.setattr(tile_mode, "_MOST_ROWS", 24)
+    monkeypatch.setattr(tile_mode, "_BUDGET_S", 0.0)
+    peak = SimpleNamespace(peak=1e11, dot=1e9, scalars=1e10, lanes=8, memory_instructions=1e10)
+    peak.read = dict.fromkeys((0, 1, 2, 3), 1e10)
+    monkeypatch.setattr(tile_mode, "measure_ceilings", lambda *_: peak)
+    sweep = tile_mode.Sweep(48, peak)  # type: ignore[arg-type]
+    assert sweep.rows == 24 and tile_mode.Sweep(16, peak).rows == 16  # type: ignore[arg-type]
+    shown = {one.id: one for one in tile_mode.run_tiles(Context(), size=48)}
+    speed = shown["tile_speed"]
+    assert isinstance(speed, Lines) and all((series.y > 0).all() for series in speed.series)
 
 
 def test_without_a_compiler_numpy_and_torch_climb(monkeypatch: pytest.MonkeyPatch) -> None:
