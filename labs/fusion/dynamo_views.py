@@ -225,17 +225,16 @@ def _why(found: Explained) -> Markdown:
         zh.append(f"- guard `{constants[0]}`：断处算出的数成了下一张图里的常量，换一个值就要重新编译。")
         en.append(
             f"- The guard `{constants[0]}`: a number made at the break is a constant of the next graph; "
-            "another "
-            "value means compiling again."
+            "another value means compiling again."
         )
-    zh.append(
-        "- 改这个函数再运行（Ctrl+Enter）：用 torch.where 或 torch.clamp 代替 if，不要 .item() 和 print。"
-    )
-    en.append(
-        "- Change the function and run it again (Ctrl+Enter): torch.where or torch.clamp instead of an "
-        "if, no "
-        ".item(), no print."
-    )
+    if found.breaks:
+        zh.append(
+            "- 改这个函数再运行（Ctrl+Enter）：用 torch.where 或 clamp 代替 if，不要 .item() 和 print。"
+        )
+        en.append(
+            "- Change the function and run it again (Ctrl+Enter): torch.where or clamp instead of an if, no "
+            ".item(), no print."
+        )
     return Markdown(
         id="why",
         title=Text(zh="看到了什么，为什么", en="What you see and why"),

@@ -51,7 +51,7 @@ def moved(found: Compiled) -> Metric:
     """Inductor's own count of bytes; its count before fusing stands in the source."""
     return Metric(
         id="moved",
-        title=Text(zh="融合后读写（Inductor 的账）", en="Bytes moved, fused (Inductor's account)"),
+        title=Text(zh="融合后读写，Inductor 的账", en="Bytes moved, by Inductor"),
         provenance=Provenance.ESTIMATED,
         unit="B",
         value=float(found.bytes),
@@ -171,10 +171,12 @@ def why(found: Compiled, tolerance: float) -> Markdown:
     fused = [one for one in found.decisions if one.fused]
     refused = [one for one in found.decisions if not one.fused]
     operators = sum(one.target not in ("placeholder", "output") for one in found.operations)
+    functions = _kernels(found.code).count('extern "C"')
     zh = [
         f"- {operators} 个 ATen 算子先在降级（lowering）时内联成 **{len(found.before)}** 个调度节点，"
         f"再两两融合成 **{len(found.after)}** 个（其中 {library} 个是库里的矩阵乘），"
-        f"写成 {found.kernels} 个生成的 kernel（torch._inductor.metrics.generated_kernel_count）。",
+        f"写成 {functions} 个 C++ 函数（torch._inductor.metrics.generated_kernel_count 是 {found.kernels}："
+        "它数代码生成打开过的每个循环体，标量与向量的各算一次）。",
         f"- 按 Inductor 自己的账，融合使读写从 {found.bytes_before / 1e6:.4g} 降到 {found.bytes / 1e6:.4g} MB"
         "（内联已经省下的不在其中）。",
         f"- 日志里 {len(fused)} 对融合、{len(refused)} 对拒绝。"
@@ -183,8 +185,9 @@ def why(found: Compiled, tolerance: float) -> Markdown:
     ]
     en = [
         f"- {operators} operators of ATen become **{len(found.before)}** nodes by inlining when lowered; "
-        f"fused in pairs, **{len(found.after)}** are left ({library} of them products of a library). Kernels "
-        f"generated: {found.kernels} (torch._inductor.metrics.generated_kernel_count).",
+        f"fused in pairs, **{len(found.after)}** are left ({library} of them products of a library). C++ "
+        f"functions: {functions} (torch._inductor.metrics.generated_kernel_count is {found.kernels}: it counts "
+        "every loop body that code generation opened, scalar and vector ones alike).",
         f"- By Inductor's own account fusing lowers what is moved from {found.bytes_before / 1e6:.4g} to "
         f"{found.bytes / 1e6:.4g} MB (what inlining had spared before is not in it).",
         f"- The log has {len(fused)} pairs fused and {len(refused)} refused. What is cheap is computed again "
