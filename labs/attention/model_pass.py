@@ -65,15 +65,15 @@ def rotation(config: ModelConfig, positions: Tensor) -> tuple[Tensor, Tensor]:
 def scores_of(q: Tensor, keys: Tensor) -> Tensor:
     """Scaled products ``[B, K, G, C, S]`` of ``q [B, H, C, D]`` with ``keys [B, K, S, D]``; nothing
     masked."""
-    batch, heads, tokens, dim = q.shape
-    grouped = q.view(batch, keys.shape[1], heads // keys.shape[1], tokens, dim)
-    scores: Tensor = grouped @ keys.transpose(-1, -2)[:, :, None] * dim**-0.5
-    return scores
+    (batch, heads, tokens, dim), kv_heads = q.shape, keys.shape[1]
+    # The queries of a group as rows of one product: broadcast over them, the keys would be copied for each.
+    rows = (q * dim**-0.5).reshape(batch, kv_heads, -1, dim)
+    return (rows @ keys.transpose(-1, -2)).view(batch, kv_heads, heads // kv_heads, tokens, -1)
 
 
 def mix(weights: Tensor, values: Tensor) -> Tensor:
     """``weights [B, K, G, C, S]`` times ``values [B, K, S, D]``, as ``[B, H, C, D]``."""
-    return (weights @ values[:, :, None]).flatten(1, 2)
+    return (weights.flatten(2, 3) @ values).view(*weights.shape[:4], -1).flatten(1, 2)
 
 
 def causal(new: int, before: int, device: torch.device | str = "cpu") -> Tensor:

@@ -181,7 +181,7 @@ class Params(LabParams, frozen=True):
             when=_MODEL_MODES,
             preview=False,
         ),
-    ] = 5
+    ] = 4
     layer: Annotated[
         int,
         Field(

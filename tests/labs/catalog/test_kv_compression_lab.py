@@ -25,6 +25,13 @@ def test_the_modes_on_the_real_model() -> None:
     kept = evicted["kept_bytes"]
     assert isinstance(kept, Metric) and kept.value == kept.predicted
     assert isinstance(evicted["kept_tokens"], Tokens) and len(evicted["kept_tokens"].rows[0].tokens) == 64
+    streamed = {one.id: one for one in execute(LAB, LAB.params(**small, policy="streaming", share=0.5), ctx)}
+    stream = streamed["stream"]
+    assert isinstance(stream, Lines) and stream.marks[0].x == ctx.model().config.context
+    cached, original = (series.y for series in stream.series)
+    assert len(set(cached)) == 1 and stream.series[0].x[0] == 64
+    # Within the trained length it hardly matters how far the sinks are; far beyond it does.
+    assert abs(original[-1] - cached[-1]) > 0.1 and abs(original[0] - cached[0]) < 0.1
     quantised = {one.id: one for one in execute(LAB, LAB.params(mode="quantise", **small), ctx)}
     stored = quantised["kv_bytes"]
     assert isinstance(stored, Metric) and stored.value == stored.predicted
