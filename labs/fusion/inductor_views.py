@@ -186,7 +186,8 @@ def why(found: Compiled, tolerance: float) -> Markdown:
     en = [
         f"- {operators} operators of ATen become **{len(found.before)}** nodes by inlining when lowered; "
         f"fused in pairs, **{len(found.after)}** are left ({library} of them products of a library). C++ "
-        f"functions: {functions} (torch._inductor.metrics.generated_kernel_count is {found.kernels}: it counts "
+        f"functions: {functions} (torch._inductor.metrics.generated_kernel_count is {found.kernels}: it "
+        "counts "
         "every loop body that code generation opened, scalar and vector ones alike).",
         f"- By Inductor's own account fusing lowers what is moved from {found.bytes_before / 1e6:.4g} to "
         f"{found.bytes / 1e6:.4g} MB (what inlining had spared before is not in it).",

@@ -166,17 +166,14 @@ def why(found: XlaCompiled, operators: int, inductor: Timing | None, tolerance: 
     ]
     timings = [found.apart, found.compiled, found.eager, *([inductor] if inductor else [])]
     if found.error <= tolerance:
-        apart, fast, eager = (one.median_s * 1e6 for one in timings[:3])
+        apart, fast, eager, *other = (_shown(one.median_s) for one in timings)
+        zh_other, en_other = (f"，Inductor {other[0]}", f", Inductor {other[0]}") if other else ("", "")
         zh.append(
-            f"- JAX 逐个算子 {apart:.4g} µs，XLA 融合后 {fast:.4g} µs；torch 逐个算子 {eager:.4g} µs"
-            + (f"，Inductor {inductor.median_s * 1e6:.4g} µs" if inductor else "")
-            + "。都是单线程。"
+            f"- JAX 逐个算子 {apart}，XLA 融合后 {fast}；torch 逐个算子 {eager}{zh_other}。都是单线程。"
         )
         en.append(
-            f"- JAX operator by operator {apart:.4g} µs, fused by XLA {fast:.4g} µs; torch operator by "
-            f"operator {eager:.4g} µs"
-            + (f", Inductor {inductor.median_s * 1e6:.4g} µs" if inductor else "")
-            + ". One thread each."
+            f"- JAX operator by operator {apart}, fused by XLA {fast}; torch operator by operator {eager}"
+            f"{en_other}. One thread each."
         )
     if warning := noise_warning(timings):
         zh.append(f"- {warning.zh}")
@@ -187,3 +184,7 @@ def why(found: XlaCompiled, operators: int, inductor: Timing | None, tolerance: 
         provenance=_MEASURED,
         body=Text(zh="\n".join(zh), en="\n".join(en)),
     )
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds * 1e3:.4g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.4g} µs"

@@ -137,7 +137,7 @@ def test_xla_tells_what_it_fused_and_why_not(compiler: KernelProcess) -> None:
         assert set(links) - {0} == {1, 2, 3, 4}, text
     shown = {one.id for one in xla_run.results(chain, "", found, 9)}
     assert shown == {"kernels", "texts", "before", "after", "account", "decisions", "passes"}
-    inductor, told = found.eager, xla_views.why(found, 9, found.eager, 1e-5).body.en
-    assert f"{after.kernels}**" in told and f"{inductor.median_s * 1e6:.4g}" in told
+    told = xla_views.why(found, 9, found.eager, 1e-5).body.en
+    assert f"{after.kernels}**" in told and "Inductor " in told
     groups = {node.group for node in hlo_graph(after, "after", same("after")).nodes}
     assert groups >= set(range(found.passes[-1].fusions))
