@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from labs.fusion.int8 import Codes, Projection, quantised, quantised_projection, scaled_product
+from labs.fusion.int8 import Codes, Projection, quantised, quantised_projection, scaled
 from labs.models.llama import Block
 
 if TYPE_CHECKING:
@@ -118,11 +118,9 @@ class FusibleBlock:
     def _product(self, x: Tensor | Codes, projection: Projection) -> Tensor:
         if not isinstance(x, Codes):
             return x @ projection.weight.t()
-        return (
-            self.kernels.int8_product(x, projection)
-            if "scales" in self.steps
-            else scaled_product(x, projection)
-        )
+        if "scales" in self.steps:
+            return self.kernels.int8_product(x, projection)
+        return scaled(self.kernels.int8_sums(x.numbers, projection.weight), x, projection)
 
     def _turn(self, parts: tuple[Tensor, ...], x: Inputs) -> tuple[Tensor, Tensor, Tensor]:
         """Turned queries by head, and all keys and values; a decode's new ones are written into the cache."""

@@ -126,7 +126,7 @@ def box_name(group: tuple[str, ...]) -> Text:
     first = group[0]
     name = _BOXES.get(first) or same(first)
     if "abs1" in group or "abs2" in group:
-        return Text(zh=f"{name.zh} + 量化", en=f"{name.en} + quantise")
+        return Text(zh="残差·归一·量化", en="add, norm, quantise")
     if f"{first}.columns" in group:
         return Text(zh=f"{name.zh} × 缩放", en=f"{name.en} × scales")
     return name

@@ -18,8 +18,6 @@ from labs.formulas.operators import LEAST_MAGNITUDE
 if TYPE_CHECKING:
     from labs.models.llama import Block
 
-_LEAST_ROWS = 17  # of an integer product on a GPU: cuBLAS refuses fewer
-
 
 class Codes(NamedTuple):
     """``numbers [T, C]`` int8 and ``scale [T, 1]`` fp32: their product is what they stand for."""
@@ -52,13 +50,9 @@ def quantised(rows: Tensor) -> Codes:
     return Codes((rows / scale).round().to(torch.int8), scale)
 
 
-def scaled_product(codes: Codes, projection: Projection) -> Tensor:
-    """``[T, N]`` fp32: the integer product, then a conversion and two scalings, each a pass of its own."""
+def scaled(sums: Tensor, codes: Codes, projection: Projection) -> Tensor:
+    """``[T, N]`` fp32 of an integer product: a conversion and two scalings, each a pass of its own."""
     assert projection.scale is not None
-    rows, numbers = len(codes.numbers), codes.numbers
-    if numbers.is_cuda and rows < _LEAST_ROWS:
-        numbers = F.pad(numbers, (0, 0, 0, _LEAST_ROWS - rows))
-    sums: Tensor = torch._int_mm(numbers, projection.weight.t())[:rows]
     return sums.float() * codes.scale * projection.scale
 
 

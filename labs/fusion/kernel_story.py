@@ -10,7 +10,7 @@ from labs.text import Text
 from labs.timing_results import noise_warning
 
 if TYPE_CHECKING:
-    from labs.fusion.kernel_outcome import Outcome
+    from labs.fusion.kernel_outcome import Outcome, Setting
 
 
 def story(outcome: Outcome) -> Markdown:
@@ -103,14 +103,26 @@ def _here(outcome: Outcome) -> Text | None:
         return None
     ratio, call = eager.median_s / fused.median_s, outcome.setting.chain.call
     warning = noise_warning([eager, fused]) or Text(zh="计时稳定。", en="The timings are steady.")
-    setting = outcome.setting
-    limit = setting.moved("apart", setting.tokens) / setting.moved("one", setting.tokens)
+    limit = _limit(outcome.setting)
     return Text(
         zh=f"**本机**：torch 逐步调用 {eager.median_s * 1e3:.3g} ms，`{call}` {fused.median_s * 1e3:.3g} ms，"
-        f"{ratio:.2f} 倍；字节之比允许 {limit:.2f} 倍。差得远，说明这个调用在 CPU 上并不是一趟走完，或瓶颈在"
-        f"数学函数与内存分配。{warning.zh}",
+        f"{ratio:.2f} 倍；{limit.zh}{warning.zh}",
         en=f"**Here**: torch step by step {eager.median_s * 1e3:.3g} ms, `{call}` "
-        f"{fused.median_s * 1e3:.3g} ms: {ratio:.2f}x; the ratio of bytes would allow {limit:.2f}x. "
-        f"Where it is far off, this call is not one pass on a CPU, or functions such as exp and allocation "
-        f"are the limit. {warning.en}",
+        f"{fused.median_s * 1e3:.3g} ms: {ratio:.2f}x; {limit.en} {warning.en}",
+    )
+
+
+def _limit(setting: Setting) -> Text:
+    """What the ratio of two timings here can be at most, and why it is not."""
+    if setting.multiplies:
+        return Text(
+            zh="矩阵乘两边都是同一个调用，占了大部分时间，省下的只是它后面那些遍。",
+            en="the product is the same call in both and most of the time; only the passes behind it differ.",
+        )
+    limit = setting.moved("apart", setting.tokens) / setting.moved("one", setting.tokens)
+    return Text(
+        zh=f"字节之比允许 {limit:.2f} 倍。差得远，说明这个调用在 CPU 上并不是一趟走完，"
+        "或瓶颈在数学函数与内存分配。",
+        en=f"the ratio of bytes would allow {limit:.2f}x. Where it is far off, this call is not one pass on "
+        "a CPU, or functions such as exp and allocation are the limit.",
     )

@@ -329,10 +329,19 @@ def native(outcome: Outcome) -> Bars:
     )
 
 
+_BYTES_RATIO = Text(
+    zh="字节之比（全部融合、受限于带宽时的上限）",
+    en="ratio of bytes (all fused, where bandwidth is the limit)",
+)
+
+
 def measured(outcome: Outcome) -> Iterator[Result]:
     """torch on this machine: a call a step against as few calls as there are."""
     setting, eager, fused = outcome.setting, outcome.eager, outcome.fused
     assert eager is not None and fused is not None
+    tokens, limit = setting.tokens, None
+    if not setting.multiplies:  # a product is not bound by its bytes
+        limit = setting.moved("apart", tokens) / setting.moved("one", tokens)
     size = f"[{setting.tokens}, {setting.columns}] fp32"
     yield time_metric(
         eager,
@@ -352,11 +361,8 @@ def measured(outcome: Outcome) -> Iterator[Result]:
         provenance=_MEASURED,
         unit="x",
         value=eager.median_s / fused.median_s,
-        predicted=setting.moved("apart", setting.tokens) / setting.moved("one", setting.tokens),
-        formula=Text(
-            zh="字节之比（全部融合、受限于带宽时的上限）",
-            en="ratio of bytes (all fused, where bandwidth is the limit)",
-        ),
+        predicted=limit,
+        formula=_BYTES_RATIO if limit else None,
         better="higher",
         help=Text(
             zh="torch 的融合调用未必是一趟；缓存、数学函数与内存分配让实测偏离字节之比。",

@@ -33,6 +33,9 @@ class FusedKernels(Protocol):
     ) -> tuple[Tensor, Codes]:
         """The same, the norm as INT8 codes with a scale a row."""
 
+    def int8_sums(self, numbers: Tensor, weight: Tensor) -> Tensor:
+        """``[T, N]`` int32 of ``numbers [T, C]`` and ``weight [N, C]``, both int8: the product unfused."""
+
     def int8_product(self, codes: Codes, projection: Projection) -> Tensor:
         """``[T, N]`` fp32: integers summed, scaled by row and by column before they are stored."""
 

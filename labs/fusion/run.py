@@ -71,6 +71,7 @@ def _refuse_what_is_not_llama(ctx: Context) -> None:
 
 def _measure(ctx: Context, found: Found, setting: Setting) -> Iterator[Result]:
     from labs.fusion.inputs import block_case
+    from labs.fusion.int8_ways import int8_ways
     from labs.fusion.kernels import fused_kernels
     from labs.fusion.stage_story import explanation
     from labs.fusion.stages import ROUNDS, measured, measured_costs
@@ -91,6 +92,8 @@ def _measure(ctx: Context, found: Found, setting: Setting) -> Iterator[Result]:
             )
             yield table(found)
             yield bars(found)
+        if setting.int8:
+            yield int8_ways(ctx, kernels, setting.layer, case)
     yield from metrics(found)
     yield explanation(found, missing)
     yield from _counted(ctx, setting)

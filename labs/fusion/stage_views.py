@@ -118,6 +118,10 @@ def _loss(loss: float) -> Metric:
             zh="这一层加进残差流的部分，与模型自己的 fp32 层相比，范数意义下",
             en="of what the block adds to the stream, against the model's own in fp32, by norms",
         ),
+        help=Text(
+            zh="量化的代价，与怎么融合无关。残差流本身要大得多，这里不算进去。",
+            en="What quantising costs, however one fuses. The stream itself is far longer and left out.",
+        ),
     )
 
 
@@ -162,15 +166,6 @@ _INT8_ERRORS: Final = (
             en="The reference are plain modules that round in the same way. Of what the block adds to the "
             f"stream, by norms; beyond {INT8_TOLERANCE:g} no speed is shown. A number between two codes may "
             "take either.",
-        ),
-    ),
-    Column(
-        title=Text(zh="与 fp32 的层相差", en="Off the fp32 block"),
-        unit="%",
-        help=Text(
-            zh="量化的代价：这一层加进残差流的部分，与模型自己的 fp32 层相比。融合不改变它。",
-            en="What INT8 costs: of what the block adds to the stream, against the model's own in fp32. "
-            "Fusing does not change it.",
         ),
     ),
 )
@@ -222,7 +217,6 @@ def _row(found: Found, stage: Measured) -> list[Text | float | int | None]:
         saved,
         by_formula if stage.added else None,
         stage.error,
-        *([] if stage.loss is None else [100 * stage.loss]),
     ]
 
 

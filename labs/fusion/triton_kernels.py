@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from labs.fusion.int8 import Projection
     from labs.text import Text
 
+_LEAST_ROWS = 17
+
 
 class TritonKernels:
     """See ``labs.fusion.kernels.FusedKernels``. Launched on CPU tensors it runs in Triton's interpreter."""
@@ -48,6 +50,13 @@ class TritonKernels:
         self.calls += 1
         codes, scale, total = triton_norm_quantise(residual, weight, delta, epsilon)
         return total, Codes(codes, scale[:, None])
+
+    def int8_sums(self, numbers: Tensor, weight: Tensor) -> Tensor:
+        """cuBLAS's; it refuses fewer than 17 rows, so these are filled up, in an operator more."""
+        rows = len(numbers)
+        if numbers.is_cuda and rows < _LEAST_ROWS:
+            numbers = F.pad(numbers, (0, 0, 0, _LEAST_ROWS - rows))
+        return torch._int_mm(numbers, weight.t())[:rows]
 
     def int8_product(self, codes: Codes, projection: Projection) -> Tensor:
         assert projection.scale is not None

@@ -198,7 +198,17 @@ LAB = Lab(
     predict=predict,
     run=run,
     needs_model=True,
-    smoke=Params(tokens=32, layer=1, gate_up=False, rope=False, attention=False),
+    smoke=Params(
+        tokens=32,
+        layer=1,
+        products="int8",
+        qkv=False,
+        gate_up=False,
+        norm=False,
+        activation=False,
+        rope=False,
+        attention=False,
+    ),
     presets=[
         Preset(
             id="decode",

@@ -87,9 +87,15 @@ void fused_add_rms_norm_quantise(const float* residual, const float* delta, cons
 // out [rows, columns] = codes [rows, depth] times weights [columns, depth], scaled by row and by column.
 void int8_product(const int8_t* codes, const float* row_scales, const int8_t* weights, const float* column_scales,
                   float* out, int rows, int columns, int depth) {
-    for (int column = 0; column < columns; column += COLUMNS)
-        for (int row = 0; row < rows; row += ROWS)
-            scaled_tile(codes, row_scales, weights, column_scales, out, {row, column, rows, columns, depth});
+    multiply({codes, weights, rows, columns, depth}, [=](int64_t row, int column, int32_t sum) {
+        out[row * columns + column] = static_cast<float>(sum) * row_scales[row] * column_scales[column];
+    });
+}
+
+// The same with nothing fused: the sums themselves.
+void int8_sums(const int8_t* codes, const int8_t* weights, int32_t* out, int rows, int columns, int depth) {
+    multiply({codes, weights, rows, columns, depth},
+             [=](int64_t row, int column, int32_t sum) { out[row * columns + column] = sum; });
 }
 
 // out = silu(gate) * up; rows of gate and up lie `stride` apart: packed side by side, or each its own tensor.

@@ -1,4 +1,4 @@
-// A tile of a product of signed bytes, with the scales applied while its sums are in registers.
+// Products of signed bytes, in tiles whose sums are handed on from registers.
 #pragma once
 #include <immintrin.h>
 
@@ -8,8 +8,10 @@ namespace {
 
 constexpr int ROWS = 4, COLUMNS = 2, WIDE = 32;
 
-struct Place {
-    int row, column, rows, columns, depth;
+// codes [rows, depth], weights [columns, depth].
+struct Bytes {
+    const int8_t *codes, *weights;
+    int rows, columns, depth;
 };
 
 // AVX2 multiplies unsigned by signed bytes: |w| times (a with w's sign). Codes lie in [-127, 127], so a pair of
@@ -45,36 +47,40 @@ void sums_of(const int8_t* codes, const int8_t* weights, int depth, int32_t (&su
     }
     for (int r = 0; r < R; ++r)
         for (int c = 0; c < C; ++c) {
-            const int8_t *code = codes + static_cast<int64_t>(r) * depth, *weight = weights + static_cast<int64_t>(c) * depth;
+            const int8_t* code = codes + static_cast<int64_t>(r) * depth;
+            const int8_t* weight = weights + static_cast<int64_t>(c) * depth;
             sums[r][c] = total(wide[r][c]);
             for (int rest = k; rest < depth; ++rest) sums[r][c] += code[rest] * weight[rest];
         }
 }
 
-template <int R, int C>
-void scaled(const int8_t* codes, const float* row_scales, const int8_t* weights, const float* column_scales, float* out,
-            const Place& at) {
+// The same of whole rows, handed on while they are in registers: `store(row, column, sum)`.
+template <int R, int C, class Store>
+void tile(const Bytes& of, int row, int column, const Store& store) {
     int32_t sums[R][C];
-    const int64_t row = at.row, column = at.column;
-    sums_of<R, C>(codes + row * at.depth, weights + column * at.depth, at.depth, sums);
+    const int8_t* codes = of.codes + static_cast<int64_t>(row) * of.depth;
+    sums_of<R, C>(codes, of.weights + static_cast<int64_t>(column) * of.depth, of.depth, sums);
     for (int r = 0; r < R; ++r)
-        for (int c = 0; c < C; ++c)
-            out[(row + r) * at.columns + column + c] =
-                static_cast<float>(sums[r][c]) * row_scales[row + r] * column_scales[column + c];
+        for (int c = 0; c < C; ++c) store(row + r, column + c, sums[r][c]);
 }
 
-// A whole tile at once; a ragged one number by number.
-inline void scaled_tile(const int8_t* codes, const float* row_scales, const int8_t* weights, const float* column_scales,
-                        float* out, Place at) {
-    const int rows = at.rows - at.row, columns = at.columns - at.column;
-    if (rows >= ROWS && columns >= COLUMNS)
-        return scaled<ROWS, COLUMNS>(codes, row_scales, weights, column_scales, out, at);
-    if (rows == 1 && columns >= COLUMNS)
-        return scaled<1, COLUMNS>(codes, row_scales, weights, column_scales, out, at);
-    const Place end{at.row + (rows < ROWS ? rows : ROWS), at.column + (columns < COLUMNS ? columns : COLUMNS), 0, 0, 0};
-    for (Place one = at; one.row < end.row; ++one.row)
-        for (one.column = at.column; one.column < end.column; ++one.column)
-            scaled<1, 1>(codes, row_scales, weights, column_scales, out, one);
+// Two columns at once; the last of an odd number alone.
+template <int R, class Store>
+void rows_of(const Bytes& of, int row, const Store& store, int column) {
+    if (of.columns - column >= COLUMNS)
+        tile<R, COLUMNS>(of, row, column, store);
+    else
+        tile<R, 1>(of, row, column, store);
+}
+
+// Weights outermost: a pair of their rows stays in L1 while all codes pass.
+template <class Store>
+void multiply(const Bytes& of, const Store& store) {
+    for (int column = 0; column < of.columns; column += COLUMNS) {
+        int row = 0;
+        for (; row + ROWS <= of.rows; row += ROWS) rows_of<ROWS>(of, row, store, column);
+        for (; row < of.rows; ++row) rows_of<1>(of, row, store, column);
+    }
 }
 
 }  // namespace

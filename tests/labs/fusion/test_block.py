@@ -11,7 +11,7 @@ from labs.context import Context
 from labs.formulas.decoder_block import INT8_STEPS, STEPS
 from labs.fusion.block import FusibleBlock, weights_of
 from labs.fusion.inputs import Case, block_case
-from labs.fusion.int8 import Codes, quantised, quantised_projection, scaled_product
+from labs.fusion.int8 import Codes, quantised, quantised_projection, scaled
 from labs.fusion.kernels import FusedKernels, fused_kernels
 from labs.fusion.native_kernels import NativeKernels
 from labs.fusion.run import Setting
@@ -89,8 +89,10 @@ def test_integer_products_are_exact_at_the_edges(rows: int, columns: int, depth:
     weight = quantised_projection(torch.randn(columns, depth, generator=make))
     weight.weight[0] = 127
     given = Codes(codes, torch.rand(rows, 1, generator=make))
-    found = _native("scales").int8_product(given, weight)
-    assert torch.allclose(found, scaled_product(given, weight), rtol=1e-6, atol=0)
+    kernels, exact = _native("scales"), (codes.int() @ weight.weight.int().t())
+    assert torch.equal(kernels.int8_sums(codes, weight.weight), exact)
+    found = kernels.int8_product(given, weight)
+    assert torch.allclose(found, scaled(exact, given, weight), rtol=1e-6, atol=0)
 
 
 def test_a_row_of_zeros_has_codes_of_zero() -> None:
