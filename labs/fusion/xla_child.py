@@ -136,7 +136,8 @@ def compiled_by_xla(
 def _configure(folder: str) -> None:
     """Before JAX is imported. This process serves one request and ends: nothing is put back."""
     # Refusals are logged only if fusions are also to be drawn.
-    flags = ("hlo_as_text", "hlo_pass_re=.*", "fusion_visualization", f"to={folder}")
+    which = f"hlo_module_re=jit_{_NAME}"
+    flags = (which, "hlo_as_text", "hlo_pass_re=.*", "fusion_visualization", f"to={folder}")
     os.environ["XLA_FLAGS"] = " ".join(f"--xla_dump_{flag}" for flag in flags)
     os.environ["JAX_PLATFORMS"], os.environ["NPROC"] = "cpu", "1"  # NPROC: the threads of XLA's pool
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
