@@ -86,7 +86,7 @@ def _fused(
     missing = next((one for one in compiled if isinstance(one, Text)), None)
     calls = {id(match): call for match, call in zip(fused, compiled, strict=True)}
     after = rewrite(module, fused, lambda match: _call(calls[id(match)], match))
-    marks = fx_views.marks(patterns, fused, refused)
+    marks = fx_views.marks(patterns, fused, refused, matcher.late)
     yield fx_views.texts(written, marks, after.code.strip() + "\n", fused)
     yield from pattern_counts.counted(ctx, fused, savings)
     if missing:

@@ -156,14 +156,18 @@ def texts(written: Written, marks: list[CodeMark], after: str, fused: list[Match
     )
 
 
-def marks(patterns: list[Pattern], fused: list[Match], refused: list[Match]) -> list[CodeMark]:
-    """What became of each pattern, at its line."""
+def marks(
+    patterns: list[Pattern], fused: list[Match], refused: list[Match], late: list[Pattern]
+) -> list[CodeMark]:
+    """What became of each pattern, at its line; ``late`` ones found their operators fused already."""
     found = []
     for pattern in patterns:
         hits = sum(match.pattern is pattern for match in fused)
         reason = next((one.reason for one in refused if one.pattern is pattern and one.reason), None)
         if hits:
             mark = Text(zh=f"匹配并融合 {hits} 处", en=f"matched and fused: {hits}")
+        elif pattern in late and not reason:
+            mark = Text(zh="它的算子已被前面的模式融合", en="an earlier pattern has fused its operators")
         else:
             mark = reason or Text(zh="没有匹配", en="no match")
         role: Literal["good", "warning", "note"] = "good" if hits else "warning" if reason else "note"
@@ -181,12 +185,13 @@ def fusions(fused: list[Match], refused: list[Match], savings: list[Saving], cos
             one.before_bytes,
             one.after_bytes,
             one.seconds(costs),
+            same(", ".join(match.bound[name].name for name in match.outputs)),
             same(" → ".join(match.nodes)),
         ]
         for match, one in zip(fused, savings, strict=True)
     ]
     rows += [
-        [same(match.pattern.name), match.reason, None, None, None, None, same(" → ".join(match.nodes))]
+        [same(match.pattern.name), match.reason, None, None, None, None, None, same(" → ".join(match.nodes))]
         for match in refused
     ]
     return Table(
@@ -202,6 +207,7 @@ def fusions(fused: list[Match], refused: list[Match], savings: list[Saving], cos
             Column(title=Text(zh="原来读写", en="Moved before"), unit="B", help=_BYTES),
             Column(title=Text(zh="融合后读写", en="Moved after"), unit="B", help=_BYTES),
             Column(title=Text(zh="预计省下", en="Predicted saving"), unit="s", help=FORMULA),
+            Column(title=Text(zh="写出", en="Writes")),
             Column(title=Text(zh="算子", en="Operators")),
         ],
         rows=rows,

@@ -63,12 +63,14 @@ class Match:
 
 class Matcher:
     """``comparisons`` counts how often a step of a pattern was held against a node: the search's effort.
+    ``late``: patterns that match what an earlier one has fused.
 
     ``single``: kernels write one result only."""
 
     def __init__(self, graph: fx.Graph, *, single: bool = False) -> None:
         self._graph, self._single = graph, single
         self.comparisons = 0
+        self.late: list[Pattern] = []
         self._last = EFFORT
 
     def matches(self, patterns: list[Pattern]) -> tuple[list[Match], list[Match]]:
@@ -80,6 +82,7 @@ class Matcher:
             for node in self._graph.nodes:
                 match = self._at(pattern, node)
                 if match is None or match.inside & taken:
+                    self.late += [pattern] if match else []
                     continue
                 escaping = _escaping(match) if self._single else None
                 match.reason = escaping or _cyclic(match, fused) or unfit(match)

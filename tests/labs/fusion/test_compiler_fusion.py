@@ -14,6 +14,7 @@ from labs.fusion import inductor_run
 from labs.fusion.fx_chain import graph_module, record_shapes
 from labs.fusion.fx_costs import Costs, dataflow, saving
 from labs.fusion.fx_subjects import CHAINS, PATTERNS
+from labs.fusion.fx_views import marks
 from labs.fusion.inductor_child import compiled_by_inductor
 from labs.fusion.pattern_kernels import kernel, source
 from labs.fusion.pattern_language import LanguageError, parse_chain, parse_patterns
@@ -113,6 +114,18 @@ def test_with_one_output_what_is_read_outside_is_not_fused_away(tensors: dict[st
     assert [match.pattern.name for match in fused] == ["rms_norm"]
     assert [match.pattern.name for match in refused] == ["add_rms_norm"]
     assert refused[0].reason is not None and "h is read by output" in refused[0].reason.en
+
+
+def test_a_pattern_that_comes_too_late_is_told_from_one_that_does_not_match(
+    tensors: dict[str, Tensor],
+) -> None:
+    module = graph_module(parse_chain(CHAINS["norm"]))
+    record_shapes(module, tensors)
+    matcher, patterns = Matcher(module.graph), parse_patterns(PATTERNS)
+    fused, refused = matcher.matches(patterns)
+    assert {pattern.name for pattern in matcher.late} == {"rms_norm"}
+    told = [mark.text.en for mark in marks(patterns, fused, refused, matcher.late)]
+    assert "no match" in told[0] and "fused: 1" in told[1] and "earlier" in told[2]
 
 
 def test_what_is_read_outside_is_one_more_output(tensors: dict[str, Tensor]) -> None:
