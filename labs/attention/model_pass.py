@@ -68,7 +68,8 @@ def scores_of(q: Tensor, keys: Tensor) -> Tensor:
     (batch, heads, tokens, dim), kv_heads = q.shape, keys.shape[1]
     # The queries of a group as rows of one product: broadcast over them, the keys would be copied for each.
     rows = (q * dim**-0.5).reshape(batch, kv_heads, -1, dim)
-    return (rows @ keys.transpose(-1, -2)).view(batch, kv_heads, heads // kv_heads, tokens, -1)
+    scores: Tensor = rows @ keys.transpose(-1, -2)
+    return scores.view(batch, kv_heads, heads // kv_heads, tokens, -1)
 
 
 def mix(weights: Tensor, values: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ def curve(stream: Stream) -> Lines:
         ),
         provenance=Provenance.MEASURED,
         unit="nat",
-        x=Axis(title=Text(zh="流的长度", en="tokens streamed"), unit="token", log=True),
+        x=Axis(title=Text(zh="流过的 token", en="tokens streamed"), log=True),
         y=Axis(title=Text(zh="每 token 损失增加", en="loss added a token"), unit="nat"),
         series=[
             Series(

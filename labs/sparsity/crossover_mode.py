@@ -19,6 +19,7 @@ from labs.quantization.threads import threads
 from labs.results import Axis, Lines, Markdown, Metric, Provenance, Series, array
 from labs.sparsity.native import Kernels, kernels
 from labs.sparsity.patterns import Pattern, mask_of
+from labs.sparsity.predictions import TWO_FOUR_FORMULA
 from labs.sparsity.race import dense_call, in_turn, raced, right
 from labs.text import Text
 from labs.timing_results import noise_warning
@@ -259,7 +260,7 @@ def figures(curves: Curves) -> Iterator[Metric]:
             unit="×",
             value=_shown(curves.found["two_four"][0.5]),
             predicted=1 / formulas.two_four_share(32),
-            formula=Text(zh="字节之比的倒数：32 ÷ 17", en="inverse ratio of bytes: 32 / 17"),
+            formula=TWO_FOUR_FORMULA,
             better="higher",
             source=METHOD,
         )

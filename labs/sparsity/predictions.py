@@ -25,12 +25,10 @@ def predictions(params: Any, ctx: Context) -> Iterator[Prediction]:
     elif params.mode == "shapes":
         yield Prediction(
             id="block_speed",
-            title=Text(
-                zh="一块的七层，解码：2:4 比稠密快", en="A block's seven layers, decode: 2:4 over dense"
-            ),
+            title=SHORT_TWO_FOUR,
             value=1 / formulas.two_four_share(32),
             unit="×",
-            formula=Text(zh="字节之比的倒数：32 ÷ 17", en="inverse ratio of bytes: 32 / 17"),
+            formula=TWO_FOUR_FORMULA,
         )
     elif params.mode == "quantized":
         yield Prediction(
@@ -58,6 +56,8 @@ def _csr_share(params: Any, ctx: Context) -> Prediction:
     )
 
 
+SHORT_TWO_FOUR = Text(zh="解码：2:4 比稠密快", en="Decode: 2:4 over dense")
+TWO_FOUR_FORMULA = Text(zh="字节之比的倒数：32 ÷ 17", en="inverse ratio of bytes: 32 / 17")
 SHORT = {
     "csr32": Text(zh="交叉点：CSR，int32 列号", en="Crossing: CSR, int32"),
     "csr16": Text(zh="交叉点：CSR，uint16 列号", en="Crossing: CSR, uint16"),

@@ -18,6 +18,7 @@ from labs.ops.sparse_24 import compress, fast_sparse_24
 from labs.quantization.threads import threads
 from labs.results import Axis, Bars, BarSeries, Column, Markdown, Metric, Provenance, Table, array
 from labs.sparsity.patterns import mask_of
+from labs.sparsity.predictions import SHORT_TWO_FOUR, TWO_FOUR_FORMULA
 from labs.sparsity.race import in_turn, raced, right
 from labs.text import Text, same
 from labs.timing_results import noise_warning
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 TOKENS = (1, 8, 64)
 _EVEN = 0.05  # closer than that is neither won nor lost
 _MEASURED = Provenance.MEASURED
-BYTES_FORMULA = Text(zh="字节之比的倒数：32 ÷ 17", en="inverse ratio of bytes: 32 / 17")
 METHOD = Text(
     zh="真实权重按幅值剪成 2:4，单线程 fp32，与稠密乘积相符才计时；稠密与 2:4 交替测，各取最快的五分之一",
     en="real weights pruned to 2:4 by magnitude, one thread, fp32, timed once it agrees with the dense "
@@ -149,12 +149,16 @@ def block_metric(shapes: Shapes) -> Metric:
     speed = shapes.block_speed(1)
     return Metric(
         id="block_speed",
-        title=Text(zh="一块的七层，解码：2:4 比稠密快", en="A block's seven layers, decode: 2:4 over dense"),
+        title=SHORT_TWO_FOUR,
+        help=Text(
+            zh="一个 Transformer 块的七个线性层，一个接一个，各一个 token。",
+            en="The seven linear layers of a transformer block, one after the other, with one token.",
+        ),
         provenance=_MEASURED,
         unit="×",
         value=None if math.isnan(speed) else speed,
         predicted=1 / two_four_share(32),
-        formula=BYTES_FORMULA,
+        formula=TWO_FOUR_FORMULA,
         better="higher",
         source=METHOD,
     )
