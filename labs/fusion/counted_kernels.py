@@ -45,13 +45,15 @@ class CountedBlock(msgspec.Struct, frozen=True):
     gap: float
 
 
-def count_block(config: dict[str, Any], tokens: int, context: int, int8: bool) -> CountedBlock:
-    """Everything fused, at ``tokens`` of ``context``, random weights of the model's shape. To be asked of
+def count_block(
+    config: dict[str, Any], tokens: int, context: int, int8: bool, steps: list[Step]
+) -> CountedBlock:
+    """With ``steps`` fused, at ``tokens`` of ``context``, random weights of the model's shape. To be asked of
     ``labs.inspection.process``; ``config`` are a ModelConfig's fields."""
     shape, kernels = msgspec.convert(config, ModelConfig), WatchedKernels()
     weights, entering = random_block(shape, tokens, context, int8)
     expected = FusibleBlock(shape, kernels, frozenset())(weights, entering)
-    found = FusibleBlock(shape, kernels, frozenset(INT8_STEPS))(weights, entering)
+    found = FusibleBlock(shape, kernels, frozenset(steps))(weights, entering)
     return CountedBlock(kernels.watched, difference(found, expected))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labs.formulas.decoder_block import INT8_STEPS, groups
+from labs.formulas.decoder_block import groups
 from labs.formulas.fusion import crossing
 from labs.fusion.block_graph import box_name
 from labs.results import Column, Provenance, Table
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from labs.fusion.counted_kernels import CountedBlock, KernelBytes
 
 # The first operator of the groups that are kernels of our own, in the order in which a block launches them.
-_LAUNCHED: Final = ("add1", "q", "q.a_cos", "scores", "add2", "gate", "silu")
+_LAUNCHED: Final = ("add1", "q", "k", "v", "q.a_cos", "scores", "add2", "gate", "up", "silu")
+_PRODUCTS: Final = ("q", "k", "v", "gate", "up")  # the library's, unless they scale
 _APART: Final = {
     "rope": Text(zh="预填充时 V 也按头放好", en="in a prefill V is placed by head as well"),
     "attention": Text(zh="因果掩码当场算，不读", en="the causal mask is computed, not read"),
@@ -26,10 +27,10 @@ _APART: Final = {
 
 
 def counted_table(
-    flow: Dataflow, counted: CountedBlock, chosen: tuple[Step, ...], tokens: int, context: int
+    flow: Dataflow, counted: CountedBlock, steps: tuple[Step, ...], tokens: int, context: int
 ) -> Table:
-    """A row a launch of the kernels ``chosen``; ``flow`` at the size that was counted."""
-    rows = [_row(flow, group, one) for group, one in paired(flow, counted) if one.step in chosen]
+    """A row a launch; ``flow`` at the size that was counted."""
+    rows = [_row(flow, group, one) for group, one in paired(flow, counted, steps)]
     return Table(
         id="counted",
         title=Text(
@@ -43,9 +44,9 @@ def counted_table(
         ),
         help=Text(
             zh="GPU 上运行的就是这些 Triton 内核；没有 GPU 时在解释器里核对并计数。"
-            f"全部融合的一层与逐算子的一层相差 {counted.gap:.1e}。",
+            f"融合后的一层与逐算子的一层相差 {counted.gap:.1e}。",
             en="These Triton kernels are what runs on a GPU; without one they are checked and counted in the "
-            f"interpreter. The block all fused is {counted.gap:.1e} off the one with nothing fused.",
+            f"interpreter. The fused block is {counted.gap:.1e} off the one with nothing fused.",
         ),
         columns=[
             Column(title=Text(zh="内核", en="Kernel")),
@@ -58,13 +59,14 @@ def counted_table(
     )
 
 
-def paired(flow: Dataflow, counted: CountedBlock) -> list[tuple[tuple[str, ...], KernelBytes]]:
-    """Groups of the graph with their launches; an fp32 block's joined products are torch's own."""
-    steps = frozenset(INT8_STEPS)
-    int8 = any(op.name == "q.float" for op in flow.ops)
-    first = {group[0]: group for group in groups(flow, steps)}
-    launched = [name for name in _LAUNCHED if int8 or name not in ("q", "gate")]
-    return list(zip((first[name] for name in launched), counted.kernels, strict=True))
+def paired(
+    flow: Dataflow, counted: CountedBlock, steps: tuple[Step, ...]
+) -> list[tuple[tuple[str, ...], KernelBytes]]:
+    """The graph's groups with their launches."""
+    first = {group[0]: group for group in groups(flow, frozenset(steps))}
+    watched = (name for name in _LAUNCHED if name in first)
+    own = (first[name] for name in watched if name not in _PRODUCTS or f"{name}.columns" in first[name])
+    return list(zip(own, counted.kernels, strict=True))
 
 
 def _row(flow: Dataflow, group: tuple[str, ...], one: KernelBytes) -> list[Text | float | int | None]:

@@ -174,7 +174,7 @@ def counts(outcome: Outcome) -> Iterator[Metric]:
     )
     yield Metric(
         id="spared",
-        title=Text(zh=f"融合省下的字节（{size.zh}）", en=f"Bytes spared by fusing ({size.en})"),
+        title=Text(zh=f"省下的字节（{size.zh}）", en=f"Bytes spared ({size.en})"),
         provenance=_MEASURED,
         unit="B",
         value=apart.bytes - chosen.bytes,

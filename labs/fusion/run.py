@@ -101,8 +101,7 @@ def _measure(ctx: Context, found: Found, setting: Setting) -> Iterator[Result]:
 
 def _counted(ctx: Context, setting: Setting) -> Iterator[Result]:
     """In the interpreter, at a small size; nothing where no step has a kernel of its own."""
-    own = tuple(step for step in setting.steps if step not in ("qkv", "gate_up"))
-    if not (own and HAS_TRITON):
+    if not (HAS_TRITON and set(setting.steps) - {"qkv", "gate_up"}):
         return
     from labs.fusion.counted_kernels import CONTEXT, count_block
     from labs.fusion.counted_views import counted_table
@@ -117,5 +116,6 @@ def _counted(ctx: Context, setting: Setting) -> Iterator[Result]:
         tokens=tokens,
         context=context,
         int8=setting.int8,
+        steps=list(setting.steps),
     )
-    yield counted_table(setting.flow(ctx, context), counted, own, tokens, context)
+    yield counted_table(setting.flow(ctx, context), counted, setting.steps, tokens, context)

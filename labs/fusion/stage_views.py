@@ -148,26 +148,15 @@ def _saving(found: Found, costs: Costs) -> Metric:
     )
 
 
-_ERRORS: Final = (
-    Column(
-        title=Text(zh="与模型自己的层相差", en="Off the model's own block"),
-        help=Text(
-            zh=f"范数意义下的相对误差；大于 {TOLERANCE:g} 就不给速度。",
-            en=f"Relative, by norms; beyond {TOLERANCE:g} no speed is shown.",
-        ),
-    ),
+_ERROR_HELP: Final = Text(
+    zh=f"与模型自己的层相差，范数意义下；大于 {TOLERANCE:g} 就不给速度。",
+    en=f"Off the model's own block, relative, by norms; beyond {TOLERANCE:g} no speed is shown.",
 )
-_INT8_ERRORS: Final = (
-    Column(
-        title=Text(zh="与参照相差", en="Off the reference"),
-        help=Text(
-            zh="参照是同样取整的普通模块。只比这一层加进残差流的部分，范数意义下；"
-            f"大于 {INT8_TOLERANCE:g} 就不给速度。恰在两个码之间的数可能差一个码。",
-            en="The reference are plain modules that round in the same way. Of what the block adds to the "
-            f"stream, by norms; beyond {INT8_TOLERANCE:g} no speed is shown. A number between two codes may "
-            "take either.",
-        ),
-    ),
+_INT8_ERROR_HELP: Final = Text(
+    zh="与同样取整的普通模块相差。只比这一层加进残差流的部分，范数意义下；"
+    f"大于 {INT8_TOLERANCE:g} 就不给速度。恰在两个码之间的数可能差一个码。",
+    en="Off plain modules that round in the same way. Of what the block adds to the stream, by norms; beyond "
+    f"{INT8_TOLERANCE:g} no speed is shown. A number between two codes may take either.",
 )
 
 
@@ -194,7 +183,7 @@ def table(found: Found) -> Table:
             Column(title=Text(zh="时间", en="Time"), unit="s"),
             Column(title=Text(zh="累计省下", en="Saved so far"), unit="s"),
             Column(title=Text(zh="预测省下", en="Predicted"), unit="s", provenance=_ESTIMATED, help=_SAVING),
-            *(_INT8_ERRORS if found.int8 else _ERRORS),
+            Column(title=Text(zh="误差", en="Error"), help=_INT8_ERROR_HELP if found.int8 else _ERROR_HELP),
         ],
         rows=[_row(found, stage) for stage in found.stages],
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from labs.formulas.decoder_block import INT8_STEPS, block, groups
+from labs.formulas.decoder_block import INT8_STEPS, STEPS, block, groups
 from labs.formulas.decoder_demand import Decoder
 from labs.formulas.fusion import crossing, kernels
 from labs.fusion.counted_kernels import compiled_block, count_block
@@ -16,6 +16,7 @@ from labs.inspection.process import HAS_TRITON
 from labs.models.config import ModelConfig
 
 if TYPE_CHECKING:
+    from labs.formulas.decoder_block import Step
     from labs.inspection.process import KernelProcess
 
 pytestmark = pytest.mark.skipif(not HAS_TRITON, reason="Triton is for Linux only")
@@ -34,16 +35,28 @@ CONFIG = msgspec.to_builtins(
 V_BYTES, MASK_BYTES = 2 * 7 * 32 * 4, 7 * 7 * 4
 
 
-@pytest.mark.parametrize("int8", [False, True], ids=["fp32", "int8"])
-@pytest.mark.parametrize("tokens", [1, 7])
+@pytest.mark.parametrize(
+    ("tokens", "steps", "launches"),
+    [
+        (1, STEPS, 5),
+        (7, STEPS, 5),
+        (1, INT8_STEPS, 7),
+        (7, INT8_STEPS, 7),
+        (7, ("qkv", "norm", "scales"), 5),  # gate and up by themselves, and codes of what the norm wrote
+    ],
+)
 def test_its_kernels_are_right_and_move_what_the_graph_says(
-    tokens: int, int8: bool, interpreter: KernelProcess
+    tokens: int, steps: tuple[Step, ...], launches: int, interpreter: KernelProcess
 ) -> None:
+    int8 = "scales" in steps
     flow = block(SHAPE, tokens, 7, int8=int8)
-    found = interpreter.ask(count_block, config=CONFIG, tokens=tokens, context=7, int8=int8)
+    found = interpreter.ask(
+        count_block, config=CONFIG, tokens=tokens, context=7, int8=int8, steps=list(steps)
+    )
+    assert len(found.kernels) == launches
     assert found.gap < (1e-4 if int8 else 1e-5)
     beyond = {"rope": V_BYTES, "attention": -MASK_BYTES} if tokens > 1 else {}
-    for group, kernel in paired(flow, found):
+    for group, kernel in paired(flow, found, steps):
         assert not kernel.outside
         assert kernel.bytes == sum(crossing(flow, group)) + beyond.get(kernel.step, 0), kernel.step
 
