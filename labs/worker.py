@@ -146,9 +146,10 @@ class Worker:
         except registry.BrokenLabError as error:
             return _failed(run, False, same(str(error)), error.entry.traceback)
         except (Exception, SystemExit) as error:
-            if type(error).__name__ == "AcceleratorError":  # this process can use the GPU no more: end it
-                raise
             trace = traceback.format_exc()
+            if type(error).__name__ == "AcceleratorError":  # what CUDA refuses once it refuses ever after
+                print(trace, file=sys.stderr, flush=True)
+                os._exit(1)  # the window starts a fresh process
             traceback.clear_frames(error.__traceback__)  # they hold the lab's tensors
             gc.collect()
             return _failed(run, False, _explanation(error), trace)

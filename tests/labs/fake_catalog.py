@@ -131,6 +131,18 @@ def write_fake_catalog(folder: Path) -> Path:
             raise MemoryError
         """,
     )
+    write_lab(
+        folder,
+        "model/faulting",
+        """
+        class AcceleratorError(RuntimeError):
+            pass
+
+        def run(params, ctx):
+            raise AcceleratorError("CUDA error: an illegal memory access was encountered")
+            yield
+        """,
+    )
     write_lab(folder, "model/leaving", "def run(params, ctx):\n    sys.exit(3)\n    yield\n")
     write_lab(folder, "model/aborting", "def run(params, ctx):\n    os.abort()\n    yield\n")
     write_lab(

@@ -27,10 +27,15 @@ if TYPE_CHECKING:
 CUDA = torch.device("cuda", 0)
 # What reads a number: torch would switch to the device first.
 _READ = {"tolist", "item", "__float__", "__int__", "__bool__", "__index__", "__contains__"}
-# These too, though they would compute there.
-_GUARDED = {"__getitem__", "__setitem__", "copy_", "contiguous", "requires_grad_"}
 # Between devices by design, and indices that may lie on the host.
-_ACROSS = {"aten::copy_", "aten::_to_copy", "aten::index.Tensor", "aten::index_put_", "aten::_copy_from"}
+_ACROSS = {
+    "aten::copy_",
+    "aten::_to_copy",
+    "aten::to",
+    "aten::index.Tensor",
+    "aten::index_put_",
+    "aten::_copy_from",
+}
 
 
 class Held(torch.Tensor):
@@ -40,15 +45,17 @@ class Held(torch.Tensor):
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> Held:
-        made = torch.Tensor._make_wrapper_subclass(
-            cls,
-            inner.shape,
-            strides=inner.stride() if inner.layout == torch.strided else None,
-            storage_offset=inner.storage_offset() if inner.layout == torch.strided else 0,
-            dtype=inner.dtype,
-            layout=inner.layout,
-            device=CUDA,
-        )
+        strided = inner.layout == torch.strided
+        with torch.inference_mode(False):  # or it could be no view of a tensor made outside
+            made = torch.Tensor._make_wrapper_subclass(
+                cls,
+                inner.shape,
+                strides=inner.stride() if strided else None,
+                storage_offset=inner.storage_offset() if strided else 0,
+                dtype=inner.dtype,
+                layout=inner.layout,
+                device=CUDA,
+            )
         made.inner = inner
         return made
 
@@ -66,20 +73,30 @@ class _Indexed(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func.__name__ == "cuda" and args and isinstance(args[0], torch.Tensor):
             return args[0].to(CUDA)
+        if func is torch.tensor and (kwargs or {}).get("device") is not None:
+            return torch.tensor(args[0], dtype=kwargs.get("dtype")).to(kwargs["device"])
         held = args and isinstance(args[0], Held)
         if held and func.__name__ in _READ:
             return func(args[0].inner, *args[1:])
         if held and func.__name__ == "data_ptr":
             raise RuntimeError("the host asks for a pointer into the GPU's memory")
-        if held and func.__name__ in _GUARDED:
-            found = func(*tree_map(_bare, args), **tree_map(_bare, kwargs or {}))
-            return args[0] if found is args[0].inner else Held(found) if found is not None else None
         named = {key: one for key, one in (kwargs or {}).items() if key != "pin_memory"}
-        return func(*tree_map(_indexed, args), **tree_map(_indexed, named))
+        try:
+            return func(*tree_map(_indexed, args), **tree_map(_indexed, named))
+        except RuntimeError as error:
+            if not held or "not linked" not in str(error):
+                raise
+        # It wanted to switch to the device first, as what is not generated does: indexing, copying, ~.
+        found = func(*tree_map(_bare, args), **tree_map(_bare, named))
+        return args[0] if found is args[0].inner else Held(found) if found is not None else None
 
 
 def _bare(one: Any) -> Any:
     return one.inner if isinstance(one, Held) else one
+
+
+def _host(one: Any) -> Any:
+    return torch.device("cpu") if isinstance(one, torch.device) else one
 
 
 def _indexed(one: Any) -> Any:
@@ -96,13 +113,15 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     name = func._schema.name
     if name == "aten::_fused_sdp_choice":
         return 0  # plain matrix products
+    if name == "aten::_has_compatible_shallow_copy_type":
+        return False
     flat = list(tree_flatten((args, kwargs))[0])
     tensors = [one for one in flat if isinstance(one, torch.Tensor)]
     there = any(isinstance(one, Held) for one in tensors)
     target = there
-    if kwargs.get("device") is not None:
-        target = torch.device(kwargs["device"]).type == "cuda"
-        kwargs = {**kwargs, "device": torch.device("cpu")}
+    if places := [one for one in flat if isinstance(one, torch.device)]:
+        target = places[0].type == "cuda"
+        args, kwargs = tree_map(_host, args), tree_map(_host, kwargs)
     across = name in _ACROSS or f"{name}.{func._overloadname}" in _ACROSS
     if name in ("aten::index", "aten::index_put_", "aten::copy_"):
         target = isinstance(tensors[0], Held)
@@ -118,6 +137,8 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
                 f"Expected a '{'cuda' if target else 'cpu'}' device type for generator: {name}"
             )
     found = func(*tree_map(_bare, args), **tree_map(_bare, kwargs))
+    if name == "aten::to" and places and target != there:
+        found = found.clone()  # else it could be the very tensor that was to be moved
     if not target:
         return found
     known = {id(one.inner): one for one in tensors if isinstance(one, Held)}
@@ -164,7 +185,7 @@ class Event:
 def fake_cuda() -> Iterator[None]:
     """One GPU, of compute capability 8.9, as long as the block lasts."""
     facts = SimpleNamespace(
-        name="GPU", L2_cache_size=4 << 20, multi_processor_count=24, major=8, minor=9, total_memory=8 << 30
+        name="GPU", L2_cache_size=1 << 20, multi_processor_count=24, major=8, minor=9, total_memory=8 << 30
     )
     replaced: dict[str, Any] = {
         "is_available": True,

@@ -3,6 +3,8 @@ there (``tests.labs.fake_cuda``): every tensor must be where the others are."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +15,15 @@ from labs import measure
 from labs.context import Context, Session
 from labs.device import device, no_kernels, refusal
 from labs.environment import environment
+from labs.inspection.process import HAS_TRITON
+from labs.ladder.exercise import EXERCISES
 from labs.memory_budget import free_bytes
+from labs.ops.operator import Tensors, operators
 from labs.registry import load_catalog
 from labs.runner import execute
 from labs.spec import parse_params
 from tests.labs.fake_cuda import Held, fake_cuda
+from tests.labs.worker_client import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,15 +88,53 @@ def test_the_fake_refuses_what_cuda_refuses(gpu: None) -> None:
     assert torch.equal((there + here.to("cuda")).cpu(), there.cpu() + here)
 
 
-# Each goes through the places that differ on a GPU: where its inputs are made, moved and read back.
-RUNS: dict[str, tuple[str, dict[str, Any]]] = {}
+def test_operators_and_exercises_keep_their_tensors_on_the_gpu(gpu: None) -> None:
+    """Their inputs are made there, and every way computes there; a launch with a CPU tensor would fail."""
+    for operator in operators().values():
+        arguments = operator.make(operator.odd[-1], device="cuda", poisoned=True)
+        ways = {"naive": operator.naive, "triton": operator.triton}
+        for name, way in ways.items():
+            if way is not None:
+                assert placed(way(**arguments)) == {"cuda"}, f"{operator.name}, {name}"
+    for exercise in EXERCISES.values():
+        arguments = exercise.inputs(exercise.checked[0], Tensors(device="cuda"))
+        assert placed(tuple(arguments.values())) == {"cuda"}, exercise.name
+        assert placed(exercise.specification(**arguments)) == {"cuda"}, exercise.name
+
+
+def placed(found: Any) -> set[str]:
+    """The devices of one tensor, or of several among other things."""
+    several = found if isinstance(found, tuple) else (found,)
+    return {one.device.type for one in several if isinstance(one, torch.Tensor)}
+
+
+# Those that differ most on a GPU: where inputs are made, moved and read back.
+RUNS: dict[str, dict[str, Any]] = {
+    "operator/flash_attention": {"mode": "speed", "longest": 256},
+    "operator/gemm": {"mode": "strassen", "size": 512, "levels": 1},
+    "operator/paged_attention": {"mode": "speed", "context": 256, "batch": 1, "kv": "bf16"},
+}
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_lab_keeps_its_tensors_on_the_gpu(name: str, gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    for limit, least in {"MIN_SAMPLES": 1, "MAX_SAMPLES": 1, "WARM_UP_CALLS": 1, "WARM_UP_S": 0.0}.items():
-        monkeypatch.setattr(measure, limit, least)
-    lab_id, values = RUNS[name]
-    lab = LABS[lab_id]
-    results = list(execute(lab, parse_params(lab.params, values), Context(Session())))
-    assert results[-1].id
+    least = {"MIN_SAMPLES": 1, "MAX_SAMPLES": 1, "WARM_UP_CALLS": 1, "WARM_UP_S": 0.0, "SAMPLE_S": 0.0}
+    for limit, value in least.items():
+        monkeypatch.setattr(measure, limit, value)
+    lab = LABS[name]
+    results = list(execute(lab, parse_params(lab.params, RUNS[name]), Context(Session())))
+    assert any(one.id == "explanation" for one in results)
+
+
+@pytest.mark.skipif(not HAS_TRITON, reason="Triton is for Linux only")
+def test_a_child_that_forks_for_kernels_has_not_touched_the_driver() -> None:
+    """CUDA begun before a fork cannot be used behind it."""
+    program = """
+import torch
+def touched(*_): raise SystemExit("the driver was asked before the fork")
+for name in ("is_available", "device_count", "_lazy_init"):
+    setattr(torch.cuda, name, touched)
+import labs.inspection.child, labs.ladder.sandbox, labs.fusion.kernel_runs, labs.ops.checks
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert not done.returncode, done.stderr

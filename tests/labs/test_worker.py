@@ -95,6 +95,14 @@ def test_a_crashing_lab_is_an_answer_and_the_next_run_works(worker: WorkerClient
     assert worker.result_of(2)["status"] == "done"
 
 
+def test_a_worker_whose_gpu_is_lost_ends(worker: WorkerClient) -> None:
+    """As torch names it: whatever is asked of the GPU next would fail as well."""
+    worker.run(1, "model/faulting")
+    assert worker.wait() == 1
+    worker.close()
+    assert "illegal memory access" in worker.errors()
+
+
 @pytest.mark.parametrize(
     ("lab", "params", "user_error", "expected"),
     [

@@ -6,6 +6,7 @@ import functools
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,13 +17,15 @@ from labs.caches import Cache
 from labs.context import Context
 from labs.formulas.decoder_demand import PARTS, PRODUCTS
 from labs.formulas.roofline import Demand
+from labs.inspection.process import HAS_TRITON
 from labs.measure import Timing
 from labs.models.config import ModelConfig
 from labs.models.llama import Llama, rotate
 from labs.ops import softmax
 from labs.ops.operator import Case as OperatorCase
 from labs.results import Provenance, Scatter
-from labs.roofline import bandwidths, operators_mode
+from labs.roofline import bandwidths, operators_mode, profile
+from labs.roofline import dispatches as dispatching
 from labs.roofline.bandwidths import Streamed, levels, working_sets
 from labs.roofline.ceilings import Ceiling
 from labs.roofline.devices_mode import Case, run_devices
@@ -39,6 +42,7 @@ from labs.simulator.hardware import device
 from labs.simulator.models import model
 from labs.spec import LabError
 from labs.text import Text, same
+from tests.labs.fake_cuda import fake_cuda
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -264,3 +268,63 @@ def test_an_operator_that_fails_its_check_shows_no_speed(monkeypatch: pytest.Mon
         1,
     )
     assert by_name["right"]["naive"].placed.demand.calls == 5  # maximum, difference, exp, sum, quotient
+
+
+def _event(name: str, kind: str, start: float, end: float, *, annotation: bool = False) -> SimpleNamespace:
+    """As the profiler gives it, in microseconds."""
+    return SimpleNamespace(
+        name=name,
+        device_type=SimpleNamespace(name=kind),
+        is_user_annotation=annotation,
+        time_range=SimpleNamespace(start=start, end=end),
+        self_cpu_time_total=end - start,
+        cpu_parent=None,
+        cpu_children=[],
+    )
+
+
+def test_on_a_gpu_kernels_are_what_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host only launches; a range that it names casts a shadow on the GPU, which is no kernel."""
+    gemm = "void (anonymous namespace)::cutlass_gemm<float, 128>(float*)"
+    events = [
+        _event("step", "CPU", 100, 120),
+        _event("aten::mm", "CPU", 101, 104),
+        _event("step", "CUDA", 105, 150, annotation=True),
+        _event("layer: layer 0", "CUDA", 105, 150, annotation=True),
+        _event(gemm, "CUDA", 105, 135),
+        _event(gemm, "CUDA", 140, 150),
+    ]
+    found = profile._read(events)
+    assert found.on_gpu and found.operators == {"cutlass_gemm": (2, pytest.approx(40e-6))}
+    assert [one.name for one in found.in_lane("kernel")] == ["cutlass_gemm", "cutlass_gemm"]
+    assert not found.in_lane("layer") and group_of("cutlass_gemm") == "product"
+    assert found.step_s == pytest.approx(50e-6) and found.between_s == pytest.approx(10e-6)
+    profiled = SimpleNamespace(function_events=events)
+    monkeypatch.setattr(dispatching, "recorded", lambda call, device: profiled)
+    assert dispatches(lambda: None, "cuda") == 2
+
+
+def test_where_the_driver_hides_kernels_operators_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    profiled = SimpleNamespace(function_events=[_event("aten::mm", "CPU", 0, 1)])
+    monkeypatch.setattr(dispatching, "recorded", lambda call, device: profiled)
+    assert dispatches(lambda: None, "cuda") == 1
+
+
+@pytest.mark.skipif(not HAS_TRITON, reason="Triton is for Linux only")
+def test_a_kernel_that_a_gpu_refuses_is_a_row_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise ValueError("out of resource: shared memory")
+
+    monkeypatch.setattr(operators_mode, "no_kernels", lambda: None)
+    monkeypatch.setattr(operators_mode, "rotate", lambda make, size, device: functools.partial(dict, make()))
+    small = OperatorCase({"rows": 4, "columns": 8})
+    operator = replace(softmax.OPERATOR, triton=refused, shipped=(), aligned=(small,))
+    machine = Machine("cuda", 1, empty_call=timed(1e-6))
+    machine.ceilings.append(Ceiling("gemm fp32", "fp32", 1e12, 64, timed(1e-3)))
+    machine.streamed.append(Streamed("read", 1, 1 << 30, 1 << 30, timed(1e-2)))
+    with fake_cuda():
+        tried = list(operators_mode._try(Context(), operator, machine))
+        table = operators_mode._table(tried)
+    assert [one.way for one in tried] == ["triton", "naive"]
+    assert tried[0].placed.reason is not None and tried[1].placed.timing is not None
+    assert "shared memory" in str(table.rows[0][2])
