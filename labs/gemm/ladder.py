@@ -32,9 +32,9 @@ _ULP = 2.0**-24
 _BUDGET_S = 0.12
 _ROUNDS = 3  # interleaved, so that a neighbour's burst does not hit one rung alone
 # A call of a rung whose time grows with its rows takes about as long: a run can be stopped between calls.
-_PROBE_S = 0.12
+_PROBE_S = 0.06
 # A call this long outlasts a neighbour's burst: it is timed in the first round only.
-SLOW_S = 0.1
+SLOW_S = 0.25
 
 
 @dataclass(frozen=True)

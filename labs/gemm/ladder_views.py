@@ -21,11 +21,11 @@ _GIGA = 1e9
 _UNIT = "GFLOP/s"
 _FAILED = Text(zh="与 torch 的结果不符，不显示速度", en="not what torch computes: no speed is shown")
 METHOD = Text(
-    zh="预热后的中位数，三轮取快者，每轮约 0.15 s；一次调用超过 0.1 s 的级只测一轮，且只算 C 的一部分行；"
+    zh="预热后的中位数，三轮取快者，每轮 0.1 到 0.5 s；慢的级只算 C 的前几行，一次仍超过 0.25 s 的只测一轮；"
     "触须是 20% 与 80% 分位；C 先填 NaN，与 torch 的结果相符才计时",
-    en="median after warming up, the fastest of three rounds of about 0.15 s; a rung whose call takes over "
-    "0.1 s is timed in one round, on some rows of C; whiskers from the 20th to the 80th percentile; C is "
-    "filled with NaN first, and only what agrees with torch is timed",
+    en="median after warming up, the fastest of three rounds of 0.1 to 0.5 s; of slow rungs only the first "
+    "rows of C, and one round where a call takes over 0.25 s even so; whiskers from the 20th to the 80th "
+    "percentile; C is filled with NaN first, and only what agrees with torch is timed",
 )
 BOUND = Text(
     zh="内层循环的指令（实测的乘加与 L1 速率）、各级缓存缺失的搬运、把 A、B、C 读一遍与打包（公式 × 实测带宽"
