@@ -2,7 +2,7 @@
 
 Runs before the virtual environment exists, so it uses the standard library only. With root or a password-free
 sudo it calls apt-get; otherwise it prints the one command to run and exits with 1. A machine that has
-everything is left alone and no network is reached.
+everything is left alone and no network is reached. What Triton needs on a GPU is wished for, not required.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 # Shared library -> the Debian package that holds it. The first six are needed even without a screen.
@@ -35,6 +36,9 @@ CHINESE_FONT = "fonts-noto-cjk"
 FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
 CHINESE_FONT_NAMES = ("*CJK*", "*wqy*", "*SourceHan*", "*NotoSansSC*", "*NotoSerifSC*", "*DroidSansFallback*")
 
+# Where NVIDIA's driver shows itself, in WSL as well.
+GPU_NODES = ("/proc/driver/nvidia/version", "/dev/dxg")
+
 
 def missing_packages() -> list[str]:
     """Debian packages that would provide what this machine lacks."""
@@ -44,6 +48,16 @@ def missing_packages() -> list[str]:
     if importlib.util.find_spec("ensurepip") is None:  # Debian and Ubuntu split it off from Python
         missing.append("python3-venv")
     return missing
+
+
+def wished_packages() -> list[str]:
+    """What launching Triton's kernels takes, where there is an NVIDIA GPU: a C compiler, Python's headers."""
+    if not any(Path(node).exists() for node in GPU_NODES):
+        return []
+    wished = [] if shutil.which("gcc") or shutil.which("clang") else ["gcc", "libc6-dev"]
+    if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
+        wished.append("python3-dev")
+    return wished
 
 
 def _loads(library: str) -> bool:
@@ -73,16 +87,20 @@ def _privilege() -> list[str] | None:
 def main() -> int:
     if not sys.platform.startswith("linux"):
         return 0
-    missing = missing_packages()
-    if not missing:
+    _install(wished_packages(), "For Triton's kernels on the GPU InferLab would like")
+    return _install(missing_packages(), "InferLab needs these system packages:")
+
+
+def _install(packages: list[str], why: str) -> int:
+    """0 once they are there; where they may not be installed from here, the command that would."""
+    if not packages:
         return 0
-    install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
+    install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
     prefix = _privilege() if shutil.which("apt-get") else None
     if prefix is None:
-        by_hand = shlex.join(["sudo", *install])
-        print(f"InferLab needs these system packages: {' '.join(missing)}\nPlease run:\n    {by_hand}")
+        print(f"{why} {' '.join(packages)}\nPlease run:\n    {shlex.join(['sudo', *install])}")
         return 1
-    print(f"Installing system packages: {' '.join(missing)}", flush=True)
+    print(f"Installing system packages: {' '.join(packages)}", flush=True)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run([*prefix, "apt-get", "update", "-qq"], env=environment, check=False)
     return subprocess.run([*prefix, *install, "-qq"], env=environment, check=False).returncode
