@@ -131,7 +131,12 @@ def _read(tour: Tour) -> None:
     for note_id in window.library.notes:
         title = window.library.outline.nodes[note_id].title_en
         tour.stop(f"note-{note_id}", title, lambda note_id=note_id: window.open_node(note_id))  # type: ignore[misc]
-    tour.stop("unwritten", "A question whose note is not written yet.", lambda: window.open_node("3.1.1-01"))
+    questions = [node.id for node in window.library.outline.questions]
+    unwritten = next((node_id for node_id in questions if node_id not in window.library.notes), None)
+    if unwritten:
+        tour.stop(
+            "unwritten", "A question whose note is not written yet.", lambda: window.open_node(unwritten)
+        )
 
 
 def _run_labs(tour: Tour) -> None:

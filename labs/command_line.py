@@ -156,6 +156,8 @@ def _run(catalog: registry.Catalog, options: argparse.Namespace, rest: list[str]
     try:
         for result in execute(lab, params, ctx):
             results[result.id] = result
+    except SystemExit as error:  # of the lab: its status is not ours
+        raise RuntimeError(f"SystemExit: {error}") from error
     finally:
         _clear_progress()
         if not options.json:

@@ -128,6 +128,9 @@ class RunBar(QWidget):
         self._ended = (status, seconds)
 
     def show_stopping(self) -> None:
+        """Where nothing runs, nothing is said: no end would come to take it back."""
+        if not self._tick.isActive():
+            return
         self._text = self.tr("Stopping…")
         self.stop_button.setEnabled(False)
         self._show_elapsed()

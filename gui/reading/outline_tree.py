@@ -306,10 +306,11 @@ class OutlineTree(QWidget):
 
     def _summarise(self) -> None:
         marks = self.model.marks
-        if self._matches is not None:
-            self._summary.setText(self.tr("%n question(s) match", "", self._matches))
-            return
         total = len(self.model.outline.questions)
+        if self._matches is not None:
+            text = self.tr("{found} of {total} questions match")
+            self._summary.setText(text.format(found=self._matches, total=total))
+            return
         text = self.tr("{read} of {total} read · {notes} with a note · {labs} with a lab")
         self._summary.setText(
             text.format(read=len(marks.read), total=total, notes=len(marks.notes), labs=len(marks.labs))

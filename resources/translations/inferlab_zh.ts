@@ -1124,11 +1124,9 @@ Every number shown can be run, traced, or cited.</source>
 </context>
 <context>
     <name>OutlineTree</name>
-    <message numerus="yes">
-        <source>%n question(s) match</source>
-        <translation>
-            <numerusform>匹配 %n 题</numerusform>
-        </translation>
+    <message>
+        <source>{found} of {total} questions match</source>
+        <translation>{total} 题中匹配 {found} 题</translation>
     </message>
     <message>
         <source>{read} of {total} read · {notes} with a note · {labs} with a lab</source>

@@ -167,6 +167,15 @@ def write_fake_catalog(folder: Path) -> Path:
     )
     write_lab(
         folder,
+        "model/exiting",
+        """
+        def run(params, ctx):
+            yield metric("before", 1.0)
+            raise SystemExit(5)
+        """,
+    )
+    write_lab(
+        folder,
         "model/printing_then_busy",
         """
         def run(params, ctx):

@@ -174,6 +174,13 @@ def test_a_crash_exits_with_1_shows_the_traceback_and_what_had_come(fake_catalog
     assert complaint(done) == "python -m labs: RuntimeError: the lab's own bug"
 
 
+def test_a_lab_that_exits_by_itself_has_failed(fake_catalog: Path) -> None:
+    done = shell("run", "model/exiting", "--catalog", str(fake_catalog))
+    assert done.returncode == 1
+    assert "before: 1 B" in done.stdout
+    assert complaint(done) == "python -m labs: RuntimeError: SystemExit: 5"
+
+
 def test_a_broken_lab_exits_with_1_and_its_traceback(fake_catalog: Path) -> None:
     done = shell("run", "model/missing_import", "--catalog", str(fake_catalog))
     assert done.returncode == 1
