@@ -10,9 +10,12 @@ from threading import Thread
 
 from PySide6.QtCore import QObject, QTimer
 
+from gui.lab.qt_types import make_some
+
 # By then the window has been read in, and what the start itself loads on threads is loaded.
 AFTER_MS = 500
 POLL_MS = 50
+SLICE_GAP_MS = 4
 
 
 class WarmUp(QObject):
@@ -24,7 +27,11 @@ class WarmUp(QObject):
         QTimer.singleShot(AFTER_MS, self, self._begin)
 
     def _begin(self) -> None:
-        if "gui.lab.panel" not in sys.modules:
+        if "gui.lab.panel" in sys.modules:
+            return
+        if make_some():
+            QTimer.singleShot(SLICE_GAP_MS, self, self._begin)
+        else:
             self.imports.start()
             self._wait()
 

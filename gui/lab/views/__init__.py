@@ -7,6 +7,8 @@ import importlib
 import threading
 from typing import TYPE_CHECKING, cast
 
+from gui.lab.qt_types import make_all
+
 if TYPE_CHECKING:
     from gui.lab.views.view import View
 
@@ -31,7 +33,9 @@ VIEWS = {
 
 
 def import_ahead() -> threading.Thread:
-    """Import numpy and pyqtgraph on a thread: on the window's own it would stall for half a second."""
+    """Import numpy and pyqtgraph on a thread: on the window's own it would stall for half a second. The types
+    that the warm-up has made by then need not be made here."""
+    make_all()
     thread = threading.Thread(target=_import_plotting, name="import-ahead")
     thread.start()
     return thread
