@@ -53,11 +53,11 @@ def badge_tooltip(provenance: str, result: dict[str, Any], environment: dict[str
 
 
 def device_text(environment: dict[str, Any]) -> str:
-    """The environment in a few words: device or CPU, threads, torch."""
-    parts = []
-    device = environment.get("device_name") or environment.get("cpu") or environment.get("device")
-    if device:
-        parts.append(str(device))
+    """The environment in a few words: GPU and CPU (what is compiled C++ runs there all the same), threads,
+    torch."""
+    named = [environment[key] for key in ("device_name", "cpu") if environment.get(key)]
+    device = " + ".join(map(str, named)) or environment.get("device")
+    parts = [str(device)] if device else []
     if environment.get("threads"):
         parts.append(translate("Provenance", "{count} threads").format(count=environment["threads"]))
     if environment.get("torch"):
