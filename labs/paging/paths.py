@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from labs.device import no_kernels
+from labs.device import no_kernels, refusal
 from labs.engine.attention import decode_attention
 from labs.formulas.paged_attention import gathered_traffic
 from labs.ops.native_attention import NativeAttention, native_attention
@@ -88,6 +88,10 @@ def measure(ctx: Context, way: Way, case: Case, block_size: int, before: Measure
             difference = off_by(call(0), case)
     except LabError as error:
         return Measured(*facts, tolerance=tolerance, reason=error.text)
+    except Exception as error:
+        if way.name != "triton":  # whose compiler may refuse a GPU
+            raise
+        return Measured(*facts, tolerance=tolerance, reason=refusal(error))
     if not difference <= tolerance:
         zh = f"与朴素实现相差 {difference:.2g}，超过 {tolerance:.2g}：检查未过，不显示速度"
         en = f"off by {difference:.2g} from the naive formula, above {tolerance:.2g}: no speed is shown"
@@ -139,8 +143,11 @@ def _triton(case: Case) -> Callable[[int], Tensor]:
     if case.shape.kv == "int8":
         zh = "这个 Triton 内核不读 INT8 的 KV"
         raise LabError(Text(zh=zh, en="this Triton kernel does not read INT8 KV"))
-    from labs.ops.paged_attention import triton_paged_attention
+    from labs.ops.paged_attention import ROWS, triton_paged_attention
 
+    if (group := case.shape.heads // case.shape.kv_heads) > ROWS:
+        zh, en = f"内核里一个 KV 头只有 {ROWS} 行查询", f"the kernel has {ROWS} rows of queries a KV head"
+        raise LabError(Text(zh=f"{zh}，这里要 {group} 行", en=f"{en}, here are {group}"))
     q, store = case.q.to(case.store.data.dtype), case.store
     processors = torch.cuda.get_device_properties(q.device).multi_processor_count
     parts = parts_for(case.shape.batch * case.shape.kv_heads, case.shape.context, processors)
