@@ -6,14 +6,13 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QImage, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QDialog,
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QMenu,
     QToolButton,
     QVBoxLayout,
@@ -51,9 +50,6 @@ class Card(QFrame):
         font.setBold(True)
         self._title.setFont(font)
         self._help = HelpButton()
-        self._state = QLabel()
-        self._state.setProperty("role", "muted")
-        self._state.hide()
         self._badge = Badge("measured")
         self._menu = QToolButton()
         self._menu.setAutoRaise(True)
@@ -67,12 +63,13 @@ class Card(QFrame):
         head.addWidget(self._title)
         head.addWidget(self._help)
         head.addStretch(1)
-        for widget in (self._state, self._badge, self._menu):
+        for widget in (self._badge, self._menu):
             head.addWidget(widget)
         self._body = QVBoxLayout(self)
         self._body.setContentsMargins(14, 8, 8, 12)
         self._body.setSpacing(4)
         self._body.addLayout(head)
+        self._mark = ""
         self._veil = Veil(self)
         self.retranslate()
 
@@ -108,14 +105,22 @@ class Card(QFrame):
     def mark(self, state: str) -> None:
         """``updating``, ``preview``, ``stale`` or ``""``: what is shown is then not of the parameters in the
         form."""
+        if state != self._mark:
+            self._mark = state
+            self._show_mark()
+
+    def _show_mark(self) -> None:
         words = {
             "updating": self.tr("updating"),
             "preview": self.tr("preview"),
             "stale": self.tr("earlier values"),
         }
-        self._state.setText(words.get(state, ""))
-        self._state.setVisible(state in words)
-        self._veil.setVisible(state in ("updating", "stale"))
+        self._veil.cover(self.rect(), words.get(self._mark, ""), self._mark in ("updating", "stale"))
+
+    def head_room(self) -> QRect:
+        """Where a word may stand in the head, over the title's end: its right and its height count."""
+        right = self._menu if self._badge.isHidden() else self._badge
+        return QRect(0, self._menu.y(), right.x() - 6, self._menu.height())
 
     def restyle(self, theme: Theme) -> None:
         self._menu.setIcon(icon("more"))
@@ -149,6 +154,7 @@ class Card(QFrame):
     def relanguage(self) -> None:
         """The language changed: texts of the lab inside the view too."""
         self.retranslate()
+        self._show_mark()
         if self.view is not None:
             self.view.retranslate()
 
@@ -159,7 +165,7 @@ class Card(QFrame):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._veil.setGeometry(self.rect().adjusted(1, 34, -1, -1))
+        self._show_mark()
 
     def _fill_menu(self) -> None:
         menu = self._menu.menu()
@@ -230,16 +236,40 @@ class Enlarged(QDialog):
 
 
 class Veil(QWidget):
-    """Dims what is not of the current parameters, without hiding it."""
+    """Tells of a card, by a word in its head, that what it shows is not of the current parameters, and dims
+    that without hiding it.
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
+    Never hidden, but of no size: to show or hide one widget in each of a dozen cards lays all of them out a
+    dozen times.
+    """
+
+    HEAD = 34
+
+    def __init__(self, card: Card) -> None:
+        super().__init__(card)
+        self._card = card
+        self._word, self._dims = "", False
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.hide()
+        self.setGeometry(QRect())
+
+    def cover(self, area: QRect, word: str, dims: bool) -> None:
+        """``word`` in the head of ``area``, and the rest dimmed, if ``dims``; nothing for no word."""
+        if word or self._word:
+            self._word, self._dims = word, dims
+            self.setAccessibleName(word)
+            self.setGeometry(area if word else QRect())
+            self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        colour = QColor(theme_switch.current.raised)
-        colour.setAlphaF(0.45)
-        painter.fillRect(self.rect(), colour)
+        theme = theme_switch.current
+        colour = QColor(theme.raised)
+        room = self._card.head_room()
+        word = room.adjusted(room.width() - self.fontMetrics().horizontalAdvance(self._word) - 6, 0, 0, 0)
+        painter.fillRect(word, colour)
+        painter.setPen(QColor(theme.muted))
+        painter.drawText(word, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, self._word)
+        if self._dims:
+            colour.setAlphaF(0.45)
+            painter.fillRect(self.rect().adjusted(1, self.HEAD, -1, -1), colour)
         painter.end()

@@ -13,13 +13,17 @@ from gui.lab.grid import Grid
 
 # After the last key or wheel step, the exact run starts when the reader has paused this long.
 PAUSE_MS = 350
+# A field takes 2 to 4 ms to make and show: a form of thirty is made in turns, with the first at once.
+FIELDS_A_TURN = 6
 
 
 class LabForm(QWidget):
     """``edited(values, dragging)``: dragging is True while a slider is held or keys still step, and one last
-    call with False follows when the value has settled."""
+    call with False follows when the value has settled. ``filled`` tells that the fields of a schema are all
+    made, which may take turns of the event loop; their values are there from the start."""
 
     edited = Signal(object, bool)
+    filled = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,10 +35,13 @@ class LabForm(QWidget):
         self._pause.setSingleShot(True)
         self._pause.setInterval(PAUSE_MS)
         self._pause.timeout.connect(lambda: self.edited.emit(self.values(), False))
+        self._turn = QTimer(self, singleShot=True, interval=0)
+        self._turn.timeout.connect(self._make_more)
 
     def set_schema(self, schema: dict[str, Any]) -> None:
         """Replace all fields; every parameter starts at its default."""
         self._pause.stop()
+        self._turn.stop()
         for old in self._fields.values():
             self._grid.removeWidget(old)
             old.hide()
@@ -44,7 +51,7 @@ class LabForm(QWidget):
             field.moved.connect(lambda how, field=field: self._on_moved(field, how))
             field.hide()
             self._grid.addWidget(field)
-        self._show_relevant()
+        self._make_more()
 
     def field(self, name: str) -> Field | None:
         return self._fields.get(name)
@@ -93,15 +100,28 @@ class LabForm(QWidget):
             self._pause.start()
 
     def _show_relevant(self) -> None:
+        """Show the fields that belong to the values; those not made yet, some now and the rest in turns."""
         values = self.values()
         shown = {name: field for name, field in self._fields.items() if field.shown_for(values)}
-        before = any(field.made for field in self._fields.values())
-        new = [field.editor for field in shown.values() if not field.made]
-        for name, field in self._fields.items():
-            field.setVisible(name in shown)
-        if new and before:
+        late = any(field.made for field in self._fields.values())
+        new = [field for field in shown.values() if not field.made]
+        if self._turn.isActive():
+            new = []
+        for field in new[:FIELDS_A_TURN]:
+            _ = field.editor  # makes it
+        with self._grid.arranged_once():
+            for name, field in self._fields.items():
+                field.setVisible(name in shown and field.made)
+        if len(new) > FIELDS_A_TURN:
+            self._turn.start()
+        elif new and late:
             self._order_tabs()
         self.updateGeometry()
+
+    def _make_more(self) -> None:
+        self._show_relevant()
+        if not self._turn.isActive():
+            self.filled.emit()
 
     def _order_tabs(self) -> None:
         """Through the fields in their order: what was made late stands at the window's end."""

@@ -95,7 +95,6 @@ class LabPanel(QWidget):
         self._show_texts()
         self._show_preset()
         self._fit_panes()
-        QTimer.singleShot(0, self._fit_panes)  # once the new form knows how its rows wrap
         missing = description.get("model_missing")
         self._run_bar.set_can_run(not missing)
         if missing:
@@ -197,6 +196,8 @@ class LabPanel(QWidget):
 
     def _connect(self) -> None:
         self.form.edited.connect(self._on_edited)
+        # Once the new form knows how its rows wrap.
+        self.form.filled.connect(lambda: QTimer.singleShot(0, self, self._fit_panes))
         self._chips.chosen.connect(self._on_preset)
         self._results.param_edited.connect(self._on_param_edited)
         self._results.link_activated.connect(self.link_activated)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Chip(QPushButton):
     """A checkable pill; a title longer than the row is cut, and whole in the tooltip's first line."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self.setCheckable(True)
         self.setProperty("role", "chip")
         self._title = ""
@@ -79,13 +79,17 @@ class PresetChips(QWidget):
         self._presets = presets
         self._chips = []
         for preset in presets:
-            chip = Chip()
+            chip = Chip(self._row)
             chip.clicked.connect(lambda _on=False, preset=preset: self._choose(preset))
+            chip.hide()
             self._flow.addWidget(chip)
             self._chips.append(chip)
         self.setVisible(bool(presets))
         self._story.hide()
-        self.retranslate()
+        with self._flow.arranged_once():
+            self.retranslate()
+            for chip in self._chips:
+                chip.show()
 
     def _choose(self, preset: dict[str, Any]) -> None:
         self.chosen.emit(dict(preset["values"]))

@@ -100,17 +100,17 @@ class ResultsArea(QWidget):
 
     def show_result(self, result: dict[str, Any], environment: dict[str, Any]) -> None:
         name = result["id"]
-        card = self._cards.get(name) or self._take_card(name)
-        card.show_result(result, environment)
-        card.mark("preview" if self._preview else "")
-        card.show()
+        with self._grid.arranged_once():
+            card = self._cards.get(name) or self._take_card(name)
+            card.show_result(result, environment)
+            card.mark("preview" if self._preview else "")
+            card.show()
         if name not in self._renewed:
             self._renewed.append(name)
         # Only forwards: a figure predicted first and measured later must not draw new cards up to it.
         self._cursor = max(self._cursor, self._grid.indexOf(card) + 1)
         if result["kind"] == "heatmap" and result.get("scale_group"):
             self._share_scale(result["scale_group"])
-        self._grid.invalidate()
 
     def _new_card(self) -> Card:
         card = Card(self)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QRect, Qt
 from PySide6.QtWidgets import QLayout, QLayoutItem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class WrappingLayout(QLayout):
@@ -39,6 +45,17 @@ class WrappingLayout(QLayout):
         item = self._items.pop(index)
         self.invalidate()  # what was measured names the item
         return item
+
+    @contextmanager
+    def arranged_once(self) -> Iterator[None]:
+        """Widgets are shown, hidden and filled in here, and arranged together in the next turn of the event
+        loop: each of them would else have all of them arranged at once."""
+        self.setEnabled(False)
+        try:
+            yield
+        finally:
+            self.setEnabled(True)
+            self.invalidate()
 
     def expandingDirections(self) -> Qt.Orientation:
         return Qt.Orientation.Horizontal

@@ -49,10 +49,17 @@ class Prose(QTextBrowser):
 
     def heightForWidth(self, width: int) -> int:
         if width not in self._heights:
-            document = self.document().clone()
-            document.setTextWidth(width)
+            document = self.document()
+            if document.textWidth() != width:  # else it is laid out already, or is going to be
+                document = self._laid_out(width)
             self._heights[width] = round(document.size().height()) + 6
         return self._heights[width]
+
+    def _laid_out(self, width: int) -> QTextDocument:
+        """A copy as wide as the text is not."""
+        document = self.document().clone()
+        document.setTextWidth(width)
+        return document
 
     def sizeHint(self) -> QSize:
         return QSize(360, self.heightForWidth(max(200, self.width())))
@@ -70,6 +77,8 @@ class Prose(QTextBrowser):
 def part_paragraphs(document: QTextDocument) -> None:
     """Some room after each block but the last: Qt's Markdown leaves none. Lines of code are blocks, too; they
     stand close, and wrap where Qt would let them be cut off."""
+    whole = QTextCursor(document)
+    whole.beginEditBlock()  # laid out once, not once a block
     block = document.begin()
     while block.next().isValid():
         inside_code = _is_code(block) and _is_code(block.next())
@@ -79,6 +88,7 @@ def part_paragraphs(document: QTextDocument) -> None:
         form.setNonBreakableLines(False)
         cursor.setBlockFormat(form)
         block = block.next()
+    whole.endEditBlock()
 
 
 def _is_code(block: QTextBlock) -> bool:
@@ -91,12 +101,19 @@ class MarkdownView(View):
     def __init__(self) -> None:
         super().__init__()
         self.prose = Prose()
+        self._drawn: tuple[str, str, str] | None = None  # text and colours that are on show
         self.prose.anchorClicked.connect(lambda url: self.link_activated.emit(url.toString()))
         body = QVBoxLayout(self)
         body.setContentsMargins(0, 0, 0, 0)
         body.addWidget(self.prose)
 
     def redraw(self) -> None:
+        wanted = (pick(self.result["body"]), self.theme.ink, self.theme.accent)
+        if wanted != self._drawn:
+            self._drawn = wanted
+            self._draw()
+
+    def _draw(self) -> None:
         document = self.prose.document()
         font = QFont(self.font())
         font.setPixelSize(13)

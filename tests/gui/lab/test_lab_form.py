@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.lab.form import LabForm
+from gui.lab.form import FIELDS_A_TURN, LabForm
 from gui.lab.slider import slider_values
 from gui.language import language_switch
 from tests.gui.lab import samples
@@ -25,11 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def fill(qtbot: Any, form: LabForm, schema: dict[str, Any]) -> None:
+    with qtbot.waitSignal(form.filled):
+        form.set_schema(schema)
+
+
 @pytest.fixture
 def form(qtbot: Any) -> LabForm:
     form = LabForm()
     qtbot.addWidget(form)
-    form.set_schema(samples.schema())
+    fill(qtbot, form, samples.schema())
     form.resize(560, 600)
     form.show()
     qtbot.waitExposed(form)
@@ -48,6 +53,31 @@ def edits(form: LabForm) -> list[tuple[dict[str, Any], bool]]:
     return seen
 
 
+def test_a_long_form_is_made_in_turns_and_has_all_values_at_once(qtbot: Any) -> None:
+    form = LabForm()
+    qtbot.addWidget(form)
+    form.show()
+    names = [f"p{number}" for number in range(4 * FIELDS_A_TURN + 1)]
+    bits = samples.schema()["properties"]["bits"]
+    with qtbot.waitSignal(form.filled):
+        form.set_schema({"properties": dict.fromkeys(names, bits)})
+        form.set_values({names[-1]: 3})
+        assert [name for name in names if form.field(name).made] == names[:FIELDS_A_TURN]
+        assert form.values() == dict.fromkeys(names, bits["default"]) | {names[-1]: 3}
+    assert all(form.field(name).isVisible() for name in names)
+    assert form.field(names[-1]).editor.value() == 3
+
+
+def test_another_lab_stops_the_making_of_a_form(qtbot: Any) -> None:
+    form = LabForm()
+    qtbot.addWidget(form)
+    bits = samples.schema()["properties"]["bits"]
+    form.set_schema({"properties": {f"p{number}": bits for number in range(3 * FIELDS_A_TURN)}})
+    fill(qtbot, form, {"properties": {"other": bits}})
+    qtbot.wait(20)
+    assert list(form.values()) == ["other"] and form.field("other").made
+
+
 def test_each_kind_of_parameter_gets_its_editor(form: LabForm) -> None:
     assert part(form, "bits", QSlider).maximum() == 6
     assert len(form.field("granularity").findChildren(QRadioButton)) == 3
@@ -61,7 +91,7 @@ def test_each_kind_of_parameter_gets_its_editor(form: LabForm) -> None:
 def test_a_text_of_several_lines_is_told_when_one_leaves_it(qtbot: Any, form: LabForm) -> None:
     schema = samples.schema()
     schema["properties"]["note"]["x-inferlab"]["lines"] = 3
-    form.set_schema(schema)
+    fill(qtbot, form, schema)
     seen, text = edits(form), part(form, "note", QPlainTextEdit)
     assert text.toPlainText() == "hello" and form.field("note").property("shape") == "wide"
     text.setFocus()
@@ -162,7 +192,7 @@ def test_a_field_out_of_sight_is_made_when_it_is_wanted_and_has_its_value(qtbot:
     qtbot.addWidget(form)
     schema = samples.description()["schema"]
     schema["properties"]["granularity"]["default"] = "tensor"
-    form.set_schema(schema)
+    fill(qtbot, form, schema)
     form.show()
     hidden = form.field("group_size")
     assert not hidden.made and form.values()["group_size"] == 128

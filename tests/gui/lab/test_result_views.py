@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 import pytest
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QCoreApplication, QPointF, Qt
 from PySide6.QtGui import QImage
 
 from gui.lab.card import Card
@@ -420,6 +420,30 @@ def test_prose_is_as_high_as_the_text_that_it_has_now(qtbot: Any) -> None:
     assert heights[1] > 5 * heights[0] == 5 * heights[2]
     view.show_result(samples.markdown() | {"body": samples.both("many words " * 200, "many words " * 200)})
     assert view.prose.heightForWidth(600) < view.prose.heightForWidth(300) == heights[1]
+
+
+def test_prose_is_laid_out_for_no_width_twice_and_not_again_for_the_same_text(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = make_view("markdown")
+    qtbot.addWidget(view)
+    view.resize(400, 300)
+    view.show()
+    view.show_result(samples.markdown())
+    QCoreApplication.processEvents()
+    changed, copies = [], []
+    view.prose.document().contentsChanged.connect(lambda: changed.append(1))
+    laid_out = view.prose._laid_out
+    monkeypatch.setattr(view.prose, "_laid_out", lambda width: copies.append(width) or laid_out(width))
+    view.show_result(samples.markdown())
+    assert changed == []
+    longer = "\n\n".join(f"Paragraph {number}." for number in range(30))
+    view.show_result(samples.markdown(body=samples.both(longer, longer)))
+    assert len(changed) < 6  # the text, and then all margins together
+    own = view.prose.viewport().width()
+    assert view.prose.heightForWidth(own) > 300 and copies == []
+    assert view.prose.heightForWidth(own - 100) == view.prose.heightForWidth(own - 100)
+    assert copies == [own - 100]
 
 
 def test_links_in_prose_are_told_not_followed(qtbot: Any) -> None:

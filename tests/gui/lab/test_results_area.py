@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from PySide6.QtCore import QCoreApplication
+
 from gui.lab.card import Card
+from gui.lab.grid import Grid
 from gui.lab.results_area import ResultsArea
 from tests.gui.lab import samples
 
@@ -71,3 +75,58 @@ def test_a_run_that_begins_supersedes_stored_results_not_shown_yet(qtbot: Any) -
     area.show_result(samples.heatmap(), {})
     area.end("done")
     assert [card.result["kind"] for card in area.cards()] == ["heatmap"]
+
+
+@pytest.fixture
+def arrangements(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """How often cards were put in their places, since the list was cleared."""
+    seen: list[bool] = []
+    arrange = Grid.arrange
+
+    def watched(grid: Grid, rect: Any, place: bool) -> int:
+        if place:
+            seen.append(True)
+        return arrange(grid, rect, place)
+
+    monkeypatch.setattr(Grid, "arrange", watched)
+    return seen
+
+
+def filled_area(qtbot: Any) -> ResultsArea:
+    area = ResultsArea()
+    qtbot.addWidget(area)
+    area.resize(900, 600)
+    area.show()
+    area.begin(preview=False)
+    for name in "abcdefgh":
+        area.show_result(samples.metric(predicted=None) | {"id": name}, {})
+    area.end("done")
+    qtbot.wait(20)  # until the first arrangement has settled
+    return area
+
+
+def test_marking_cards_arranges_none(qtbot: Any, arrangements: list[bool]) -> None:
+    area = filled_area(qtbot)
+    card = area.card("a")
+    before = card.grab().toImage()
+    arrangements.clear()
+    area.begin(preview=False)
+    area._mark_waiting()
+    QCoreApplication.processEvents()
+    assert arrangements == []
+    assert card.grab().toImage() != before
+    area.end("done")
+    area.begin(preview=True)
+    card.mark("")
+    assert card.grab().toImage() == before
+
+
+def test_results_that_come_together_are_arranged_together(qtbot: Any, arrangements: list[bool]) -> None:
+    area = filled_area(qtbot)
+    arrangements.clear()
+    area.begin(preview=False)
+    for name in "abcdefgh":  # a line more in each: what was measured, beside what was predicted
+        area.show_result(samples.metric(predicted=3.0) | {"id": name}, {})
+    assert arrangements == []
+    QCoreApplication.processEvents()
+    assert 1 <= len(arrangements) <= 3
