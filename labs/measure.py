@@ -98,7 +98,8 @@ def time_calls(
 
     With ``cold`` a sample is one call after emptying the last-level cache, which is not timed itself.
     """
-    sample = _cuda_sample if device.startswith("cuda") else _cpu_sample
+    on_gpu = device.startswith("cuda")
+    sample = _cuda_sample if on_gpu else _cpu_sample
     empty_caches = flusher(device) if cold else None
     rate = clock_rate()
     once_s = _warm_up(call, sample, budget_s, check)
@@ -116,7 +117,8 @@ def time_calls(
             continue
         if _enough(samples, time.perf_counter() - start, budget_s):
             break
-    return _summary(samples, threads(), clock_rate() / rate - 1, cold)
+    drift = 0.0 if on_gpu else clock_rate() / rate - 1  # the processor's says nothing of a GPU's
+    return _summary(samples, threads(), drift, cold)
 
 
 def _batch(once_s: float) -> int:

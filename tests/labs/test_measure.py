@@ -180,6 +180,17 @@ def test_a_clock_that_changed_meanwhile_is_told_where_few_samples_cannot_show_it
     assert many.clock_drift < -0.25 and not many.noisy
 
 
+def test_the_processors_clock_says_nothing_of_a_gpu(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sample(call: object, batch: int) -> float:
+        clock.now += 0.4
+        clock.rate *= 0.5
+        return 0.4
+
+    monkeypatch.setattr(measure, "_cuda_sample", sample)
+    timing = time_calls(lambda: None, "cuda")
+    assert timing.repeats < 9 and not timing.clock_drift and not timing.noisy
+
+
 def test_samples_that_get_slower_and_slower_are_told(clock: Clock) -> None:
     def call() -> None:
         clock.now += 0.01 * 1.005 ** ((clock.now - 100.0) / 0.01)
