@@ -52,16 +52,18 @@ def _expected(outcome: Outcome) -> Text | None:
         return None
     apart, chosen, one = (outcome.seconds(cut) * 1e6 for cut in ("apart", "chosen", "one"))
     share, name = outcome.launches_s("apart") / apart * 1e6, outcome.setting.device.title
-    zh = "省的主要是启动" if share > 0.5 else "省的主要是流量"
-    en = "launches are most of it" if share > 0.5 else "traffic is most of it"
+    rest = Text(zh="省的主要是流量", en="traffic is most of it")
+    if outcome.setting.multiplies:
+        rest = Text(zh="大头是矩阵乘本身", en="the product itself is most of it")
+    most = Text(zh="省的主要是启动", en="launches are most of it") if share > 0.5 else rest
     tokens = outcome.setting.tokens
     return Text(
         zh=f"**{name}，{tokens} 行（推算）**：每步一个内核 {apart:.3g} µs，"
         f"所选 {chosen:.3g} µs，全部融合 {one:.3g} µs；不是实测。未融合时启动占 "
-        f"{share:.0%}，{zh}。",
+        f"{share:.0%}，{most.zh}。",
         en=f"**{name}, {tokens} rows (estimated)**: apart {apart:.3g} µs, as chosen "
         f"{chosen:.3g} µs, all in one {one:.3g} µs; not measured. "
-        f"Launching is {share:.0%} of the unfused time: {en}.",
+        f"Launching is {share:.0%} of the unfused time: {most.en}.",
     )
 
 

@@ -13,6 +13,8 @@ from labs.fusion.kernel_catalogue import CHAINS
 from labs.fusion.kernel_chains import ChainName, groups, named
 from labs.fusion.kernel_source import kernels
 from labs.inspection.process import HAS_TRITON
+from labs.ops import qkv_projection
+from labs.ops.operator import Case
 
 if TYPE_CHECKING:
     from labs.inspection.process import KernelProcess
@@ -101,6 +103,13 @@ def test_all_in_one_moves_what_the_hand_written_operators_do() -> None:
     assert moved("residual_norm") == sum(rms_norm_bytes(8, 256, 2, residual=True))
     assert moved("gated") == sum(gated_bytes(8, 256, 2))
     assert moved("softmax") == sum(softmax_bytes(8, 256, 2))
+
+
+def test_a_product_in_one_kernel_moves_what_the_hand_written_operator_does() -> None:
+    """Three heads of 64 and a KV head; the operator's angles are fp32 as well."""
+    chain = CHAINS["qkv_rope"]
+    case = Case({"tokens": 8, "k": 192, "heads": 3, "kv_heads": 1, "head_dim": 64}, "fp16")
+    assert moved_bytes(chain.flow(8, 192, 2), named(chain, [[0, 1, 2]])) == qkv_projection.work(case).bytes
 
 
 def test_a_fused_kernel_stores_only_what_is_needed_outside() -> None:
