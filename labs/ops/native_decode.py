@@ -55,7 +55,7 @@ class NativeDecode:
 def _at(tensor: Tensor | None) -> int | None:
     if tensor is None:
         return None
-    assert tensor.is_contiguous() and tensor.device.type == "cpu"
+    assert tensor.is_contiguous() and tensor.is_cpu
     return tensor.data_ptr()
 
 
