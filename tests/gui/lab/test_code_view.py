@@ -128,6 +128,7 @@ def test_a_line_leads_the_trace_to_its_events(qtbot: Any) -> None:
     area.begin(preview=False)
     for result in (kernels.tile_trace(), kernels.code(clock="steps")):
         area.show_result(result, {})
+    qtbot.wait(10)  # until the cards are in their places
     clock, view = area.clocks.clock("steps"), area.card("code").view
     editor = view.panes[0].editor
     stores = np.flatnonzero(kernels.tile_trace()["columns"]["line"] == 15).tolist()
