@@ -9,7 +9,7 @@ from labs.fusion import kernel_runs, kernel_views
 from labs.fusion.kernel_outcome import COUNTED_ROWS, CUT_NAMES, CUTS, Outcome, Setting
 from labs.fusion.kernel_story import story
 from labs.fusion.product_views import slack
-from labs.inspection.process import HAS_TRITON, NO_TRITON, kernel_process
+from labs.inspection.process import HAS_TRITON, NO_TRITON, KernelError, kernel_process
 from labs.results import Markdown, Provenance
 from labs.text import Text
 
@@ -33,9 +33,12 @@ def run_kernel_fusion(ctx: Context, setting: Setting) -> Iterator[Result]:
     if HAS_TRITON:
         yield from _counted(ctx, outcome)
     else:
-        yield _missing()
+        yield _notice("story", Text(zh="没有 Triton", en="No Triton"), NO_TRITON)
     if outcome.passed and no_kernels() is None:
-        yield from _native(ctx, outcome)
+        try:
+            yield from _native(ctx, outcome)
+        except KernelError as error:  # too little memory, or registers; the rest needs no such kernel
+            yield _notice("native_failed", Text(zh="GPU 上没有跑成", en="Not run on the GPU"), error.text)
     yield from _timed(ctx, outcome)
     if HAS_TRITON:
         yield from _compiled(ctx, outcome)
@@ -131,10 +134,5 @@ def _timed(ctx: Context, outcome: Outcome) -> Iterator[Result]:
     yield from kernel_views.measured(outcome)
 
 
-def _missing() -> Markdown:
-    return Markdown(
-        id="story",
-        title=Text(zh="没有 Triton", en="No Triton"),
-        provenance=Provenance.MEASURED,
-        body=NO_TRITON,
-    )
+def _notice(name: str, title: Text, body: Text) -> Markdown:
+    return Markdown(id=name, title=title, provenance=Provenance.MEASURED, body=body)
