@@ -46,7 +46,7 @@ class Params(LabParams, frozen=True):
             "latest, half those with the most attention so far. SnapKV: the last 8 queries vote, and "
             "nothing is dropped after that.",
             choices={
-                "window": Text(zh="滑动窗口", en="sliding window"),
+                "window": Text(zh="窗口", en="window"),
                 "streaming": same("StreamingLLM"),
                 "h2o": same("H2O"),
                 "snapkv": same("SnapKV"),
