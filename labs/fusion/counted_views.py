@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _LAUNCHED: Final = ("add1", "q", "k", "v", "q.a_cos", "scores", "add2", "gate", "up", "silu")
 _PRODUCTS: Final = ("q", "k", "v", "gate", "up")  # the library's, unless they scale
 _APART: Final = {
-    "rope": Text(zh="预填充时 V 也按头放好", en="in a prefill V is placed by head as well"),
-    "attention": Text(zh="因果掩码当场算，不读", en="the causal mask is computed, not read"),
+    "rope": Text(zh="V 也按头放好", en="V by head, too"),
+    "attention": Text(zh="掩码当场算，不读", en="mask not read"),
 }
 
 

@@ -169,13 +169,13 @@ def table(found: Found) -> Table:
         source=_SAVING,
         wide=True,
         columns=[
-            Column(title=Text(zh="再加上", en="Added")),
             Column(
-                title=Text(zh="方向", en="Direction"),
+                title=Text(zh="再加上", en="Added"),
                 help=Text(
-                    zh="水平：同一输入上并排的算子合成一个。垂直：前后相接的算子合成一个，中间结果不落地。",
-                    en="Horizontal: operators side by side on one input become one. Vertical: operators that "
-                    "follow each other become one, and what lies between is never written.",
+                    zh="↔ 水平：同一输入上并排的算子合成一个。"
+                    "↕ 垂直：前后相接的算子合成一个，中间结果不落地。",
+                    en="↔ horizontal: operators side by side on one input become one. ↕ vertical: operators "
+                    "that follow each other become one, and what lies between is never written.",
                 ),
             ),
             Column(title=Text(zh="kernel", en="Kernels")),
@@ -190,16 +190,12 @@ def table(found: Found) -> Table:
 
 
 def _row(found: Found, stage: Measured) -> list[Text | float | int | None]:
-    direction = (
-        Text(zh="水平", en="horizontal") if stage.added in HORIZONTAL else Text(zh="垂直", en="vertical")
-    )
     base = found.stages[0].timing
     time = stage.timing
     saved = base.median_s - time.median_s if base and time and stage.added else None
     by_formula = predicted_saving_s(found.flow, stage.steps, found.costs) if found.costs else None
     return [
-        STEP_TITLES[stage.added] if stage.added else _BASE,
-        direction if stage.added else None,
+        _directed(stage.added) if stage.added else _BASE,
         stage.counted,
         predicted(found.flow, stage.steps).bytes,
         time.median_s if time else None,
@@ -207,6 +203,11 @@ def _row(found: Found, stage: Measured) -> list[Text | float | int | None]:
         by_formula if stage.added else None,
         stage.error,
     ]
+
+
+def _directed(step: Step) -> Text:
+    mark, title = "↔" if step in HORIZONTAL else "↕", STEP_TITLES[step]
+    return Text(zh=f"{mark} {title.zh}", en=f"{mark} {title.en}")
 
 
 def bars(found: Found) -> Bars:
