@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # A new number discards what older versions of this file have cached.
-VERSION = 5
+VERSION = 6
 # The size at which formulas are set; large, because the paths are rounded to hundredths of a pixel.
 EM = 100
 INK = "black"

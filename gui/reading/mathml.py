@@ -26,6 +26,8 @@ _SPACED = {
     (_OPERATOR, "∀"): ("∀", "0em"),
     (_OPERATOR, "∃"): ("∃", "0em"),
 }
+_TABLE = f"{{{_MATHML}}}mtable"
+_FENCES = set("|‖⌈⌉⌊⌋⟨⟩")
 _HOLDERS = {f"{{{_MATHML}}}{name}" for name in ("math", "mrow", "mfrac", "mtd")}
 
 
@@ -35,6 +37,7 @@ def prepared(mathml: str) -> str:
 
     root = ElementTree.fromstring(mathml)
     _space_operators(root)
+    _hold_fences(root)
     _fence_binomials(root)
     if "linebreak" not in mathml:
         _flatten(root)
@@ -60,6 +63,17 @@ def _space_operators(root: Element) -> None:
         if found is not None:
             element.tag, element.text = _OPERATOR, found[0]
             element.attrib.update(lspace=found[1], rspace=found[1], stretchy="false")
+
+
+def _hold_fences(root: Element) -> None:
+    """A fence grows with \\left and \\right, and around a table; the renderer would have all of them grow,
+    even with their own superscripts."""
+    for parent in root.iter():
+        if any(child.tag == _TABLE for child in parent):
+            continue
+        for child in parent:
+            if child.text in _FENCES and child.get("stretchy") != "true":
+                child.set("stretchy", "false")
 
 
 def _fence_binomials(root: Element) -> None:

@@ -103,6 +103,14 @@ def test_brackets_made_of_parts_reach_below_a_deep_fraction(fence: str) -> None:
     assert below > 0.95 * typeset(inside, True).depth
 
 
+@pytest.mark.parametrize(
+    "fenced", [r"\lVert W \rVert", r"\lvert W \rvert", r"\Vert W \Vert", r"\lceil W \rceil", "|W|"]
+)
+def test_fences_without_left_and_right_do_not_grow(fenced: str) -> None:
+    beside = ink(rf"{fenced} \phantom{{\frac{{a}}{{b}}^2_F}}", False)
+    assert beside == pytest.approx(ink(fenced, False), abs=0.01)
+
+
 @pytest.mark.parametrize("display", [True, False])
 @pytest.mark.parametrize(
     "inside", [r"\tfrac{a}{b}", r"\frac{a}{b}", r"\sum_i x_i", "x", r"\frac1D\sum_j x_j^2+\epsilon"]
