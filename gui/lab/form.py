@@ -124,16 +124,19 @@ class LabForm(QWidget):
             self.filled.emit()
 
     def _order_tabs(self) -> None:
-        """Through the fields in their order: what was made late stands at the window's end."""
-        chains: dict[str, list[QWidget]] = {name: [] for name in self._fields}
-        at = self.nextInFocusChain()
-        while at is not None and at is not self:
-            if self.isAncestorOf(at) and at.focusPolicy() != Qt.FocusPolicy.NoFocus:
-                for name, field in self._fields.items():
-                    if field.isAncestorOf(at):
-                        chains[name].append(at)
-            at = at.nextInFocusChain()
-        for one, following in pairwise(widget for chain in chains.values() for widget in chain):
+        """Through the fields in their order: what was made late stands at the window's end.
+
+        The focus chain itself is not asked: PySide hangs what ``nextInFocusChain`` returns on the widget that
+        was asked. That comes to the window, and when the form goes, whatever Qt made for the window (menus,
+        viewports) would count as deleted.
+        """
+        chain: list[QWidget] = []
+        for field in self._fields.values():
+            for widget in field.findChildren(QWidget):
+                # Not what pops up: it is in a window of its own.
+                if widget.focusPolicy() != Qt.FocusPolicy.NoFocus and field.isAncestorOf(widget):
+                    chain.append(widget)
+        for one, following in pairwise(chain):
             QWidget.setTabOrder(one, following)
 
     def retranslate(self) -> None:

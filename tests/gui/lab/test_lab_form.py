@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QLineEdit,
+    QMainWindow,
     QPlainTextEdit,
     QRadioButton,
     QSlider,
@@ -261,6 +262,23 @@ def test_the_keyboard_reaches_every_field_in_order(qtbot: Any, form: LabForm) ->
             reached.append(owner)
         qtbot.keyClick(at, Qt.Key.Key_Tab)
     assert reached == list(form.values())
+
+
+def test_a_form_that_goes_takes_nothing_of_its_window_with_it(qtbot: Any) -> None:
+    window, form = QMainWindow(), LabForm()
+    qtbot.addWidget(window)
+    menu = window.menuBar().addMenu("File")  # made by Qt: PySide takes it for alive as long as its parents
+    window.setCentralWidget(form)
+    schema = samples.description()["schema"]
+    schema["properties"]["granularity"]["default"] = "tensor"
+    fill(qtbot, form, schema)
+    window.show()
+    form.merge_values({"granularity": "group"})  # makes a field late, which orders the keyboard's way
+    gone: list[bool] = []
+    form.field("bits").destroyed.connect(lambda: gone.append(True))
+    form.set_schema({})
+    qtbot.waitUntil(lambda: bool(gone))
+    assert menu.title() == "File"
 
 
 @pytest.mark.parametrize(
