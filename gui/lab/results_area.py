@@ -100,11 +100,14 @@ class ResultsArea(QWidget):
 
     def show_result(self, result: dict[str, Any], environment: dict[str, Any]) -> None:
         name = result["id"]
+        known = name in self._cards
         with self._grid.arranged_once():
             card = self._cards.get(name) or self._take_card(name)
             card.show_result(result, environment)
             card.mark("preview" if self._preview else "")
             card.show()
+        if not known:
+            self._grid.activate()  # no frame shows a card that has no place yet
         if name not in self._renewed:
             self._renewed.append(name)
         # Only forwards: a figure predicted first and measured later must not draw new cards up to it.

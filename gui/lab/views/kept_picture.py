@@ -23,10 +23,10 @@ class KeptPicture:
         called the first two times that it is asked for one ``state`` of the item on one view: what is kept
         is the second drawing, so that an item that changes with each frame costs no more than without."""
         engine = painter.paintEngine()
-        if engine is not None and engine.type() == QPaintEngine.Type.SVG:
+        place, size = painter.transform(), painter.viewport().size()
+        if size.isEmpty() or (engine is not None and engine.type() == QPaintEngine.Type.SVG):
             draw(painter)
             return
-        place, size = painter.transform(), painter.viewport().size()
         ratio = painter.deviceTransform().m11() / place.m11()
         key = (state, place, size.width(), size.height(), ratio)
         if key != self._key:

@@ -121,6 +121,13 @@ def test_marking_cards_arranges_none(qtbot: Any, arrangements: list[bool]) -> No
     assert card.grab().toImage() == before
 
 
+def test_a_new_card_has_its_place_before_it_is_painted(qtbot: Any) -> None:
+    area = filled_area(qtbot)
+    area.show_result(samples.lines(), {})
+    card = area.card(samples.lines()["id"])
+    assert card.width() > 300 and card.view.canvas.height() > 50
+
+
 def test_results_that_come_together_are_arranged_together(qtbot: Any, arrangements: list[bool]) -> None:
     area = filled_area(qtbot)
     arrangements.clear()
