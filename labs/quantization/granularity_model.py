@@ -235,7 +235,7 @@ def _lossy(
             "smaller than the evenly spread half step that the formula assumes."
         )
     elif predicted - measured > 1:
-        zh += "公式偏高：它不计被裁掉的值，而裁剪损失正是这里的主要误差。"
+        zh += "公式偏高：它不计被截掉的值，而截断损失正是这里的主要误差。"
         en += " The formula is too high: it leaves out what was clipped, and that is most of the error here."
     if config.matrix == "activation" and config.layout == "column":
         zh += (

@@ -49,7 +49,7 @@ _STORAGE_FORMULA = Text(
     en="codes + FP16 scales + zero points, packed without gaps: labs.formulas.quantization.storage_bytes",
 )
 _SQNR_FORMULA = Text(
-    zh="10·log10(3) + 20·log10(步数) − 20·log10(半量程 / 均方根)，步长取自实测范围；不含裁剪损失",
+    zh="10·log10(3) + 20·log10(步数) − 20·log10(半量程 / 均方根)，步长取自实测范围；不含截断损失",
     en="10 log10(3) + 20 log10(steps) - 20 log10(half range / rms), from the ranges found; no clipping loss",
 )
 

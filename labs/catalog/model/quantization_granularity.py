@@ -94,13 +94,13 @@ class Params(LabParams, frozen=True):
         Field(
             zh="舍入",
             en="Rounding",
-            zh_help="最近：误差不超过半步。随机：平均无偏，噪声功率翻倍。截断：误差可达一步，且有偏。",
+            zh_help="最近：误差不超过半步。随机：平均无偏，噪声功率翻倍。向零取整：误差可达一步，且有偏。",
             en_help="Nearest: at most half a step off. Stochastic: unbiased, twice the noise power. "
             "Truncate: up to a whole step off, and biased.",
             choices={
                 "nearest": Text(zh="最近（平局取偶）", en="nearest even"),
                 "stochastic": Text(zh="随机", en="stochastic"),
-                "truncate": Text(zh="截断", en="truncate"),
+                "truncate": Text(zh="向零取整", en="truncate"),
             },
         ),
     ] = "nearest"
@@ -109,7 +109,7 @@ class Params(LabParams, frozen=True):
         Field(
             zh="截断范围",
             en="Clipping",
-            zh_help="最小-最大：不裁剪。百分位：舍弃最外侧的值。MSE：在 17 个收缩比例中取均方误差最小者。",
+            zh_help="最小-最大：不截断。百分位：舍弃最外侧的值。MSE：在 17 个收缩比例中取均方误差最小者。",
             en_help="Min-max clips nothing; percentile gives up the outermost values; MSE tries 17 "
             "narrower "
             "ranges and keeps the one with the least squared error.",
@@ -234,7 +234,7 @@ LAB = Lab(
     id="model/quantization_granularity",
     title=Text(zh="量化粒度", en="Quantisation granularity"),
     summary=Text(
-        zh="拖动位宽、粒度与裁剪，看一层真实权重的误差；松手后，看整个模型的困惑度如何变化。",
+        zh="拖动位宽、粒度与截断，看一层真实权重的误差；松手后，看整个模型的困惑度如何变化。",
         en="Drag bits, granularity and clipping and watch a real layer's error; let go and see what it "
         "does to the whole model's perplexity.",
     ),
