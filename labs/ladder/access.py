@@ -79,6 +79,17 @@ def loaded_bytes(recording: Recording) -> int:
     return sum(one.loaded_bytes for one in recording.tensors)
 
 
+def distinct_bytes(recording: Recording) -> int:
+    """Those that were loaded, each once."""
+    return sum(one.distinct_loaded_bytes for one in recording.tensors)
+
+
+def loads_a_byte(recording: Recording) -> float | None:
+    """How often each of them was, on the average; None where nothing was loaded."""
+    distinct = distinct_bytes(recording)
+    return loaded_bytes(recording) / distinct if distinct else None
+
+
 def moved_bytes(recording: Recording) -> int:
     """Loaded and stored."""
     return loaded_bytes(recording) + sum(one.stored_bytes for one in recording.tensors)

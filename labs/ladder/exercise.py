@@ -1,4 +1,4 @@
-"""The ten exercises: what each kernel must compute, at which sizes it is checked, and what it has to move."""
+"""The ten exercises: the task of each, its hints, and the sizes at which it is shown, checked and timed."""
 
 from __future__ import annotations
 
@@ -9,20 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-
-from labs.formulas import operators as count
-from labs.formulas.prefill import causal_pairs
-from labs.ops.operator import Case, Work
-from labs.ops.rms_norm import EPSILON
+from labs.ladder import problems
+from labs.ops.operator import Case
 from labs.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor
-
-    from labs.ops.operator import Inputs, Tensors
+    from labs.ops.operator import Inputs, Work
 
 Name = Literal[
     "vector_add",
@@ -39,8 +33,6 @@ Name = Literal[
 Setting = Literal["tile", "tile_m", "tile_n", "tile_k", "warps", "stages"]
 
 FOLDER = Path(__file__).parent / "exercises"
-INT4_GROUP = 32  # of exercises/int4_matmul.py
-BLOCK = 16  # of exercises/paged_attention.py
 _SOLUTION = re.compile(r"^( *)# \[\[ (.+)\n((?:.*\n)*?) *# \]\]\n", re.MULTILINE)
 
 
@@ -49,8 +41,8 @@ class Exercise:
     """``specification`` is the task as torch code; it and ``launch`` take what ``inputs`` makes, by name.
 
     ``shown`` is the size that is recorded and played; ``checked`` are those of the verdict, ragged ones
-    among them; ``served`` is what is compiled and placed under the roof. ``settings``: what
-    ``launch`` wants beside.
+    among them; ``served`` is what is compiled and placed under the roofs, ``here`` what the specification is
+    timed at on a CPU: larger than most caches, and soon done. ``settings``: what ``launch`` wants beside.
     """
 
     name: Name
@@ -64,6 +56,7 @@ class Exercise:
     shown: Case
     checked: tuple[Case, ...]
     served: Case
+    here: Case
 
     @property
     def solution(self) -> str:
@@ -87,167 +80,6 @@ class Exercise:
 def told(case: Case) -> str:
     """``m 4096, n 4096, k 4096, fp16``: the kernel's own names, the same in every language."""
     return ", ".join([*(f"{name} {size}" for name, size in case.sizes.items()), case.dtype])
-
-
-def vector_add(x: Tensor, y: Tensor) -> Tensor:
-    return x.float() + y.float()
-
-
-def row_sum(x: Tensor) -> Tensor:
-    return x.float().sum(dim=1)
-
-
-def transpose(x: Tensor) -> Tensor:
-    return x.T
-
-
-def softmax(x: Tensor) -> Tensor:
-    return x.float().softmax(dim=1)
-
-
-def rms_norm(x: Tensor, weight: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
-    total = x.float() + residual.float()
-    factor = (total.square().mean(dim=1, keepdim=True) + EPSILON).rsqrt()
-    return total * factor * weight.float(), total
-
-
-def matmul(a: Tensor, b: Tensor) -> Tensor:
-    return a.float() @ b.float()
-
-
-def int4_matmul(a: Tensor, packed: Tensor, scale: Tensor, minimum: Tensor) -> Tensor:
-    codes = torch.stack([packed & 15, packed >> 4], dim=1).flatten(0, 1).float()
-    group = len(codes) // len(scale)
-    w = codes * scale.repeat_interleave(group, 0) + minimum.repeat_interleave(group, 0)
-    return a.float() @ w.to(a.dtype).float()
-
-
-def flash_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    scores = q.float() @ k.float().transpose(1, 2) / q.shape[-1] ** 0.5
-    seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
-    weights: Tensor = scores.masked_fill(~seen, -torch.inf).softmax(dim=-1)
-    return weights @ v.float()
-
-
-def paged_attention(q: Tensor, keys: Tensor, values: Tensor, table: Tensor, length: Tensor) -> Tensor:
-    out = torch.empty(q.shape, dtype=torch.float32, device=q.device)
-    for sequence, positions in enumerate(torch.arange(int(n), device=q.device) for n in length):
-        slots = table[sequence, positions // BLOCK].long() * BLOCK + positions % BLOCK
-        scores = q[sequence].float() @ keys[slots].float().T / q.shape[-1] ** 0.5
-        out[sequence] = scores.softmax(dim=1) @ values[slots].float()
-    return out
-
-
-def _matrix(case: Case, make: Tensors) -> dict[str, Any]:
-    return {"x": make.normal(case["rows"], case["columns"])}
-
-
-def _vectors(case: Case, make: Tensors) -> dict[str, Any]:
-    return {"x": make.normal(case["size"]), "y": make.normal(case["size"])}
-
-
-def _norm(case: Case, make: Tensors) -> dict[str, Any]:
-    shape = (case["rows"], case["columns"])
-    return {"x": make.normal(*shape), "weight": make.normal(shape[1]), "residual": make.normal(*shape)}
-
-
-def _product(case: Case, make: Tensors) -> dict[str, Any]:
-    return {"a": make.normal(case["m"], case["k"]), "b": make.normal(case["k"], case["n"])}
-
-
-def _int4_product(case: Case, make: Tensors) -> dict[str, Any]:
-    m, n, k = case["m"], case["n"], case["k"]
-    groups = k // INT4_GROUP
-    return {
-        "a": make.normal(m, k),
-        "packed": make.integers(0, 256, k // 2, n, dtype=torch.uint8),
-        "scale": make.normal(groups, n, scale=0.1),
-        "minimum": make.normal(groups, n),
-    }
-
-
-def _heads(case: Case, make: Tensors) -> dict[str, Any]:
-    shape = (case["heads"], case["length"], case["d"])
-    return {name: make.normal(*shape) for name in "qkv"}
-
-
-def _paged(case: Case, make: Tensors) -> dict[str, Any]:
-    """Lengths from 1 to ``longest``; every block somewhere else in the pool, what nobody wrote NaN."""
-    sequences, longest, d = case["sequences"], case["longest"], case["d"]
-    lengths = torch.linspace(1, longest, sequences).int()
-    width = -(-longest // BLOCK)
-    table = torch.randperm(sequences * width, generator=make.generator)[: sequences * width]
-    table = table.view(sequences, width).int()
-    written = torch.zeros(sequences * width * BLOCK, dtype=torch.bool)
-    for row, length in zip(table.long(), lengths.tolist(), strict=True):
-        positions = torch.arange(length)
-        written[row[positions // BLOCK] * BLOCK + positions % BLOCK] = True
-    keys, values = (make.normal(len(written), d) for _ in range(2))
-    for part in (keys, values):
-        part[~written] = torch.nan
-    q = make.normal(sequences, case["heads"], d)
-    return {
-        "q": q,
-        "keys": keys,
-        "values": values,
-        "table": make.placed(table),
-        "length": make.placed(lengths),
-    }
-
-
-def _vector_work(case: Case) -> Work:
-    size = case["size"] * case.element_bytes
-    return Work(2 * size, size, vector_flops=case["size"])
-
-
-def _sum_work(case: Case) -> Work:
-    size = case["rows"] * case["columns"]
-    return Work(size * case.element_bytes, 4 * case["rows"], vector_flops=size)
-
-
-def _transpose_work(case: Case) -> Work:
-    size = case["rows"] * case["columns"] * case.element_bytes
-    return Work(size, size)
-
-
-def _softmax_work(case: Case) -> Work:
-    rows, columns = case["rows"], case["columns"]
-    read, written = count.softmax_bytes(rows, columns, case.element_bytes)
-    return Work(read, written, vector_flops=count.softmax_flops(rows, columns))
-
-
-def _norm_work(case: Case) -> Work:
-    rows, columns = case["rows"], case["columns"]
-    read, written = count.rms_norm_bytes(rows, columns, case.element_bytes, residual=True)
-    return Work(read, written, vector_flops=count.rms_norm_flops(rows, columns, residual=True))
-
-
-def _product_work(case: Case) -> Work:
-    m, n, k = case["m"], case["n"], case["k"]
-    read, written = count.matmul_bytes(m, n, k, case.element_bytes)
-    return Work(int(read), int(written), matrix_flops=2 * m * n * k)
-
-
-def _int4_work(case: Case) -> Work:
-    m, n, k = case["m"], case["n"], case["k"]
-    weights = count.int4_weight_bytes(k, n, INT4_GROUP, case.element_bytes)
-    read = int(m * k * case.element_bytes + weights)
-    return Work(read, m * n * case.element_bytes, matrix_flops=2 * m * n * k, vector_flops=2 * k * n)
-
-
-def _flash_work(case: Case) -> Work:
-    heads, length, d = case["heads"], case["length"], case["d"]
-    size = heads * length * d * case.element_bytes
-    return Work(3 * size, size, matrix_flops=4 * heads * causal_pairs(length) * d)
-
-
-def _paged_work(case: Case) -> Work:
-    sequences, longest, d, heads = case["sequences"], case["longest"], case["d"], case["heads"]
-    lengths = torch.linspace(1, longest, sequences).int().tolist()
-    query = sequences * heads * d * case.element_bytes
-    table = 4 * sum(-(-length // BLOCK) for length in lengths) + 4 * sequences
-    read = 2 * sum(lengths) * d * case.element_bytes + query + table
-    return Work(read, query, matrix_flops=4 * sum(lengths) * heads * d)
 
 
 def _case(dtype: Literal["fp32", "fp16"] = "fp32", **sizes: int) -> Case:
@@ -274,12 +106,13 @@ _EXERCISES = (
             ),
         ),
         settings=("tile", "warps"),
-        specification=vector_add,
-        inputs=_vectors,
-        work=_vector_work,
+        specification=problems.vector_add,
+        inputs=problems.vectors_inputs,
+        work=problems.vector_work,
         shown=_case(size=1000),
         checked=(_case(size=1), _case(size=1000), _case("fp16", size=4097)),
         served=_case("fp16", size=1 << 26),
+        here=_case(size=1 << 24),
     ),
     Exercise(
         name="row_sum",
@@ -299,12 +132,13 @@ _EXERCISES = (
             ),
         ),
         settings=("tile", "warps"),
-        specification=row_sum,
-        inputs=_matrix,
-        work=_sum_work,
+        specification=problems.row_sum,
+        inputs=problems.matrix_inputs,
+        work=problems.sum_work,
         shown=_case(rows=6, columns=200),
         checked=(_case(rows=1, columns=1), _case(rows=5, columns=777), _case("fp16", rows=3, columns=300)),
         served=_case("fp16", rows=8192, columns=8192),
+        here=_case(rows=4096, columns=4096),
     ),
     Exercise(
         name="transpose",
@@ -327,12 +161,13 @@ _EXERCISES = (
             ),
         ),
         settings=("tile", "warps"),
-        specification=transpose,
-        inputs=_matrix,
-        work=_transpose_work,
+        specification=problems.transpose,
+        inputs=problems.matrix_inputs,
+        work=problems.transpose_work,
         shown=_case(rows=100, columns=72),
         checked=(_case(rows=1, columns=5), _case(rows=70, columns=33), _case("fp16", rows=65, columns=130)),
         served=_case("fp16", rows=8192, columns=8192),
+        here=_case(rows=4096, columns=4096),
     ),
     Exercise(
         name="softmax",
@@ -352,12 +187,13 @@ _EXERCISES = (
             ),
         ),
         settings=("warps",),
-        specification=softmax,
-        inputs=_matrix,
-        work=_softmax_work,
+        specification=problems.softmax,
+        inputs=problems.matrix_inputs,
+        work=problems.softmax_work,
         shown=_case(rows=8, columns=200),
         checked=(_case(rows=3, columns=1), _case(rows=5, columns=777), _case("fp16", rows=4, columns=130)),
         served=_case("fp16", rows=8192, columns=4096),
+        here=_case(rows=1024, columns=4096),
     ),
     Exercise(
         name="rms_norm",
@@ -374,12 +210,13 @@ _EXERCISES = (
             Text(zh="在 fp32 里平方求和：fp16 的平方容易溢出。", en="Square in fp32: fp16 overflows soon."),
         ),
         settings=("warps",),
-        specification=rms_norm,
-        inputs=_norm,
-        work=_norm_work,
+        specification=problems.rms_norm,
+        inputs=problems.norm_inputs,
+        work=problems.norm_work,
         shown=_case(rows=8, columns=200),
         checked=(_case(rows=3, columns=1), _case(rows=5, columns=577), _case("fp16", rows=4, columns=130)),
         served=_case("fp16", rows=8192, columns=4096),
+        here=_case(rows=1024, columns=4096),
     ),
     Exercise(
         name="matmul",
@@ -399,12 +236,13 @@ _EXERCISES = (
             ),
         ),
         settings=_TILES,
-        specification=matmul,
-        inputs=_product,
-        work=_product_work,
+        specification=problems.matmul,
+        inputs=problems.product_inputs,
+        work=problems.product_work,
         shown=_case(m=128, n=120, k=64),
         checked=(_case(m=33, n=17, k=50), _case(m=70, n=90, k=64), _case("fp16", m=40, n=100, k=72)),
         served=_case("fp16", m=4096, n=4096, k=4096),
+        here=_case(m=1024, n=1024, k=1024),
     ),
     Exercise(
         name="grouped_matmul",
@@ -424,12 +262,13 @@ _EXERCISES = (
             ),
         ),
         settings=_TILES,
-        specification=matmul,
-        inputs=_product,
-        work=_product_work,
+        specification=problems.matmul,
+        inputs=problems.product_inputs,
+        work=problems.product_work,
         shown=_case(m=160, n=96, k=32),
         checked=(_case(m=33, n=17, k=50), _case(m=170, n=90, k=40), _case("fp16", m=130, n=100, k=72)),
         served=_case("fp16", m=4096, n=4096, k=4096),
+        here=_case(m=1024, n=1024, k=1024),
     ),
     Exercise(
         name="int4_matmul",
@@ -449,12 +288,13 @@ _EXERCISES = (
             ),
         ),
         settings=("tile_m", "tile_n", "warps", "stages"),
-        specification=int4_matmul,
-        inputs=_int4_product,
-        work=_int4_work,
+        specification=problems.int4_matmul,
+        inputs=problems.int4_product_inputs,
+        work=problems.int4_work,
         shown=_case(m=32, n=80, k=96),
         checked=(_case(m=5, n=17, k=32), _case(m=33, n=70, k=64), _case("fp16", m=20, n=100, k=96)),
         served=_case("fp16", m=16, n=4096, k=4096),
+        here=_case(m=16, n=4096, k=4096),
     ),
     Exercise(
         name="flash_attention",
@@ -474,9 +314,9 @@ _EXERCISES = (
             ),
         ),
         settings=("tile_m", "tile_n", "warps", "stages"),
-        specification=flash_attention,
-        inputs=_heads,
-        work=_flash_work,
+        specification=problems.flash_attention,
+        inputs=problems.heads_inputs,
+        work=problems.flash_work,
         shown=_case(heads=1, length=160, d=32),
         checked=(
             _case(heads=1, length=1, d=16),
@@ -484,6 +324,7 @@ _EXERCISES = (
             _case("fp16", heads=1, length=130, d=64),
         ),
         served=_case("fp16", heads=32, length=4096, d=128),
+        here=_case(heads=4, length=1024, d=64),
     ),
     Exercise(
         name="paged_attention",
@@ -503,9 +344,9 @@ _EXERCISES = (
             ),
         ),
         settings=("tile", "warps", "stages"),
-        specification=paged_attention,
-        inputs=_paged,
-        work=_paged_work,
+        specification=problems.paged_attention,
+        inputs=problems.paged_inputs,
+        work=problems.paged_work,
         shown=_case(sequences=3, heads=16, longest=100, d=32),
         checked=(
             _case(sequences=1, heads=16, longest=1, d=16),
@@ -513,6 +354,7 @@ _EXERCISES = (
             _case("fp16", sequences=2, heads=16, longest=130, d=64),
         ),
         served=_case("fp16", sequences=64, heads=32, longest=4096, d=128),
+        here=_case(sequences=16, heads=32, longest=1024, d=128),
     ),
 )
 EXERCISES: dict[Name, Exercise] = {exercise.name: exercise for exercise in _EXERCISES}

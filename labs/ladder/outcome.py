@@ -9,13 +9,15 @@ if TYPE_CHECKING:
     from labs.inspection.compiled import Target
     from labs.ladder.exercise import Exercise
     from labs.ladder.sandbox import Built, Checked, Played, Timed
+    from labs.measure import Timing
     from labs.roofline.machine import Machine
 
 
 @dataclass
 class Outcome:
-    """``settings`` as ``launch`` gets them. What has not come yet is empty or None; ``timed``, and
-    ``machine`` with the roofs measured here, come only where there is a GPU."""
+    """``settings`` as ``launch`` gets them. What has not come yet is empty or None. ``timed`` is the kernel,
+    only where there is a GPU; ``specified`` its specification in torch, only where there is none.
+    ``machine``: this machine's roofs as measured."""
 
     exercise: Exercise
     source: str
@@ -25,6 +27,7 @@ class Outcome:
     played: Played | None = None
     built: Built | None = None
     timed: Timed | None = None
+    specified: Timing | None = None
     machine: Machine | None = None
 
     @property

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labs.ladder.exercise import EXERCISES, INT4_GROUP
+from labs.ladder.exercise import EXERCISES
+from labs.ladder.problems import INT4_GROUP
 
 if TYPE_CHECKING:
     from labs.ladder.exercise import Name

@@ -1,4 +1,5 @@
-"""The kernel under rooflines: its bounds under the chosen device's, its timing under that of the GPU here."""
+"""The kernel under two roofs: that of the chosen device, by its data sheet, and that of this machine, as
+measured. Its bounds lie on both; what was timed here lies below the second."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from labs.inspection.compiled import Target
     from labs.ladder.outcome import Outcome
+    from labs.ops.operator import Case
     from labs.results import Result
 
 # The device whose data sheet draws the roof of a target.
@@ -31,23 +33,55 @@ DEVICES: dict[Target, str] = {
 
 
 def roof(outcome: Outcome) -> Result:
-    """The served size with each byte moved once, and the recorded run by its own accesses: both at the
-    chosen device's roof. What was timed lies where it does, under the roof that was measured here."""
-    work, chip = outcome.exercise.work(outcome.exercise.served), device(DEVICES[outcome.target])
-    peak, bandwidth = chip.peak("bf16" if work.matrix_flops else "fp32"), chip.memory_bandwidth
+    """The served size with each byte moved once, and the recorded run by its own accesses: both at the roofs.
+    What was timed lies where it does, under the roof that was measured here."""
+    roofs = [ceiling(outcome, outcome.target)] + ([ceiling_here(outcome)] if outcome.machine else [])
     bounds = [(name, one) for name, one in _intensities(outcome) if one > 0]
     span = span_of([one for _, one in bounds])
-    series = [roof_line(same(chip.title), peak, bandwidth, Provenance.REPORTED, span)]
-    for name, one in bounds:
-        y = array([attainable(one, peak, bandwidth)])
-        series.append(Series(name=name, x=array([one]), y=y, provenance=Provenance.ESTIMATED))
-    series += _timed(outcome, span)
-    return roofline(
-        series,
-        title=Text(zh="在屋顶线下的位置", en="Under the roofline"),
-        source=_source(outcome, chip.title),
-        provenance=Provenance.ESTIMATED if outcome.seconds is None else Provenance.MEASURED,
+    titles = [same(device(DEVICES[outcome.target]).title)] + (
+        [machine_title(outcome)] if outcome.machine else []
     )
+    sources = (Provenance.REPORTED, Provenance.MEASURED)
+    series = [
+        roof_line(title, *ceilings, provenance, span)
+        for title, ceilings, provenance in zip(titles, roofs, sources, strict=False)
+    ]
+    for name, one in bounds:
+        x, y = array([one] * len(roofs)), array([attainable(one, *ceilings) for ceilings in roofs])
+        series.append(Series(name=name, x=x, y=y, labels=titles, provenance=Provenance.ESTIMATED))
+    timed = list(_timed(outcome))
+    return roofline(
+        series + timed,
+        title=Text(zh="在屋顶线下的位置", en="Under the roofline"),
+        source=_source(outcome),
+        provenance=Provenance.MEASURED if timed else Provenance.ESTIMATED,
+    )
+
+
+def ceiling(outcome: Outcome, target: Target) -> tuple[float, float]:
+    """FLOP/s and bytes/s of a target's device, by its data sheet."""
+    chip = device(DEVICES[target])
+    work = outcome.exercise.work(outcome.exercise.served)
+    return chip.peak("bf16" if work.matrix_flops else "fp32"), chip.memory_bandwidth
+
+
+def ceiling_here(outcome: Outcome) -> tuple[float, float]:
+    """FLOP/s and bytes/s measured here. A CPU is taken at fp32, in which the specification computes."""
+    machine, work = outcome.machine, outcome.exercise.work(outcome.exercise.served)
+    assert machine is not None
+    return machine.peak("bf16" if work.matrix_flops and on_gpu(outcome) else "fp32"), machine.bandwidth
+
+
+def on_gpu(outcome: Outcome) -> bool:
+    return outcome.timed is not None or (outcome.machine is not None and outcome.machine.device != "cpu")
+
+
+def machine_title(outcome: Outcome) -> Text:
+    assert outcome.machine is not None
+    threads = outcome.machine.threads
+    if on_gpu(outcome):
+        return Text(zh="本机 GPU", en="the GPU here")
+    return Text(zh=f"本机 CPU，{threads} 线程，FP32", en=f"the CPU here, {threads} threads, FP32")
 
 
 def _intensities(outcome: Outcome) -> Iterator[tuple[Text, float]]:
@@ -61,29 +95,39 @@ def _intensities(outcome: Outcome) -> Iterator[tuple[Text, float]]:
         yield name, flops / access.moved_bytes(recording)
 
 
-def _timed(outcome: Outcome, span: tuple[float, float]) -> Iterator[Series]:
-    """The dot that was measured, and the measured roof above it."""
-    work, machine, seconds = outcome.exercise.work(outcome.exercise.served), outcome.machine, outcome.seconds
-    if machine is None or seconds is None or not work.flops:
+def _timed(outcome: Outcome) -> Iterator[Series]:
+    """What was measured here: the kernel on a GPU, its specification on a CPU."""
+    exercise = outcome.exercise
+    if outcome.machine is None:
         return
-    peak = machine.peak("bf16" if work.matrix_flops else "fp32")
-    here = Text(zh="本机 GPU", en="the GPU here")
-    yield roof_line(here, peak, machine.bandwidth, Provenance.MEASURED, span)
-    yield Series(
-        name=Text(zh=f"实测：{told(outcome.exercise.served)}", en=f"timed: {told(outcome.exercise.served)}"),
+    if outcome.seconds is not None and exercise.work(exercise.served).flops:
+        title = Text(zh="实测", en="timed")
+        yield _dot(outcome, title, exercise.served, outcome.seconds)
+    if outcome.specified is not None:
+        title = Text(
+            zh="实测，PyTorch 规格在本机 CPU 上", en="timed, the specification in PyTorch on the CPU"
+        )
+        yield _dot(outcome, title, exercise.here, outcome.specified.median_s)
+
+
+def _dot(outcome: Outcome, title: Text, case: Case, seconds: float) -> Series:
+    work = outcome.exercise.work(case)
+    return Series(
+        name=Text(zh=f"{title.zh}：{told(case)}", en=f"{title.en}: {told(case)}"),
         x=array([work.intensity]),
         y=array([work.flops / seconds]),
         provenance=Provenance.MEASURED,
     )
 
 
-def _source(outcome: Outcome, title: str) -> Text:
-    if outcome.seconds is None:
-        return Text(
-            zh=f"屋顶：{title} 数据手册（稠密峰值）；点是上界，这里没有计时",
-            en=f"roof: data sheet of {title}, dense peak; points are upper bounds, nothing was timed here",
-        )
+def _source(outcome: Outcome) -> Text:
+    title = device(DEVICES[outcome.target]).title
+    zh = f"{title} 的屋顶取自数据手册（稠密峰值）"
+    en = f"roof of {title}: data sheet, dense peak"
+    if outcome.machine is not None:
+        zh, en = f"{zh}；本机的屋顶是实测", f"{en}; of this machine: measured"
     return Text(
-        zh=f"{title} 的屋顶取自数据手册（稠密峰值），其下的点是上界；本机的屋顶与点是实测",
-        en=f"roof of {title}: data sheet, dense peak, with upper bounds; of the GPU here: both measured",
+        zh=f"{zh}；上界由强度与屋顶算出，内核{'已实测' if outcome.seconds else '没有计时'}",
+        en=f"{en}; bounds: computed from intensity and roof; the kernel was "
+        f"{'timed' if outcome.seconds else 'not timed'}",
     )

@@ -1,14 +1,17 @@
-"""One run: the verdict first, then the accesses, then what the compiler makes of the text, then its speed."""
+"""One run: the accesses, the verdict, what the compiler makes of the text, its place under the roofs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labs.device import no_kernels
 from labs.inspection.process import HAS_TRITON, NO_TRITON, kernel_process
 from labs.ladder import code_views, figures, sandbox, tile_views
+from labs.ladder.explanation import explanation
+from labs.ladder.here import measure_here
 from labs.ladder.outcome import Outcome
 from labs.ladder.roof import roof
+from labs.ladder.tried import tried
 from labs.spec import LabError
 from labs.text import Text
 
@@ -24,31 +27,44 @@ MOST_ACCESSES = 4000  # recorded one by one; the counts are of all
 
 
 def run_ladder(
-    ctx: Context, exercise: Exercise, source: str, settings: dict[str, int], target: Target, hints: int
+    ctx: Context,
+    exercise: Exercise,
+    source: str,
+    settings: dict[str, int],
+    target: Target,
+    hints: int,
+    *,
+    unsolved: bool,
 ) -> Iterator[Result]:
-    """LabError where Triton is missing; whatever is wrong with ``source`` is a result, not an error."""
+    """LabError where Triton is missing; whatever is wrong with ``source`` is a result, not an error. The task
+    comes first where it is ``unsolved``; else what plays stands beside the text that it plays."""
     outcome = Outcome(exercise, source, settings, target)
+    task = code_views.task(exercise, hints)  # an iterator: shown once, where it comes first
+    if unsolved:
+        yield from task
     yield code_views.code(outcome)
-    yield from code_views.task(exercise, hints)
     if not HAS_TRITON:
+        yield from task
+        measure_here(ctx, outcome)
+        yield roof(outcome)
         raise LabError(NO_TRITON)
-    yield from _interpreted(ctx, outcome)
+    yield from _played(ctx, outcome)
+    yield from _checked(ctx, outcome)
+    yield from task
     if not ctx.preview:
         yield from _compiled(ctx, outcome)
         if outcome.passed and no_kernels() is None:
             yield from _timed(ctx, outcome)
         yield roof(outcome)
-        yield figures.explanation(outcome)
+        measure_here(ctx, outcome)
+        yield roof(outcome)
+        yield explanation(outcome)
 
 
-def _interpreted(ctx: Context, outcome: Outcome) -> Iterator[Result]:
-    ctx.progress(0.1, Text(zh="解释器里检查", en="checking in the interpreter"))
-    process, name = kernel_process(ctx, "interpret"), outcome.exercise.name
-    arguments = {"name": name, "source": outcome.source, "settings": outcome.settings}
-    outcome.checked = process.ask(sandbox.check, ctx.check, **arguments)
-    yield figures.verdict(outcome)
-    ctx.progress(0.4, Text(zh="记录每一次访问", en="recording every access"))
-    outcome.played = process.ask(sandbox.play, ctx.check, **arguments, most=MOST_ACCESSES)
+def _played(ctx: Context, outcome: Outcome) -> Iterator[Result]:
+    ctx.progress(0.1, Text(zh="在解释器里记录每一次访问", en="recording every access in the interpreter"))
+    process = kernel_process(ctx, "interpret")
+    outcome.played = process.ask(sandbox.play, ctx.check, **_asked(outcome), most=MOST_ACCESSES)
     recording = outcome.played.recording
     if recording is not None and len(recording.line):
         yield tile_views.trace(recording)
@@ -58,30 +74,36 @@ def _interpreted(ctx: Context, outcome: Outcome) -> Iterator[Result]:
     yield code_views.code(outcome)
 
 
+def _checked(ctx: Context, outcome: Outcome) -> Iterator[Result]:
+    ctx.progress(0.4, Text(zh="与规格比较", en="comparing with the specification"))
+    process = kernel_process(ctx, "interpret")
+    outcome.checked = process.ask(sandbox.check, ctx.check, **_asked(outcome))
+    yield figures.verdict(outcome)
+    yield code_views.code(outcome)
+
+
+def _asked(outcome: Outcome) -> dict[str, Any]:
+    return {"name": outcome.exercise.name, "source": outcome.source, "settings": outcome.settings}
+
+
 def _timed(ctx: Context, outcome: Outcome) -> Iterator[Result]:
     """In the child: the reader's text is not run in the process that serves the window."""
-    from labs.roofline.machine import measure_machine
-
     ctx.progress(0.8, Text(zh="在本机 GPU 上计时", en="timing it on the GPU here"))
     process = kernel_process(ctx, "compile")
-    arguments = {"name": outcome.exercise.name, "source": outcome.source, "settings": outcome.settings}
-    outcome.timed = process.ask(sandbox.time, ctx.check, **arguments)
+    outcome.timed = process.ask(sandbox.time, ctx.check, **_asked(outcome))
     outcome.checked += outcome.timed.checked
     yield figures.verdict(outcome)
     yield code_views.code(outcome)
-    if outcome.seconds is None:
-        return
-    yield figures.speed(outcome)
-    for machine in measure_machine(ctx, threads=1, quick=True):
-        outcome.machine = machine
+    if outcome.seconds is not None:
+        yield figures.speed(outcome)
 
 
 def _compiled(ctx: Context, outcome: Outcome) -> Iterator[Result]:
     what = Text(zh=f"编译给 {outcome.target}", en=f"compiling for {outcome.target}")
     ctx.progress(0.7, what)
-    process, name = kernel_process(ctx, "compile"), outcome.exercise.name
-    arguments = {"name": name, "source": outcome.source, "settings": outcome.settings}
-    outcome.built = process.ask(sandbox.build, ctx.check, **arguments, target=outcome.target)
+    process = kernel_process(ctx, "compile")
+    outcome.built = process.ask(sandbox.build, ctx.check, **_asked(outcome), target=outcome.target)
     yield code_views.code(outcome)
     if outcome.built.kernels:
         yield from figures.resources(outcome.built.kernels[0])
+        yield from tried(ctx, outcome)

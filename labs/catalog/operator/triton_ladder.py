@@ -180,9 +180,12 @@ class Params(LabParams, frozen=True):
 
 def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
     """Bytes that the shipped kernel loads at the size shown, by its tiles."""
+    from labs.edited_source import chosen_source
+    from labs.ladder.exercise import EXERCISES
     from labs.ladder.prediction import loaded_bytes
 
-    if params.source.strip() or params.begin == "skeleton":
+    _, shipped = chosen_source(text_name(params), params.source, EXERCISES[params.kernel].solution)
+    if params.begin == "skeleton" or not shipped:
         return  # the reader's kernel may load what it likes
     yield Prediction(
         id="loaded",
@@ -203,9 +206,15 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
 
     exercise = EXERCISES[params.kernel]
     shipped = exercise.solution if params.begin == "solution" else exercise.skeleton
-    source, _ = chosen_source(params.kernel, params.source, shipped)
+    source, _ = chosen_source(text_name(params), params.source, shipped)
     settings: dict[str, int] = {name: int(getattr(params, name)) for name in exercise.settings}
-    yield from run_ladder(ctx, exercise, source, settings, params.target, params.hints)
+    unsolved = params.begin == "skeleton"
+    yield from run_ladder(ctx, exercise, source, settings, params.target, params.hints, unsolved=unsolved)
+
+
+def text_name(params: Params) -> str:
+    """A text that was made from the skeleton does not stand where the solution is chosen, nor the reverse."""
+    return params.kernel if params.begin == "solution" else f"{params.kernel} (skeleton)"
 
 
 LAB = Lab(

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from labs.catalog.operator.triton_ladder import Params, predict, text_name
+from labs.context import Context
+from labs.edited_source import chosen_source
 from labs.ladder import sandbox
 from labs.ladder.code_views import task
 from labs.ladder.exercise import EXERCISES, Name, told
@@ -58,6 +61,21 @@ def test_the_solution_is_shown_when_it_is_asked_for_and_not_before() -> None:
         assert only.id == "task"
     _, solution = task(exercise, 3)
     assert solution.id == "solution" and solution.panes[0].text == exercise.solution  # type: ignore[union-attr]
+
+
+def test_a_text_made_of_the_skeleton_does_not_stand_where_the_solution_is_chosen() -> None:
+    solution, skeleton = (Params(begin=begin) for begin in ("solution", "skeleton"))
+    mine, own = chosen_source(text_name(skeleton), "", "...")
+    assert own and chosen_source(text_name(skeleton), f"{mine}more", "...") == (f"{mine}more", False)
+    assert chosen_source(text_name(solution), f"{mine}more", "pass")[1]
+
+
+def test_loads_are_predicted_of_the_shipped_text_alone() -> None:
+    shipped = chosen_source("softmax", "", EXERCISES["softmax"].solution)[0]
+    assert list(predict(Params(source=shipped), Context()))
+    assert list(predict(Params(source="# kernel: matmul\n"), Context()))
+    assert not list(predict(Params(source=f"{shipped}# mine\n"), Context()))
+    assert not list(predict(Params(begin="skeleton"), Context()))
 
 
 def test_sizes_are_told_as_one_reads_them() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from labs.context import Context
 from labs.inspection.compiled import TARGETS, Target
 from labs.ladder.exercise import EXERCISES
+from labs.ladder.explanation import explanation
+from labs.ladder.here import measure_here
 from labs.ladder.outcome import Outcome
 from labs.ladder.roof import DEVICES, roof
 from labs.ladder.sandbox import Checked, Timed
@@ -47,11 +50,11 @@ def test_without_a_gpu_the_dot_is_a_bound_at_the_devices_roof() -> None:
     line, bound = found.series
     assert bound.provenance == Provenance.ESTIMATED and found.provenance == Provenance.ESTIMATED
     assert bound.y[0] == pytest.approx(device(DEVICES["sm_90"]).peak("bf16")) and line.reference
-    assert found.source is not None and "nothing was timed" in found.source.en
+    assert found.source is not None and "the kernel was not timed" in found.source.en
 
 
 def test_a_timing_is_a_measured_dot_under_a_measured_roof() -> None:
-    *_, line, dot = drawn(outcome(seconds=True)).series
+    _, line, *_, dot = drawn(outcome(seconds=True)).series
     assert line.reference and max(line.y) == 6e14
     assert dot.provenance == Provenance.MEASURED and dot.y[0] == pytest.approx(2 * 4096**3 / TIMING.median_s)
 
@@ -59,4 +62,27 @@ def test_a_timing_is_a_measured_dot_under_a_measured_roof() -> None:
 def test_a_kernel_that_is_wrong_shows_no_speed() -> None:
     made = outcome(seconds=True, passed=False)
     assert made.seconds is None
-    assert all(series.provenance != Provenance.MEASURED for series in drawn(made).series)
+    assert all(one.reference or one.provenance != Provenance.MEASURED for one in drawn(made).series)
+
+
+def test_its_bound_lies_on_both_roofs_and_the_specification_is_timed_under_the_second() -> None:
+    made = outcome(seconds=False)
+    made.machine = Machine("cpu", 2)
+    made.machine.ceilings = [Ceiling("gemm fp32", "fp32", 2e11, 1024, TIMING)]
+    made.machine.streamed = [Streamed("read", 2, 1 << 40, 1 << 30, TIMING)]
+    made.specified = TIMING
+    chip, here, bound, dot = drawn(made).series
+    assert chip.reference and here.reference and here.provenance == Provenance.MEASURED
+    assert list(bound.y) == [device(DEVICES["sm_90"]).peak("bf16"), 2e11] and bound.x[0] == bound.x[1]
+    assert dot.provenance == Provenance.MEASURED and dot.y[0] == pytest.approx(2 * 1024**3 / TIMING.median_s)
+    said = explanation(made).body.en
+    assert "200.0 GFLOP/s at most" in said and "it was not timed" in said
+
+
+def test_this_machine_is_measured_and_each_specification_once() -> None:
+    ctx, made = Context(), outcome(seconds=False)
+    measure_here(ctx, made)
+    assert made.machine is not None and made.machine.complete and made.specified is not None
+    again = outcome(seconds=False)
+    measure_here(ctx, again)
+    assert again.machine is made.machine and again.specified is made.specified
