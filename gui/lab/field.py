@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from gui.lab.editors import (
@@ -93,6 +93,13 @@ class Field(QWidget):
         body.addWidget(editor)
         body.addWidget(self._error)
         body.addStretch(1)
+
+    def minimumSizeHint(self) -> QSize:
+        """A grid gives it the columns for its choices in one row, where it has them."""
+        least = super().minimumSizeHint()
+        if isinstance(self._editor, SegmentedEditor):
+            least.setWidth(max(least.width(), self._editor.sizeHint().width()))
+        return least
 
     def value(self) -> Any:
         return self._editor.value() if self._editor is not None else self._value

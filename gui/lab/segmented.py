@@ -1,16 +1,21 @@
-"""A few exclusive choices side by side: radio buttons drawn as one segmented control."""
+"""A few exclusive choices side by side: radio buttons drawn as one segmented control.
+
+Where one row is too narrow for them they stand in several, all of a width.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QRadioButton, QSizePolicy, QWidget
+from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtWidgets import QButtonGroup, QRadioButton, QSizePolicy, QWidget
 
 from gui.theme import theme_switch
 
 PADDING = 10
+FRAME = 1
 
 
 class Segment(QRadioButton):
@@ -63,13 +68,11 @@ class Segmented(QWidget):
         self._choices = choices
         self._group = QButtonGroup(self)
         self._segments = [Segment(self) for _ in choices]
-        row = QHBoxLayout(self)
-        row.setContentsMargins(1, 1, 1, 1)
-        row.setSpacing(0)
         for index, segment in enumerate(self._segments):
             self._group.addButton(segment, index)
-            row.addWidget(segment)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
         self.setFocusProxy(self._segments[0])
         self._group.idToggled.connect(self._on_toggled)
 
@@ -82,7 +85,50 @@ class Segmented(QWidget):
         for segment, label in zip(self._segments, labels, strict=True):
             segment.setText(label)
             segment.setAccessibleDescription(help_text)
-            segment.updateGeometry()
+        self.updateGeometry()
+        self._arrange()
+
+    def sizeHint(self) -> QSize:
+        """Of one row, which a form makes room for where it can."""
+        hints = [segment.sizeHint() for segment in self._segments]
+        width, height = sum(hint.width() for hint in hints), max(hint.height() for hint in hints)
+        return QSize(width + 2 * FRAME, height + 2 * FRAME)
+
+    def minimumSizeHint(self) -> QSize:
+        hint = self.sizeHint()
+        return QSize(self._widest() + 2 * FRAME, hint.height())
+
+    def _widest(self) -> int:
+        return max(segment.sizeHint().width() for segment in self._segments)
+
+    def heightForWidth(self, width: int) -> int:
+        row = self.sizeHint().height() - 2 * FRAME
+        return row * math.ceil(len(self._segments) / self._columns(width)) + 2 * FRAME
+
+    def _columns(self, width: int) -> int:
+        """All of them where their own widths fit, else as many as do with all as wide as the widest."""
+        if width >= self.sizeHint().width():
+            return len(self._segments)
+        fit = max(1, (width - 2 * FRAME) // self._widest())
+        rows = math.ceil(len(self._segments) / fit)
+        return math.ceil(len(self._segments) / rows)
+
+    def _arrange(self) -> None:
+        columns, inner = self._columns(self.width()), self.width() - 2 * FRAME
+        own = [segment.sizeHint().width() for segment in self._segments]
+        height = self.sizeHint().height() - 2 * FRAME
+        one_row = columns == len(self._segments) and sum(own) <= inner
+        spare = (inner - sum(own)) / columns  # one row: each as wide as its word, and a share of what is left
+        widths = [width + spare if one_row else inner / columns for width in own]
+        for index, segment in enumerate(self._segments):
+            row = index // columns
+            left = sum(widths[row * columns : index])
+            x, right = round(left), round(left + widths[index])
+            segment.setGeometry(QRect(FRAME + x, FRAME + row * height, right - x, height))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._arrange()
 
     def choice(self) -> Any:
         index = self._group.checkedId()
