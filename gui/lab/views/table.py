@@ -72,7 +72,10 @@ class Rows(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self.text(index)
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignLeft if isinstance(cell, dict | str) else Qt.AlignmentFlag.AlignRight
+            word = isinstance(cell, dict | str) and not (
+                _is_sign(pick(cell)) and self.numeric(index.column())
+            )
+            side = Qt.AlignmentFlag.AlignLeft if word else Qt.AlignmentFlag.AlignRight
             return int(side | Qt.AlignmentFlag.AlignVCenter)
         if role == Qt.ItemDataRole.ToolTipRole and isinstance(cell, dict | str):
             return wrapped(pick(cell)) if len(pick(cell)) > 30 or index.column() in self.cut else None
@@ -119,6 +122,11 @@ class Rows(QAbstractTableModel):
             known.sort(key=lambda i: _sort_key(rows[i][column]), reverse=down)
             self._order = known + [i for i in range(len(rows)) if _missing(rows[i][column])]
         self.layoutChanged.emit()
+
+
+def _is_sign(text: str) -> bool:
+    """Whether a text may stand for a figure, as ``∞`` does."""
+    return not any(character.isalnum() for character in text)
 
 
 def _missing(cell: Any) -> bool:

@@ -278,6 +278,25 @@ def test_a_table_sorts_numbers_and_leaves_missing_last(qtbot: Any) -> None:
     assert view.model.text(view.model.index(0, 0)) == "FP32"
 
 
+def test_a_sign_among_figures_stands_as_they_do(qtbot: Any) -> None:
+    view = make_view("table")
+    qtbot.addWidget(view)
+    columns = [
+        {"title": samples.both("格式", "format")},
+        {"title": samples.both("信噪比", "SQNR"), "unit": "dB"},
+    ]
+    rows = [["FP32", samples.both("∞", "∞")], ["INT8", 31.5], ["–", samples.both("无", "none")]]
+    view.show_result({**samples.table(), "columns": columns, "rows": rows})
+
+    def at_right(row: int, column: int) -> bool:
+        side = view.model.data(view.model.index(row, column), Qt.ItemDataRole.TextAlignmentRole)
+        return bool(side & int(Qt.AlignmentFlag.AlignRight))
+
+    assert at_right(0, 1) and at_right(1, 1)
+    assert not at_right(2, 1), "a word"
+    assert not at_right(2, 0), "a sign among words"
+
+
 def test_a_table_copies_as_text(qtbot: Any) -> None:
     view = make_view("table")
     qtbot.addWidget(view)
