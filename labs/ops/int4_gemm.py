@@ -189,6 +189,7 @@ OPERATOR = Operator(
     naive=naive_int4_gemm,
     triton=triton_int4_gemm if HAS_TRITON else None,
     fast=fast_int4_gemm,
+    native=native_decode,
     work=work,
     odd=(
         _case(1, 63, 100, 32),

@@ -134,6 +134,8 @@ class Operator:
 
     ``naive`` computes in fp32 as the definition is written. ``triton`` launches the kernels (None where there
     is no Triton). ``fast`` is the way that is worth measuring on a CPU, None: there is none beside naive.
+    ``native``: the compiled kernels of ``fast``, or the Text why there are none here and torch does it alone;
+    None: it is torch everywhere.
     ``odd``: sizes at which tiles are ragged; ``aligned``: sizes at which the interpreter's counts equal
     ``work`` exactly; ``shipped``: sizes that are compiled for every target, in the types that are served.
     ``tolerance``: relative difference from naive, by norms, that rounding may make in each type.
@@ -149,6 +151,7 @@ class Operator:
     aligned: tuple[Case, ...]
     shipped: tuple[Case, ...]
     fast: Callable[..., Any] | None = None
+    native: Callable[[], Any] | None = None
     multiplies_matrices: bool = False
     tolerance: Mapping[Dtype, float] = field(
         default_factory=lambda: {"fp32": 1e-5, "fp16": 2e-3, "bf16": 1.6e-2}

@@ -197,6 +197,7 @@ OPERATOR = Operator(
     naive=naive_sparse_24,
     triton=triton_sparse_24 if HAS_TRITON else None,
     fast=fast_sparse_24,
+    native=native_decode,
     work=work,
     odd=(
         _case(1, 63, 104),

@@ -27,7 +27,7 @@ Precision = Literal["fp64", "fp32", "tf32", "bf16", "int8"]
 
 _SIZES: Final = (512, 1024, 2048)
 _GPU_SIZES: Final = (2048, 4096, 8192)
-_LONGEST_S: Final = 0.25  # a product that takes longer is not tried at twice the size
+_LONGEST_S: Final = 0.12  # a product that takes longer is not tried at twice the size
 _BUDGET_S: Final = 0.12
 _TURNS: Final = 400_000
 _LOOPS: Final[

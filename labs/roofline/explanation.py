@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from labs.roofline.machine import Machine
     from labs.roofline.model_views import Found
     from labs.roofline.next_steps import NextStep
+    from labs.roofline.placed import Placed
+
+_ABOVE = 1.05  # of a bound: what timings of a quiet machine differ by
 
 
 def prose(parts: Sequence[Text], result_id: str = "explanation") -> Markdown:
@@ -34,9 +37,25 @@ def model_explanation(
 ) -> Markdown:
     timings = [one.timing for one in found.parts if one.timing]
     parts = [_where(found), _bounds(found), _gap(found), *_next(found, steps, checked)]
+    parts.extend(above_roof(found.parts))
     if warning := noise_warning([*timings, *machine.timings]):
         parts.append(warning)
     return prose(parts)
+
+
+def above_roof(placed: Sequence[Placed]) -> Iterator[Text]:
+    """Why some were faster than their bound: what carried their data, or a roof measured too low."""
+    if above := [one for one in placed if one.timing and one.share > _ABOVE]:
+        most = max(above, key=lambda one: one.share)
+        yield Text(
+            zh=f"**{len(above)} 个点高过屋顶**，最高的是{most.title.zh}（{most.share:.0%}）。在斜线上"
+            "方：数据有一部分来自缓存，不是内存。在平线上方：量屋顶的时候机器更忙，屋顶量低了；等它闲下来，打开“重"
+            "新测屋顶”再运行。",
+            en=f"**Points above a roof: {len(above)}**, {most.title.en} the highest ({most.share:.0%}). "
+            "Above the slope: a part of the data came from a cache, not from memory. Above the level part: the "
+            "machine was busier while its roofs were measured; run again with “Measure the roofs again” when "
+            "it is quiet.",
+        )
 
 
 def _where(found: Found) -> Text:

@@ -86,7 +86,7 @@ def roof_of(machine: Machine, precision: str) -> Roof:
 def _step(ctx: Context, found: views.Found, model: Llama, budget_s: float) -> Iterator[Result]:
     ctx.progress(0.55, Text(zh="整步计时", en="Timing the whole step"))
     step = step_call(ctx, model, found.setting)
-    found.whole = ctx.measure(step, budget_s=3 * budget_s)
+    found.whole = ctx.measure(step, budget_s=2 * budget_s)
     yield _flops(ctx, step, found)
     yield from views.metrics(found)
 
@@ -136,7 +136,7 @@ def _next(
         ctx.progress(0.93, Text(zh="当场验证：批大小翻倍", en="Trying it: twice the batch"))
         double = replace(found.setting, batch=2 * found.setting.batch)
         with contextlib.suppress(LabError):  # where twice the KV does not fit, the prediction stands alone
-            checked["batch"] = ctx.measure(step_call(ctx, model, double), budget_s=3 * budget_s)
+            checked["batch"] = ctx.measure(step_call(ctx, model, double), budget_s=2 * budget_s)
         yield views.next_table(found, steps, checked)
     yield model_explanation(found, steps, checked, machine)
 

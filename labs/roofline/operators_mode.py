@@ -17,7 +17,7 @@ from labs.quantization.threads import threads as limited
 from labs.results import Column, Provenance, Table
 from labs.roofline import roof_views
 from labs.roofline.dispatches import dispatches
-from labs.roofline.explanation import prose
+from labs.roofline.explanation import above_roof, prose
 from labs.roofline.machine import measure_machine
 from labs.roofline.placed import VERDICTS, Placed, Roof
 from labs.text import Text
@@ -39,6 +39,7 @@ _TOLD: Final = 4  # operators in the closing words
 _MOST_BYTES: Final = 256 * 2**20
 _WAYS: Final = {
     "fast": Text(zh="快路径（torch）", en="fast path (torch)"),
+    "native": Text(zh="快路径（含 C++ 内核）", en="fast path (with C++)"),
     "triton": Text(zh="Triton 内核", en="Triton kernel"),
     "naive": Text(zh="朴素实现", en="naive"),
 }
@@ -80,7 +81,7 @@ def run_operators(
                 found.append(tried)
                 yield _roofline(machine, found)
             yield _table(found)
-    yield _explanation(found, machine)
+    yield _explanation(found, chosen, machine)
 
 
 def _try(ctx: Context, operator: Operator, machine: Machine) -> Iterator[Tried]:
@@ -90,10 +91,11 @@ def _try(ctx: Context, operator: Operator, machine: Machine) -> Iterator[Tried]:
     work = operator.work(case)
     demand, roof = Demand(work.flops, work.bytes), _roof(case, machine)
     ctx.reserve(2 * work.bytes * copies_beyond_cache(work.bytes, ctx.device), operator.title)
-    make = rotate(lambda: operator.make(case, device=ctx.device), work.bytes, ctx.device)
+    # Copies: drawing random numbers for all of them would take longer than the timing.
+    make = rotate(lambda: _copied(first), work.bytes, ctx.device)
     ways = {
         "triton": operator.triton if gpu else None,
-        "fast": None if gpu else operator.fast,
+        "native" if _is_native(operator) else "fast": None if gpu else operator.fast,
         "naive": operator.naive,
     }
     for name, function in ways.items():
@@ -110,6 +112,14 @@ def _try(ctx: Context, operator: Operator, machine: Machine) -> Iterator[Tried]:
                 raise
             placed, gap = replace(placed, reason=refusal(error)), math.nan
         yield Tried(name, case, placed, gap)
+
+
+def _copied(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {name: one.clone() if isinstance(one, torch.Tensor) else one for name, one in inputs.items()}
+
+
+def _is_native(operator: Operator) -> bool:
+    return operator.native is not None and not isinstance(operator.native(), Text)
 
 
 def _largest(ctx: Context, operator: Operator, machine: Machine) -> tuple[Case, dict[str, Any], Any]:
@@ -199,7 +209,15 @@ def _table(found: Sequence[Tried]) -> Table:
         provenance=Provenance.MEASURED,
         columns=[
             Column(title=Text(zh="算子", en="operator")),
-            Column(title=Text(zh="实现", en="way")),
+            Column(
+                title=Text(zh="实现", en="way"),
+                help=Text(
+                    zh="含 C++ 内核：行数少时由本项目编译的 C++ 直接乘压缩的权重；行数多时它只展开权重，"
+                    "由 torch 相乘。",
+                    en="With C++: few rows are multiplied with the packed weight by the project's own "
+                    "compiled C++; for many rows it unpacks the weight, and torch multiplies.",
+                ),
+            ),
             Column(title=Text(zh="判断", en="verdict")),
             Column(title=Text(zh="实测", en="measured"), unit="µs"),
             Column(title=Text(zh="下界", en="least"), unit="µs", provenance=Provenance.ESTIMATED),
@@ -219,7 +237,7 @@ def _table(found: Sequence[Tried]) -> Table:
     )
 
 
-def _explanation(found: Sequence[Tried], machine: Machine) -> Result:
+def _explanation(found: Sequence[Tried], tried: Sequence[Operator], machine: Machine) -> Result:
     timed = [one for one in found if one.placed.timing]
     pairs = sorted(_pairs(timed), key=lambda pair: pair[1].placed.seconds / pair[0].placed.seconds)
     parts = [_gain_text(fast, naive) for fast, naive in reversed(pairs[-_TOLD:])]
@@ -242,10 +260,31 @@ def _explanation(found: Sequence[Tried], machine: Machine) -> Result:
             "formula.",
         )
     )
+    parts.extend(_missing(tried, {one.placed.name for one in found if one.way != "naive"}))
+    parts.extend(above_roof([one.placed for one in timed]))
     timings = [one.placed.timing for one in timed if one.placed.timing]
     if warning := noise_warning([*timings, *machine.timings]):
         parts.append(warning)
     return prose(parts)
+
+
+def _missing(tried: Sequence[Operator], sped_up: set[str]) -> Iterator[Text]:
+    """What had no fast path here, and what had it without its compiled kernels."""
+    if alone := [one.title for one in tried if one.name not in sped_up]:
+        yield Text(
+            zh=f"只有朴素实现，此处没有快路径：{'、'.join(title.zh for title in alone)}。",
+            en=f"Naive only, there is no fast path here: {', '.join(title.en for title in alone)}.",
+        )
+    reasons = [(one.title, one.native()) for one in tried if one.native is not None and one.fast is not None]
+    without = [(title, reason) for title, reason in reasons if isinstance(reason, Text)]
+    if without:
+        reason = without[0][1]
+        yield Text(
+            zh=f"没有编译的 C++ 内核（{reason.zh}），由 torch 先展开权重再乘："
+            f"{'、'.join(title.zh for title, _ in without)}。",
+            en=f"Without compiled C++ kernels ({reason.en}), torch unpacks the weight and multiplies: "
+            f"{', '.join(title.en for title, _ in without)}.",
+        )
 
 
 def _gain_text(fast: Tried, naive: Tried) -> Text:

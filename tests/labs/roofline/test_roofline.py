@@ -30,6 +30,7 @@ from labs.roofline.bandwidths import Streamed, levels, working_sets
 from labs.roofline.ceilings import Ceiling
 from labs.roofline.devices_mode import Case, run_devices
 from labs.roofline.dispatches import dispatches
+from labs.roofline.explanation import above_roof
 from labs.roofline.machine import Machine
 from labs.roofline.next_steps import next_steps
 from labs.roofline.parts import make_parts
@@ -268,6 +269,23 @@ def test_an_operator_that_fails_its_check_shows_no_speed(monkeypatch: pytest.Mon
         1,
     )
     assert by_name["right"]["naive"].placed.demand.calls == 5  # maximum, difference, exp, sum, quotient
+
+
+def test_a_fast_path_is_called_compiled_only_where_its_kernels_are() -> None:
+    without, reason = softmax.OPERATOR, Text(zh="没有 g++", en="there is no g++")
+    compiled, missing = replace(without, native=object), replace(without, native=lambda: reason)
+    assert [operators_mode._is_native(one) for one in (without, compiled, missing)] == [False, True, False]
+    told = [text.en for text in operators_mode._missing([without, compiled, missing], {"softmax"})]
+    assert len(told) == 1 and "there is no g++" in told[0]
+    assert "Naive only" in next(operators_mode._missing([without], set())).en
+
+
+def test_dots_above_a_roof_are_explained() -> None:
+    roof, demand = Roof(1e12, 1e10, 1e-6), Demand(1e6, 1e6)
+    least = demand.moved_bytes / roof.bandwidth
+    near, above = (Placed("o", same("o"), demand, roof, timed(times * least)) for times in (1, 0.5))
+    assert not list(above_roof([near, Placed("o", same("o"), demand, roof)]))
+    assert "200%" in next(above_roof([near, above])).en
 
 
 def _event(name: str, kind: str, start: float, end: float, *, annotation: bool = False) -> SimpleNamespace:
