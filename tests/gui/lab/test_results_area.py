@@ -92,48 +92,54 @@ def arrangements(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return seen
 
 
-def filled_area(qtbot: Any) -> ResultsArea:
+@pytest.fixture
+def filled_area(qtbot: Any, arrangements: list[bool]) -> ResultsArea:
+    """On show, with all that its first results made it arrange behind it."""
+
+    def settled() -> bool:
+        arrangements.clear()
+        QCoreApplication.processEvents()
+        return arrangements == []
+
     area = ResultsArea()
     qtbot.addWidget(area)
     area.resize(900, 600)
-    area.show()
+    with qtbot.waitExposed(area):
+        area.show()
     area.begin(preview=False)
     for name in "abcdefgh":
         area.show_result(samples.metric(predicted=None) | {"id": name}, {})
     area.end("done")
-    qtbot.wait(20)  # until the first arrangement has settled
+    qtbot.waitUntil(settled)
     return area
 
 
-def test_marking_cards_arranges_none(qtbot: Any, arrangements: list[bool]) -> None:
-    area = filled_area(qtbot)
-    card = area.card("a")
+def test_marking_cards_arranges_none(filled_area: ResultsArea, arrangements: list[bool]) -> None:
+    card = filled_area.card("a")
     before = card.grab().toImage()
     arrangements.clear()
-    area.begin(preview=False)
-    area._mark_waiting()
+    filled_area.begin(preview=False)
+    filled_area._mark_waiting()
     QCoreApplication.processEvents()
     assert arrangements == []
     assert card.grab().toImage() != before
-    area.end("done")
-    area.begin(preview=True)
     card.mark("")
     assert card.grab().toImage() == before
 
 
-def test_a_new_card_has_its_place_before_it_is_painted(qtbot: Any) -> None:
-    area = filled_area(qtbot)
-    area.show_result(samples.lines(), {})
-    card = area.card(samples.lines()["id"])
+def test_a_new_card_has_its_place_before_it_is_painted(filled_area: ResultsArea) -> None:
+    filled_area.show_result(samples.lines(), {})
+    card = filled_area.card(samples.lines()["id"])
     assert card.width() > 300 and card.view.canvas.height() > 50
 
 
-def test_results_that_come_together_are_arranged_together(qtbot: Any, arrangements: list[bool]) -> None:
-    area = filled_area(qtbot)
+def test_results_that_come_together_are_arranged_together(
+    filled_area: ResultsArea, arrangements: list[bool]
+) -> None:
     arrangements.clear()
-    area.begin(preview=False)
+    filled_area.begin(preview=False)
     for name in "abcdefgh":  # a line more in each: what was measured, beside what was predicted
-        area.show_result(samples.metric(predicted=3.0) | {"id": name}, {})
+        filled_area.show_result(samples.metric(predicted=3.0) | {"id": name}, {})
     assert arrangements == []
     QCoreApplication.processEvents()
     assert 1 <= len(arrangements) <= 3
