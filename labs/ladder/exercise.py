@@ -294,7 +294,7 @@ _EXERCISES = (
         shown=_case(m=32, n=80, k=96),
         checked=(_case(m=5, n=17, k=32), _case(m=33, n=70, k=64), _case("fp16", m=20, n=100, k=96)),
         served=_case("fp16", m=16, n=4096, k=4096),
-        here=_case(m=16, n=4096, k=4096),
+        here=_case(m=16, n=2048, k=2048),
     ),
     Exercise(
         name="flash_attention",

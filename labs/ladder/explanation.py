@@ -11,6 +11,7 @@ from labs.formulas.roofline import attainable
 from labs.ladder import access
 from labs.ladder.exercise import told
 from labs.ladder.figures import LIMITS, reason
+from labs.ladder.outcome import MOST_S
 from labs.ladder.roof import DEVICES, ceiling, ceiling_here, machine_title, on_gpu
 from labs.results import Markdown, Provenance
 from labs.simulator.hardware import device
@@ -49,6 +50,12 @@ def _said_of_verdict(outcome: Outcome) -> Text:
             zh=f"**对不对。** {len(outcome.checked)} 个规模全部通过，最大相对误差 {worst:.1e}。",
             en=f"**Right?** All {len(outcome.checked)} sizes passed, off by {worst:.1e} at most.",
         )
+    if not outcome.checked:
+        return Text(
+            zh=f"**没有跑完。** 解释器里跑了 {MOST_S:.0f} 秒还没有结束，已停下：是不是有循环出不来？",
+            en=f"**It did not end.** The interpreter was stopped after {MOST_S:.0f} s: is there a loop "
+            "without an end? There is no verdict.",
+        )
     failed = outcome.checked[-1]
     return Text(
         zh=f"**还不对。** 在 {failed.case} 上没有通过：{reason(failed).zh}。",
@@ -80,16 +87,26 @@ def _said_of_accesses(outcome: Outcome) -> Iterator[Text]:
 
 
 def _said_of_build(outcome: Outcome) -> Iterator[Text]:
+    if outcome.endless == "compile":
+        yield Text(
+            zh=f"**没有编译完。** 过了 {MOST_S:.0f} 秒还没有结束，已停下。多半是 tile 对这么少的线程束太大："
+            "每个线程要的寄存器远超上限，汇编器要处理成千上万次溢出。把 tile 改小，或加线程束。",
+            en=f"**It was not compiled.** The compiler was stopped after {MOST_S:.0f} s. Most likely the tile "
+            "is too large for so few warps: a thread would need many times the registers that it may have, and "
+            "the assembler has thousands of spills to arrange. Take a smaller tile or more warps.",
+        )
     for kernel in outcome.built.kernels if outcome.built else []:
         held = kernel.residency
+        unit, one = ("CU", "a CU") if kernel.target.startswith("gfx") else ("SM", "an SM")
+        blocks = "block" if held.blocks == 1 else "blocks"
         limits_zh = "、".join(LIMITS[name].zh for name in held.limiters)
         limits_en = ", ".join(LIMITS[name].en for name in held.limiters)
         zh = f"**编译给 {kernel.target}。** `{kernel.kernel}`：每线程 {kernel.registers} 个寄存器，溢出 "
-        zh += f"{kernel.spill_bytes} B，共享内存 {kernel.shared_bytes:,} B；每个 SM 驻留 {held.blocks} 个"
+        zh += f"{kernel.spill_bytes} B，共享内存 {kernel.shared_bytes:,} B；每个 {unit} 驻留 {held.blocks} 个"
         zh += f"线程块，占用率 {held.occupancy:.0%}，受限于{limits_zh}。"
         en = f"**Compiled for {kernel.target}.** `{kernel.kernel}`: {kernel.registers} registers a thread, "
-        en += f"{kernel.spill_bytes} B spilled, {kernel.shared_bytes:,} B of shared memory; an SM holds "
-        en += f"{held.blocks} blocks, an occupancy of {held.occupancy:.0%}, limited by {limits_en}."
+        en += f"{kernel.spill_bytes} B spilled, {kernel.shared_bytes:,} B of shared memory; {one} holds "
+        en += f"{held.blocks} {blocks}, an occupancy of {held.occupancy:.0%}, limited by {limits_en}."
         remarks = list(_remarks(outcome, kernel))
         yield Text(zh="".join([zh, *(r.zh for r in remarks)]), en=" ".join([en, *(r.en for r in remarks)]))
 

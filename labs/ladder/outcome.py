@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from labs.inspection.compiled import Target
+    from labs.inspection.process import Mode
     from labs.ladder.exercise import Exercise
     from labs.ladder.sandbox import Built, Checked, Played, Timed
     from labs.measure import Timing
     from labs.roofline.machine import Machine
+
+# That a child may take. What ships takes seconds; a loop without an end, or a tile of which a thread would
+# need thousands of registers (the assembler takes minutes and gigabytes), takes longer.
+MOST_S = 60.0
 
 
 @dataclass
@@ -29,6 +34,7 @@ class Outcome:
     timed: Timed | None = None
     specified: Timing | None = None
     machine: Machine | None = None
+    endless: Mode | None = None  # the child that was given up
 
     @property
     def passed(self) -> bool:
