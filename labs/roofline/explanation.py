@@ -52,9 +52,9 @@ def above_roof(placed: Sequence[Placed]) -> Iterator[Text]:
             "方：数据有一部分来自缓存，不是内存。在平线上方：量屋顶的时候机器更忙，屋顶量低了；等它闲下来，打开“重"
             "新测屋顶”再运行。",
             en=f"**Points above a roof: {len(above)}**, {most.title.en} the highest ({most.share:.0%}). "
-            "Above the slope: a part of the data came from a cache, not from memory. Above the level part: the "
-            "machine was busier while its roofs were measured; run again with “Measure the roofs again” when "
-            "it is quiet.",
+            "Above the slope: a part of the data came from a cache, not from memory. Above the level part: "
+            "the machine was busier while its roofs were measured; run again with “Measure the roofs again” "
+            "when it is quiet.",
         )
 
 
