@@ -1,6 +1,7 @@
 """How the columns of a table share its width: what gives way first, before the reader must scroll sideways.
 
-Heads take a second line, then a third, with narrower margins; then words are cut. Figures never are.
+Heads take a second line, then a third, with narrower margins; then words are cut. Figures never are. Room
+that is left goes first to heads that it spares a line.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ def shares(columns: list[Column], room: int) -> Shares:
     for lines, margin in ((1.0, ROOMY), (HALF, ROOMY), (THIRD, TIGHT)):
         widths = [_width(column, lines, margin) for column in columns]
         if sum(widths) <= room:
+            unbroken = [_width(column, 1.0, margin) for column in columns]
+            widths = _grown(widths, unbroken, room)
             spare = (room - sum(widths)) // max(1, len(widths))
             return Shares([width + spare for width in widths], margin == TIGHT)
     least = [

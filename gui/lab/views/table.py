@@ -229,7 +229,7 @@ class TableView(View):
 
     def _size_columns(self) -> None:
         """The columns share the width; heads take more lines before the reader must scroll sideways."""
-        widths, tight = shares(self._columns, self.grid.width() - 4)
+        widths, tight = shares(self._columns, self.grid.width() - 4 - self._bar())
         if tight != self._tight:
             self._set_margins(tight)
         margin = TIGHT if tight else ROOMY
@@ -241,6 +241,14 @@ class TableView(View):
         for index, width in enumerate(widths):
             self.grid.setColumnWidth(index, width)
         self._size_head([width - margin for width in widths])
+
+    def _bar(self) -> int:
+        """What the bar of a long table takes of its width. A short one has none, so that a bar below, while
+        its columns are too wide, cannot call for one that keeps them too wide."""
+        long = self.model.rowCount() > MOST_ROWS_SHOWN
+        policy = Qt.ScrollBarPolicy.ScrollBarAsNeeded if long else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+        self.grid.setVerticalScrollBarPolicy(policy)
+        return self.grid.verticalScrollBar().sizeHint().width() if long else 0
 
     def _size_head(self, rooms: list[int]) -> None:
         """As high as the tallest head broken into lines, each in its room."""

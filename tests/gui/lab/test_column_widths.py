@@ -46,6 +46,12 @@ def test_a_table_is_as_wide_as_its_room_or_at_its_narrowest(columns: list[Column
         assert total == sum(shares(columns, 0).widths)
 
 
+def test_room_that_is_left_spares_a_head_its_second_line_before_anything_else() -> None:
+    words, figures = Column(200, 60, 60, words=True), Column(20, 80, 40, words=False)
+    widths, _ = shares([words, words, figures], 3 * ROOMY + 2 * 200 + 80 - 1)
+    assert widths == [200 + ROOMY, 200 + ROOMY, 79 + ROOMY]
+
+
 def test_chinese_heads_break_between_characters() -> None:
     assert pieces("每秒词元数 (token/s)") == ["每秒词", "元数", "(token/s)"]
 
@@ -80,6 +86,28 @@ def test_a_wide_table_wraps_heads_and_cuts_words_before_it_scrolls(qtbot: Any) -
     view.resize(2000, 300)
     assert grid.columnWidth(0) > 320
     assert grid.horizontalHeader().height() < 2 * grid.horizontalHeader().fontMetrics().height()
+
+
+def test_a_table_that_is_too_low_for_a_moment_does_not_scroll_sideways(qtbot: Any) -> None:
+    view = make_view("table")
+    qtbot.addWidget(view)
+    view.resize(500, 100)
+    view.show()
+    view.show_result(wide_table(4))
+    assert view.sizeHint().height() > 100
+    assert view.grid.horizontalScrollBar().maximum() == 0
+
+
+def test_a_long_table_leaves_room_for_its_bar(qtbot: Any) -> None:
+    view = make_view("table")
+    qtbot.addWidget(view)
+    table = wide_table(5)
+    table["rows"] = table["rows"] * 10
+    view.resize(600, 200)
+    view.show()
+    view.show_result(table)
+    view.resize(600, view.sizeHint().height())
+    assert view.grid.verticalScrollBar().maximum() > 0 == view.grid.horizontalScrollBar().maximum()
 
 
 def test_short_words_that_are_cut_are_whole_in_the_tip(qtbot: Any) -> None:
