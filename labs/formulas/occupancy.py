@@ -1,11 +1,12 @@
 """How many warps a multiprocessor holds of a kernel at once, and what keeps it from holding more.
 
-The rules are those of NVIDIA's own calculator (``cuda_occupancy.h`` of CUDA 13.0, which the tests compile
-and compare with); the limits are "Technical Specifications per Compute Capability" of the CUDA Programming
-Guide, as NVIDIA's libcu++ holds them in ``cuda::arch_traits``. AMD's CDNA 3 follows the same arithmetic with
-a wavefront of 64 lanes, four SIMDs and other lots: LLVM, ``AMDGPUBaseInfo.cpp`` (``IsaInfo``) and "User Guide
-for AMDGPU Backend", GRANULATED_WORKITEM_VGPR_COUNT and GRANULATED_LDS_SIZE. Its scalar registers are left
-out: up to 100 of them hold back no kernel.
+The rules are those of NVIDIA's own calculator, ``cuda_occupancy.h``: the tests compile the one that Triton
+ships (3.7.1: of CUDA 13.1; CUDA 13.0's answers the same) and compare with it. The limits are "Technical
+Specifications per Compute Capability" of the CUDA Programming Guide, as NVIDIA's libcu++ holds them in
+``cuda::arch_traits``. AMD's CDNA 3 follows the same arithmetic with a wavefront of 64 lanes, four SIMDs and
+other lots: LLVM, ``AMDGPUBaseInfo.cpp`` (``IsaInfo``) and "User Guide for AMDGPU Backend",
+GRANULATED_WORKITEM_VGPR_COUNT and GRANULATED_LDS_SIZE. Its scalar registers are left out: up to 100 of them
+hold back no kernel.
 """
 
 from __future__ import annotations

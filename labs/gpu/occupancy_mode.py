@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 ESTIMATED = Provenance.ESTIMATED
 SOURCE = Text(
-    zh="labs.formulas.occupancy：NVIDIA 的 cuda_occupancy.h（CUDA 13.0）的规则；gfx942 按 LLVM 的分配粒度",
-    en="labs.formulas.occupancy: the rules of NVIDIA's cuda_occupancy.h (CUDA 13.0); gfx942 by LLVM's lots",
+    zh="labs.formulas.occupancy：NVIDIA 的 cuda_occupancy.h（CUDA 13.1）的规则；gfx942 按 LLVM 的分配粒度",
+    en="labs.formulas.occupancy: the rules of NVIDIA's cuda_occupancy.h (CUDA 13.1); gfx942 by LLVM's lots",
 )
 NAMES: dict[Limiter, Text] = {
     "warps": Text(zh="warp 数", en="warps"),

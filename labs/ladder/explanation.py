@@ -91,9 +91,9 @@ def _said_of_build(outcome: Outcome) -> Iterator[Text]:
         yield Text(
             zh=f"**没有编译完。** 过了 {MOST_S:.0f} 秒还没有结束，已停下。多半是 tile 对这么少的线程束太大："
             "每个线程要的寄存器远超上限，汇编器要处理成千上万次溢出。把 tile 改小，或加线程束。",
-            en=f"**It was not compiled.** The compiler was stopped after {MOST_S:.0f} s. Most likely the tile "
-            "is too large for so few warps: a thread would need many times the registers that it may have, and "
-            "the assembler has thousands of spills to arrange. Take a smaller tile or more warps.",
+            en=f"**It was not compiled.** The compiler was stopped after {MOST_S:.0f} s. Most likely the "
+            "tile is too large for so few warps: a thread would need many times the registers that it may "
+            "have, and the assembler has thousands of spills to arrange. Take a smaller tile or more warps.",
         )
     for kernel in outcome.built.kernels if outcome.built else []:
         held = kernel.residency

@@ -64,10 +64,12 @@ SHARES: list[tuple[Text, float]] = [
     (same("v4, B200"), 71.0),
 ]
 SHARES_SOURCE = Text(
-    zh="v1 25–40%、v2 50–73%：FlashAttention-2（2307.08691）摘要；H100 上 v2 35%、v3 75%（740 TFLOP/s）："
-    "FlashAttention-3（2407.08608）摘要；v4 71%（1613 TFLOP/s）：FlashAttention-4 摘要",
-    en="v1 25-40%, v2 50-73%: FlashAttention-2 (2307.08691), abstract; v2 35% and v3 75% (740 TFLOP/s) on "
-    "H100: FlashAttention-3 (2407.08608), abstract; v4 71% (1613 TFLOP/s): FlashAttention-4, abstract",
+    zh="v1 25–40%、v2 50–73%：FlashAttention-2（2307.08691）摘要；H100 上 v2 35%、v3 75%"
+    "（FP16，740 TFLOP/s）：FlashAttention-3 的 arXiv 版（2407.08608）摘要，NeurIPS 2024 版"
+    "摘要写 85%（BF16，840 TFLOP/s）；v4 71%（1613 TFLOP/s）：FlashAttention-4 摘要",
+    en="v1 25-40%, v2 50-73%: FlashAttention-2 (2307.08691), abstract; on H100 v2 35% and v3 75% (FP16, 740 "
+    "TFLOP/s): FlashAttention-3, abstract of the arXiv version (2407.08608), where that of the NeurIPS 2024 "
+    "version has 85% (BF16, 840 TFLOP/s); v4 71% (1613 TFLOP/s): FlashAttention-4, abstract",
 )
 # FlashAttention-3 (2407.08608), figure 5: FP16 forward on an H100 80GB SXM5, heads of 128, 16K tokens
 # (standard attention: 8K, for it runs out of memory), TFLOP/s; without and with a causal mask.
