@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from gui.window import MainWindow
 
+HANGS_MS = 30_000
+
 
 @pytest.fixture(scope="package", autouse=True)
 def _garbage_of_the_gui_thread() -> Iterator[None]:
@@ -36,10 +39,19 @@ def _collect_garbage() -> Iterator[None]:
 
 
 @pytest.fixture
+def qtbot(qtbot: QtBot) -> QtBot:
+    """Waits longer than pytest-qt's 5 s, which a machine with other work may take: a time says that something
+    hangs, and nothing else."""
+    for wait in ("waitSignal", "waitSignals", "waitUntil", "waitCallback"):
+        setattr(qtbot, wait, partial(getattr(qtbot, wait), timeout=HANGS_MS))
+    return qtbot
+
+
+@pytest.fixture
 def window(qtbot: QtBot, tmp_path: Path) -> Iterator[MainWindow]:
     """The main window, shown, English and light, with a worker that has described its labs."""
     made, database = make_window(Options(data=tmp_path, theme="light", language="en"))
-    with qtbot.waitSignal(made.client.labs, timeout=30_000):
+    with qtbot.waitSignal(made.client.labs):
         made.resize(1280, 800)
         made.show()
     yield made

@@ -89,7 +89,7 @@ def test_a_place_out_of_sight_goes_to_the_middle_of_the_tree_and_one_in_sight_st
 def test_a_note_that_is_closed_leaves_its_room_to_the_lab(qtbot: Any, window: MainWindow) -> None:
     window.resize(1400, 800)
     window.open_link(QUICK)
-    qtbot.waitUntil(lambda: window.lab is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: window.lab is not None)
     before = window.splitter.sizes()
     window.commands["view.note"].trigger()
     outline, _, lab = window.splitter.sizes()
@@ -211,7 +211,7 @@ def reopened(qtbot: QtBot, folder: Path, link: str | None = None) -> Iterator[Ma
     """A start on what an earlier one left behind, once the worker has named its labs."""
     window, database = make_window(Options(data=folder, language="en", link=link))
     window.resize(1280, 800)  # the screen of the tests is smaller, and a window is kept within its screen
-    with qtbot.waitSignal(window.client.labs, timeout=30_000):
+    with qtbot.waitSignal(window.client.labs):
         window.show()
     yield window
     window.close()
@@ -238,7 +238,7 @@ def test_the_start_itself_makes_no_lab(qtbot: QtBot, tmp_path: Path) -> None:
         window.open_lab(QUICK, run=False)
     window, database = make_window(Options(data=tmp_path, language="en"))
     window.show()
-    with qtbot.waitSignal(window.client.labs, timeout=30_000):
+    with qtbot.waitSignal(window.client.labs):
         qtbot.waitUntil(lambda: window._painted)
         assert window.lab is None
     window.close()
@@ -265,7 +265,7 @@ def test_the_window_is_styled_once_whatever_is_connected_to_it_later(qtbot: QtBo
     window, database = make_window(Options(data=tmp_path, language="en"))
     count = PolishCount(window, window.top_bar)
     window.show()
-    qtbot.waitUntil(lambda: bool(window.labs.labs), timeout=30_000)
+    qtbot.waitUntil(lambda: bool(window.labs.labs))
     window.finder.search()
     qtbot.keyClicks(window.finder.picker.line, "granularity")
     window.finder.picker.hide()
@@ -363,7 +363,7 @@ def test_overview_lists_questions_and_labs(window: MainWindow) -> None:
 
 def test_the_lab_list_asked_for_too_early_opens_when_the_labs_are_known(qtbot: QtBot, tmp_path: Path) -> None:
     early, database = make_window(Options(data=tmp_path, language="en"))
-    with qtbot.waitSignal(early.client.labs, timeout=30_000):
+    with qtbot.waitSignal(early.client.labs):
         early.commands["go.labs"].trigger()
     assert LAB in [item.key[1] for item in early.finder.picker.items()]
     early.close()
@@ -376,7 +376,7 @@ def test_another_model_reopens_the_lab_with_its_bounds(
 ) -> None:
     with qtbot.waitSignal(window.client.started, timeout=60_000):
         window.open_lab(QUICK + "&bits=3")
-    with qtbot.waitSignal(window.client.labs, timeout=30_000):
+    with qtbot.waitSignal(window.client.labs):
         window.use_model(tmp_path / "nothing-here")
     assert window.lab is not None
     assert window.lab.form.values()["bits"] == 3
@@ -413,7 +413,7 @@ def test_the_worker_killed_in_a_run_leaves_the_window_and_the_next_run_works(
 
     with qtbot.waitSignal(window.client.started, timeout=60_000):
         window.open_lab(f"lab:{LAB}")
-    with qtbot.waitSignal(window.client.crashed, timeout=10_000):
+    with qtbot.waitSignal(window.client.crashed):
         os.kill(window.client.process_id, signal.SIGKILL)
     with qtbot.waitSignal(window.client.finished, timeout=60_000) as ended:
         window.open_lab(QUICK)
@@ -424,7 +424,7 @@ def test_the_worker_killed_in_a_run_leaves_the_window_and_the_next_run_works(
 def test_stop_ends_a_run_soon(qtbot: QtBot, window: MainWindow) -> None:
     with qtbot.waitSignal(window.client.result, timeout=60_000):
         window.open_lab(f"lab:{LAB}?sweep=true&windows=8")
-    with qtbot.waitSignal(window.client.finished, timeout=20_000) as ended:
+    with qtbot.waitSignal(window.client.finished) as ended:
         window.commands["lab.stop"].trigger()
     assert ended.args[1] in ("stopped", "killed")
 
