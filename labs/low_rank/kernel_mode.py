@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from labs.formulas.low_rank import fused_flops, fused_loaded, low_rank_bytes
 from labs.inspection.process import HAS_TRITON, NO_TRITON, kernel_process
 from labs.ladder.tile_views import tiles, trace
-from labs.low_rank import kernel_probe
 from labs.ops import gemm
 from labs.ops.low_rank_gemm import MOST_FUSED_RANK, OPERATOR, config_for
 from labs.ops.operator import Case
@@ -39,6 +38,8 @@ def run_kernel(ctx: Context, *, sizes: dict[str, int], target: Target) -> Iterat
     """Checks first; then what moves; then the compiler's view."""
     if not HAS_TRITON:
         raise LabError(NO_TRITON)
+    from labs.low_rank import kernel_probe  # it imports Triton
+
     ctx.progress(0.0, Text(zh="Triton 解释器逐个程序地跑", en="Triton's interpreter, program by program"))
     interpreter = kernel_process(ctx, "interpret")
     ways: dict[str, Counted] = {}
@@ -115,9 +116,9 @@ def table(ways: dict[str, Counted]) -> Table:
         [
             WAYS[way],
             one.launches,
-            one.memory / 1e3,
-            one.loaded / 1e3,
-            one.stored / 1e3,
+            one.memory / 1024,
+            one.loaded / 1024,
+            one.stored / 1024,
             one.matrix_flops / 1e6,
             one.difference,
             _verdict(one.difference <= tolerance and not one.outside),
@@ -131,9 +132,9 @@ def table(ways: dict[str, Counted]) -> Table:
         columns=[
             Column(title=Text(zh="做法", en="way")),
             Column(title=Text(zh="启动的内核", en="kernels launched")),
-            Column(title=Text(zh="必经内存", en="across memory"), unit="kB"),
-            Column(title=Text(zh="全部装载", en="all loads"), unit="kB", help=_AGAIN),
-            Column(title=Text(zh="写", en="stores"), unit="kB"),
+            Column(title=Text(zh="必经内存", en="across memory"), unit="KiB"),
+            Column(title=Text(zh="全部装载", en="all loads"), unit="KiB", help=_AGAIN),
+            Column(title=Text(zh="写", en="stores"), unit="KiB"),
             Column(title=same("FLOP"), unit="MFLOP"),
             Column(title=Text(zh="与朴素实现之差", en="off naive")),
             Column(title=Text(zh="检查", en="check")),
@@ -225,15 +226,15 @@ def explanation(
             ),
             Text(
                 zh=f"**代价。** 行少时要把 n 切成 {parts} 份才有足够的程序，每份各算一遍 x·A：装载 "
-                f"{fused.loaded / 1e3:.0f}"
-                f" kB（公式 {loads / 1e3:.0f}），两个内核是 {split.loaded / 1e3:.0f}。所以服务 LoRA 的库常"
+                f"{fused.loaded / 1024:.0f}"
+                f" KiB（公式 {loads / 1024:.0f}），两个内核是 {split.loaded / 1024:.0f}。所以服务 LoRA 的库常"
                 "用两个内核："
                 "一个缩、一个扩。",
                 en=f"**The price.** With few rows n must be divided into {parts} parts to have programs "
                 "enough, and "
-                f"each computes x A anew: {fused.loaded / 1e3:.0f} kB loaded (formula {loads / 1e3:.0f}), "
+                f"each computes x A anew: {fused.loaded / 1024:.0f} KiB loaded (formula {loads / 1024:.0f}), "
                 "by two "
-                f"kernels {split.loaded / 1e3:.0f}. That is why libraries that serve LoRA often keep two, "
+                f"kernels {split.loaded / 1024:.0f}. That is why libraries that serve LoRA often keep two, "
                 "one that "
                 "shrinks and one that expands.",
             ),
