@@ -103,6 +103,8 @@ class ResultsArea(QWidget):
         known = name in self._cards
         with self._grid.arranged_once():
             card = self._cards.get(name) or self._take_card(name)
+            if known and name not in self._renewed:
+                self._move_behind(card)
             card.show_result(result, environment)
             card.mark("preview" if self._preview else "")
             card.show()
@@ -132,6 +134,13 @@ class ResultsArea(QWidget):
         self._cards[name] = card
         self._grid.insert(self._cursor, card)
         return card
+
+    def _move_behind(self, card: Card) -> None:
+        """Where another mode had it before cards that have come by now: results stand in this run's order."""
+        if self._grid.indexOf(card) < self._cursor:
+            self._grid.removeWidget(card)
+            self._cursor -= 1
+            self._grid.insert(self._cursor, card)
 
     def _share_scale(self, group: str) -> None:
         views = [card.view for card in self._cards.values() if card.result.get("kind") == "heatmap"]

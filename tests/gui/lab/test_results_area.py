@@ -77,6 +77,23 @@ def test_a_run_that_begins_supersedes_stored_results_not_shown_yet(qtbot: Any) -
     assert [card.result["kind"] for card in area.cards()] == ["heatmap"]
 
 
+def test_cards_stand_in_the_order_of_the_run_whatever_another_mode_had(qtbot: Any) -> None:
+    area = ResultsArea()
+    qtbot.addWidget(area)
+
+    def run(names: str, preview: bool = False) -> list[str]:
+        area.begin(preview)
+        for name in names:
+            area.show_result(samples.metric() | {"id": name}, {})
+        area.end("done")
+        return [area._grid.itemAt(index).widget().result["id"] for index in range(area._grid.count())]
+
+    assert run("abcd") == ["a", "b", "c", "d"]
+    assert run("ac", preview=True) == ["a", "b", "c", "d"]  # nothing jumps while a slider is dragged
+    assert run("adxbc") == ["a", "d", "x", "b", "c"]
+    assert run("adxba") == ["a", "d", "x", "b"]  # renewed once more, it stays where it is
+
+
 @pytest.fixture
 def arrangements(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """How often cards were put in their places, since the list was cleared."""
