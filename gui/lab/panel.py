@@ -363,6 +363,8 @@ class LabPanel(QWidget):
         app = self.tr("InferLab {version}").format(version=record.app_version)
         self._on_notice_action = self.run_exact
         text = " · ".join(part for part in (device_text(record.environment), app) if part)
+        # Of a lab that has changed since: what "Run now" would not repeat.
+        text = "\n".join([text, *checked_values(self._description["schema"], record.params)[1]])
         self._notice.show_message("accent", heading, text, action=self.tr("Run now"))
 
     def _leave_stored(self) -> None:

@@ -270,6 +270,18 @@ def test_a_stored_run_reopens_without_a_worker(
     assert "AMD EPYC" in other._notice.plain_text()
 
 
+def test_a_stored_run_of_a_lab_that_has_changed_says_what_does_not_fit(
+    qtbot: Any, panel: LabPanel, runs: Runs
+) -> None:
+    ended(qtbot, panel, lambda: panel.open(samples.description(), {"bits": "3"}))
+    changed = samples.description()
+    changed["schema"]["properties"]["bits"]["minimum"] = 4
+    panel.open(changed, run=False)
+    panel.open_record(runs.listed()[0].id)
+    assert panel.form.values()["bits"] == changed["schema"]["properties"]["bits"]["default"]
+    assert "bits = 3 is not possible; allowed: 4" in panel._notice.plain_text()
+
+
 def test_history_lists_opens_names_pins_and_deletes(qtbot: Any, panel: LabPanel, runs: Runs) -> None:
     ended(qtbot, panel, lambda: panel.open(samples.description(), {"bits": "3"}))
     ended(qtbot, panel, panel.form.reset)
