@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 
 MISSING = "—"
+_LARGE = ((1e18, "E"), (1e15, "P"))  # of counts: rates are compared in T, however many there are
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _IEC = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
+BYTES = ("B", "byte", "bytes")
 # Vendors, papers and labs state rates in powers of ten, sizes in powers of two.
 _SI_UNITS = ("B/s", "FLOP/s", "FLOPS", "FLOP", "OP/s", "OP", "Hz", "W", "J")
+_COUNTS = ("FLOP", "OP")
 
 
 def unit_scale(largest: float, unit: str) -> tuple[float, str]:
@@ -19,11 +22,12 @@ def unit_scale(largest: float, unit: str) -> tuple[float, str]:
         return 1.0, unit
     if unit == "s":
         return next((step for step in _SECONDS if size >= step[0] * 0.9995), _SECONDS[-1])
-    if unit in ("B", "byte", "bytes"):
+    if unit in BYTES:
         return next((step for step in _IEC if size >= step[0]), _IEC[-1])
     if unit in _SI_UNITS:
+        prefixes = (*_LARGE, *_SI) if unit in _COUNTS else _SI
         return next(
-            ((factor, prefix + unit) for factor, prefix in _SI if size >= factor * 0.9995), (1.0, unit)
+            ((factor, prefix + unit) for factor, prefix in prefixes if size >= factor * 0.9995), (1.0, unit)
         )
     return 1.0, unit
 

@@ -118,10 +118,15 @@ def _trace(study: Study, events: list[Event]) -> Trace:
             "block": array([one.block for one in events], "int64"),
             "to": array([(one.rank + 1) % study.ranks for one in events], "int64"),
         },
-        # Half way round, so that the picture shows blocks away from home.
-        at=len(events) // 2,
+        at=_in_the_middle(events),
         wide=True,
     )
+
+
+def _in_the_middle(events: list[Event]) -> int:
+    """Where a rank begins to compute, half way round: the picture shows blocks away from home, at work."""
+    begun = [place for place, one in enumerate(events) if one.kind == _BEGIN]
+    return min(begun, key=lambda place: abs(place - len(events) // 2))
 
 
 def _timeline(study: Study, ran: Ran) -> Timeline:

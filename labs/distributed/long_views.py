@@ -108,7 +108,8 @@ def kv_curve(need: Need) -> Lines:
     for count in (1, 8, 64):
         free = MEMORY_SHARE * need.device.memory_bytes * count - need.weights
         if free > 0:
-            name = Text(zh=f"{count} 卡除去权重", en=f"{count} devices, less weights")
+            devices = "1 device" if count == 1 else f"{count} devices"
+            name = Text(zh=f"{count} 卡除去权重", en=f"{devices}, less weights")
             ends = array([_SIZES[0], _SIZES[-1]])
             series.append(Series(name=name, x=ends, y=array([free, free]), reference=True))
     return Lines(
@@ -226,15 +227,15 @@ def explanation(need: Need) -> Markdown:
     zh = (
         f"**装下。** {need.model.name} 每个 token 的 KV 平均 {each / 2**10:.1f} KiB，{need.tokens:,} 个就是 "
         f"{need.kv / 2**30:.1f} GiB，加上权重 {need.weights / 2**30:.0f} GiB，至少 {need.devices} 块 "
-        f"{need.device.title}。\n\n**算完。** 预填充 {need.flops:.2e} FLOP，{need.attention_share:.0%} "
-        f"在注意力上；峰值全达到也要 {need.prefill_s:,.0f} s。"
+        f"{need.device.title}。\n\n**算完。** 预填充 {need.flops / 1e15:,.1f} PFLOP，"
+        f"{need.attention_share:.0%} 在注意力上；峰值全达到也要 {need.prefill_s:,.0f} s。"
     )
     en = (
         f"**To hold it.** A token of {need.model.name} has {each / 2**10:.1f} KiB of KV on average, "
         f"{need.tokens:,} of them {need.kv / 2**30:.1f} GiB; with {need.weights / 2**30:.0f} GiB of weights "
         f"that is {need.devices} × {need.device.title} at the least.\n\n**To compute it.** Prefill takes "
-        f"{need.flops:.2e} FLOP, {need.attention_share:.0%} of them attention: {need.prefill_s:,.0f} s if "
-        "every peak is reached."
+        f"{need.flops / 1e15:,.1f} PFLOP, {need.attention_share:.0%} of them attention: "
+        f"{need.prefill_s:,.0f} s if every peak is reached."
     )
     if meets is not None:
         zh += f"注意力从 {meets:,.0f} 个 token 起超过线性层。"

@@ -8,11 +8,13 @@ from typing import Any
 import pyqtgraph as pg
 from PySide6.QtGui import QFont, QFontMetricsF, QPainter
 
-from gui.lab.number_text import plain, split, superscript, unit_scale
+from gui.lab.number_text import BYTES, plain, split, superscript, unit_scale
 from gui.lab.views.kept_picture import KeptPicture
 from gui.lab.views.view import pick
 
-SCALABLE = ("s", "B", "byte", "bytes", "B/s", "FLOP/s", "FLOP", "OP/s", "OP", "Hz")
+SCALABLE = ("s", *BYTES, "B/s", "FLOP/s", "FLOP", "OP/s", "OP", "Hz")
+_OCTAVE = math.log10(2)
+_TWO_OCTAVES = 2 * _OCTAVE
 
 
 class UnitAxis(pg.AxisItem):  # type: ignore[misc]
@@ -118,6 +120,9 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
             inside = [math.log10(v) for v in self._powers_of_two if low <= math.log10(v) <= high]
             if inside:
                 return [(1.0, inside)]
+        most = max(2.0, size / (32 if self.orientation == "left" else 70))
+        if self._unit in BYTES and (high - low) > _TWO_OCTAVES:
+            return [(1.0, _binary_ticks(low, high, most))]
         decades = range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)
         if len(decades) < 2:
             steps = [
@@ -127,7 +132,7 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
             if len(inside) >= 2:
                 return [(1.0, inside)]
             return [(0.1, [math.log10(v) for v in _linear_ticks(10**low, 10**high)])]
-        stride = max(1, math.ceil(len(decades) / max(2, size / (32 if self.orientation == "left" else 70))))
+        stride = max(1, math.ceil(len(decades) / most))
         major = [float(d) for d in decades if d % stride == 0]
         minor = []
         if stride == 1:
@@ -160,12 +165,24 @@ class UnitAxis(pg.AxisItem):  # type: ignore[misc]
     def _log_text(self, coordinate: float) -> str:
         value = 10.0**coordinate
         if self._unit in SCALABLE:
-            number, unit = split(float(f"{value:.3g}"), self._unit, 3)
+            bits = round(coordinate / _OCTAVE)
+            if self._unit in BYTES and abs(bits * _OCTAVE - coordinate) < 1e-9:
+                value = 2.0**bits  # just so: a speck below 1 GiB would read 1024 MiB
+            else:
+                value = float(f"{value:.3g}")
+            number, unit = split(value, self._unit, 3)
             return f"{number} {unit}"
         if 1e-3 <= value < 1e5:
             return plain(value) if value >= 1000 else f"{value:.3g}"
         exponent = round(coordinate)
         return f"10{superscript(exponent)}" if abs(coordinate - exponent) < 1e-6 else plain(value, 2)
+
+
+def _binary_ticks(low: float, high: float, most: float) -> list[float]:
+    """Bytes carry prefixes of 1024, so that powers of ten of them are no round figures: powers of two are."""
+    bits = range(math.ceil(low / _OCTAVE - 1e-9), math.floor(high / _OCTAVE + 1e-9) + 1)
+    stride = next((one for one in (1, 2, 5, 10, 20) if len(bits) / one <= most), 40)
+    return [bit * _OCTAVE for bit in bits if bit % stride == 0]
 
 
 def _linear_ticks(low: float, high: float) -> list[float]:

@@ -98,7 +98,8 @@ def run_speed(ctx: Context, *, longest: int, compiled: bool) -> Iterator[Result]
         yield memory_curve(study)
         yield time_curve(study)
     yield from figures(study)
-    yield table(study)
+    if len(study.lengths) > 1:
+        yield table(study)
     yield explanation(study)
 
 
@@ -204,26 +205,19 @@ def figures(study: Study) -> Iterator[Metric]:
 
 
 def table(study: Study) -> Table:
-    """A row a length; what doubling the length multiplies."""
+    """A row a length; what doubling the length multiplies. The figures themselves are the curves'."""
     rows: list[list[Text | float | int | None]] = []
-    for length in study.lengths:
+    for length in study.lengths[1:]:
         row: list[Text | float | int | None] = [length]
         for way in study.here:
-            one, half = study.found[way.name, length], study.found.get((way.name, length // 2))
-            row += [
-                1e3 * one.seconds if one.timing else None,
-                _ratio(one.seconds, half.seconds if half else math.nan),
-                _mib(one.extra_bytes),
-                _ratio(one.extra_bytes or 0, (half.extra_bytes or 0) if half else 0),
-            ]
+            one, half = study.found[way.name, length], study.found[way.name, length // 2]
+            row += [_ratio(one.seconds, half.seconds), _ratio(one.extra_bytes or 0, half.extra_bytes or 0)]
         rows.append(row)
     columns = [Column(title=Text(zh="长度", en="length"), unit="token")]
     for way in study.here:
         columns += [
-            Column(title=way.short, unit="ms"),
-            Column(title=Text(zh="翻倍 →", en="doubled →"), unit="×"),
-            Column(title=Text(zh="额外内存", en="extra memory"), unit="MiB"),
-            Column(title=Text(zh="翻倍 →", en="doubled →"), unit="×"),
+            Column(title=Text(zh=f"{way.short.zh}：时间", en=f"{way.short.en}: time"), unit="×"),
+            Column(title=Text(zh=f"{way.short.zh}：内存", en=f"{way.short.en}: memory"), unit="×"),
         ]
     return Table(
         id="doubling",

@@ -296,9 +296,10 @@ def explanation(study: Study) -> Markdown:
             f"{', '.join(used) or 'none'}."
         )
     zh.append(
-        "**两头都有墙。** 块矮：K、V 重读 N ÷ 行数 遍，每读一字节只做 行数 次 FLOP，喂不饱 Tensor Core。"
-        f"块高：S 与 O 的累加器在寄存器里按 行 × (键 + d) 长，{_named_zh(spilled)}溢出，"
-        f"{_named_zh(outside)}放不下共享内存。"
+        "**两头都有墙。** 块矮：K、V 要重读“N ÷ 行数”遍，每读一字节只做“行数”次 FLOP，喂不饱 Tensor Core。"
+        "块高：S 与 O 的累加器占的寄存器按“行 × (键 + d)”增长，"
+        f"{_named_zh(spilled, '溢出', '没有一个溢出')}；"
+        f"{_named_zh(outside, '放不下共享内存', '共享内存都放得下')}。"
     )
     en.append(
         "**A wall at either end.** Low blocks read K and V N / rows times and do only as many FLOPs a loaded "
@@ -326,8 +327,9 @@ def explanation(study: Study) -> Markdown:
     )
 
 
-def _named_zh(tiles: list[Tile]) -> str:
-    return ("、".join(f"{tile.rows} × {tile.columns}" for tile in sorted(tiles)) or "没有一个") + " "
+def _named_zh(tiles: list[Tile], what: str, none: str) -> str:
+    names = "、".join(f"{tile.rows} × {tile.columns}" for tile in sorted(tiles))
+    return f"{names} {what}" if names else none
 
 
 def _named_en(tiles: list[Tile]) -> str:

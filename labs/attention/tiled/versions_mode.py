@@ -18,6 +18,7 @@ from labs.attention.tiled.overlap import (
     schedule,
 )
 from labs.attention.tiled.predictions import BUSY
+from labs.attention.tiled.reported import shares, speeds
 from labs.formulas.flash_attention import Shape, Tile, keys_outer, queries_outer
 from labs.formulas.occupancy import wave_efficiency
 from labs.results import (
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from labs.results import Result
 
 _MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
-_SIMULATED, _REPORTED = Provenance.SIMULATED, Provenance.REPORTED
+_SIMULATED = Provenance.SIMULATED
 TILES = 8
 MULTIPROCESSORS = 108  # of an A100
 FP8_TOKENS = 512
@@ -55,31 +56,6 @@ SIMULATION = Text(
     zh="按每时钟速率排的时间表，只有矩阵单元与指数单元",
     en="a schedule by rates per clock, of the matrix and the exponential unit alone",
 )
-# Highest share of the chip's FP16/BF16 peak, forward. The abstracts of the papers.
-SHARES: list[tuple[Text, float]] = [
-    (same("v1, A100"), 40.0),
-    (same("v2, A100"), 73.0),
-    (same("v2, H100"), 35.0),
-    (same("v3, H100"), 75.0),
-    (same("v4, B200"), 71.0),
-]
-SHARES_SOURCE = Text(
-    zh="v1 25–40%、v2 50–73%：FlashAttention-2（2307.08691）摘要；H100 上 v2 35%、v3 75%"
-    "（FP16，740 TFLOP/s）：FlashAttention-3 的 arXiv 版（2407.08608）摘要，NeurIPS 2024 版"
-    "摘要写 85%（BF16，840 TFLOP/s）；v4 71%（1613 TFLOP/s）：FlashAttention-4 摘要",
-    en="v1 25-40%, v2 50-73%: FlashAttention-2 (2307.08691), abstract; on H100 v2 35% and v3 75% (FP16, 740 "
-    "TFLOP/s): FlashAttention-3, abstract of the arXiv version (2407.08608), where that of the NeurIPS 2024 "
-    "version has 85% (BF16, 840 TFLOP/s); v4 71% (1613 TFLOP/s): FlashAttention-4, abstract",
-)
-# FlashAttention-3 (2407.08608), figure 5: FP16 forward on an H100 80GB SXM5, heads of 128, 16K tokens
-# (standard attention: 8K, for it runs out of memory), TFLOP/s; without and with a causal mask.
-H100_SPEEDS: list[tuple[Text, float, float]] = [
-    (Text(zh="标准", en="standard"), 139.0, 35.0),
-    (same("v2"), 370.0, 335.0),
-    (same("Triton"), 395.0, 378.0),
-    (same("cuDNN"), 595.0, 539.0),
-    (same("v3"), 648.0, 616.0),
-]
 _METHODS: dict[Method, Text] = {
     "tensor": Text(zh="整个张量一个缩放", en="a scale a tensor"),
     "block": Text(zh="每 64 行一个缩放", en="a scale for 64 rows"),
@@ -258,52 +234,6 @@ def timeline(study: Study, *, overlap: bool) -> Timeline:
     )
 
 
-def shares() -> Bars:
-    """Of the peak, as the papers report."""
-    return Bars(
-        id="shares",
-        title=Text(
-            zh="论文报告的峰值利用率（前向，最高）", en="Share of the peak, as reported (forward, best)"
-        ),
-        provenance=_REPORTED,
-        unit="%",
-        categories=[name for name, _ in SHARES],
-        series=[
-            BarSeries(
-                name=Text(zh="FP16/BF16 峰值的份额", en="share of the FP16/BF16 peak"),
-                values=array([share for _, share in SHARES]),
-            )
-        ],
-        y=Axis(title=Text(zh="峰值份额", en="share of the peak"), unit="%"),
-        source=SHARES_SOURCE,
-    )
-
-
-def speeds() -> Bars:
-    """On one card, as version 3's paper reports."""
-    masks = (Text(zh="无掩码", en="no mask"), Text(zh="因果", en="causal"))
-    return Bars(
-        id="h100_speeds",
-        title=Text(zh="H100 上的前向，头维度 128，FP16", en="Forward on H100, heads of 128, FP16"),
-        help=Text(
-            zh="16K 个 token；标准实现 16K 爆显存，取 8K。因果时 FLOP 按一半算。",
-            en="16K tokens; standard attention runs out of memory there: 8K. Causal: half the FLOPs count.",
-        ),
-        provenance=_REPORTED,
-        unit="TFLOP/s",
-        categories=[name for name, _, _ in H100_SPEEDS],
-        series=[
-            BarSeries(name=mask, values=array([row[1 + place] for row in H100_SPEEDS]))
-            for place, mask in enumerate(masks)
-        ],
-        y=Axis(title=Text(zh="速度", en="speed"), unit="TFLOP/s"),
-        source=Text(
-            zh="FlashAttention-3（2407.08608）图 5，H100 80GB SXM5",
-            en="FlashAttention-3 (2407.08608), figure 5, H100 80GB SXM5",
-        ),
-    )
-
-
 def fp8_errors(ctx: Context, study: Study) -> dict[str, dict[Method, float]]:
     """Of the model's own head, and of normal numbers with rare outliers."""
     from labs.models.texts import load_text
@@ -355,6 +285,8 @@ def explanation(study: Study, errors: dict[str, dict[Method, float]]) -> Markdow
     product, softmax, _ = study.work
     apart, together = (matrix_share(study.bars(overlap)) for overlap in (False, True))
     own, made = errors["model"], errors["outliers"]
+    there = study.rates == CHIPS["b200"]
+    choose_zh, choose_en = ("", "") if there else ("把芯片换成 B200 看占比。", " Choose B200 above.")
     body = Text(
         zh=f"**v1 → v2。** 循环里外一换，线程块从 {planes} 个变成 {planes * blocks} 个；O 不再进出显存，写的"
         f"字节是 v1 的 {v2.stored / v1.stored:.1%}；非矩阵运算是 v1 的 "
@@ -369,8 +301,7 @@ def explanation(study: Study, errors: dict[str, dict[Method, float]]) -> Markdow
         f"{own['tensor']:.1%}、{own['block']:.1%}、{own['incoherent']:.1%}。论文报告 v3 的 FP8 误差比基线小 "
         "2.6 倍。"
         "\n\n**v4（Blackwell）。** 矩阵乘又快一倍，指数单元没变，瓶颈成了指数：v4 用多项式在 FMA 单元上算一"
-        "部分"
-        "指数，并在最大值变化不大时跳过重缩放。把芯片换成 B200 看占比。",
+        f"部分指数，并在最大值变化不大时跳过重缩放。{choose_zh}",
         en=f"**v1 to v2.** Exchanging the loops makes {planes * blocks} programs of {planes}; O no longer "
         f"passes through memory, stores are {v2.stored / v1.stored:.1%} of v1's; other operations are "
         f"{v2.vector_flops / v1.vector_flops:.0%} of v1's.\n\n**v2 to v3.** On {study.rates.name} with heads "
@@ -385,8 +316,7 @@ def explanation(study: Study, errors: dict[str, dict[Method, float]]) -> Markdow
         f"{own['incoherent']:.1%}. "
         "The paper reports 2.6 times less error than a baseline in FP8.\n\n**v4 (Blackwell).** Products are "
         "twice as fast again, exponentials are not: they become the bottleneck. v4 computes part of them by "
-        "a polynomial on the FMA units and skips rescaling where the maximum hardly moves. Choose B200 "
-        "above.",
+        f"a polynomial on the FMA units and skips rescaling where the maximum hardly moves.{choose_en}",
     )
     return Markdown(
         id="explanation",

@@ -384,6 +384,11 @@ def test_log_axes_label_decades_and_powers_of_two(qtbot: Any) -> None:
         "100 GFLOP/s",
         "1 TFLOP/s",
     ]
+    axis.set_axis({"title": samples.both("字节", "bytes"), "unit": "B", "log": True}, [])
+    ((_, major), *_) = axis.tickValues(math.log10(2e7), math.log10(3e13), 300)
+    assert axis.tickStrings(major, 1.0, 1.0) == ["32 MiB", "1 GiB", "32 GiB", "1 TiB"]
+    ((_, major), *_) = axis.tickValues(math.log10(2e7), math.log10(3e8), 300)
+    assert axis.tickStrings(major, 1.0, 1.0) == ["32 MiB", "64 MiB", "128 MiB", "256 MiB"]
     lines = make_view("lines")
     qtbot.addWidget(lines)
     lines.show_result(samples.lines())
