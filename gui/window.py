@@ -110,6 +110,7 @@ class MainWindow(QMainWindow):
         """Speaks to the worker that runs the labs."""
         client = self._make_client()
         client.labs.connect(self._labs_described)
+        client.crashed.connect(self._no_labs)
         client.ready.connect(self.top_bar.set_environment)
         return client
 
@@ -301,6 +302,18 @@ class MainWindow(QMainWindow):
         waiting, self._once_described = self._once_described, None
         if waiting is not None:
             waiting()
+
+    @Slot(str, str)
+    def _no_labs(self, text: str, stderr: str) -> None:
+        """The lab process has died: said here where a lab was to be opened. Of a run its panel says it."""
+        if self._once_described is None:
+            return
+        self._once_described = None
+        from PySide6.QtWidgets import QMessageBox
+
+        box = QMessageBox(QMessageBox.Icon.Warning, self.tr("Labs cannot be opened"), text, parent=self)
+        box.setDetailedText(stderr)
+        box.open()
 
     def _wait_for_labs(self, action: Callable[[], object]) -> bool:
         """Whether the worker has yet to name its labs; the latest ``action`` is called once it has."""

@@ -979,6 +979,10 @@
 <context>
     <name>MainWindow</name>
     <message>
+        <source>Labs cannot be opened</source>
+        <translation>实验打不开</translation>
+    </message>
+    <message>
         <source>A folder with a Llama- or Qwen-family model</source>
         <translation>含有 Llama 或 Qwen 系列模型的目录</translation>
     </message>

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QInputMethodEvent
-from PySide6.QtWidgets import QApplication, QLabel, QStyleOptionViewItem
+from PySide6.QtWidgets import QApplication, QLabel, QMessageBox, QStyleOptionViewItem
 
 from gui.app import VERSION, Options, make_window
 from gui.commands import COMMANDS
+from gui.lab.client import WorkerClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -446,3 +447,16 @@ def test_the_window_and_the_labs_name_one_version() -> None:
     from labs.environment import app_version
 
     assert app_version() == VERSION
+
+
+def test_a_lab_that_cannot_be_opened_for_want_of_a_worker_says_why(qtbot: QtBot, tmp_path: Path) -> None:
+    made, database = make_window(Options(data=tmp_path, theme="light", language="en"))
+    qtbot.addWidget(made)
+    made._make_client = lambda: WorkerClient(command=["/no/such/program"])
+    made.open_link(QUICK)
+    qtbot.waitUntil(lambda: made.findChild(QMessageBox) is not None)
+    box = made.findChild(QMessageBox)
+    assert "could not be started" in box.text()  # type: ignore[union-attr]
+    box.close()  # type: ignore[union-attr]
+    made.close()
+    database.close()
