@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from labs.attention.tiled.walk import Matrix
     from labs.context import Context
+
+_SEPARATORS = str.maketrans(",，、;；", "     ")
+_LARGEST = 1e30
 
 
 class _Reached(Exception):
@@ -56,7 +60,8 @@ def one_head(
     )
     if head >= len(q):
         last = len(q) - 1
-        raise LabError(Text(zh=f"这个模型的头编号到 {last} 为止", en=f"the model's heads end at {last}"))
+        zh = f"头（head）= {head}：这个模型的头是 0 到 {last}"
+        raise LabError(Text(zh=zh, en=f"head = {head}: this model has heads 0 to {last}"))
     group = len(q) // len(k)
     return q[head].numpy(), k[head // group].numpy(), v[head // group].numpy(), words
 
@@ -65,13 +70,23 @@ def typed_numbers(text: str) -> tuple[Matrix, Matrix, Matrix, list[str]]:
     """Numbers as the scores of one query: ``q = [[1]]``, the numbers as keys, ``1, 2, 3, ...`` as values.
 
     LabError unless there are 2 to 32 finite numbers."""
-    try:
-        numbers = [float(one) for one in text.replace(",", " ").split()]
-    except ValueError as error:
-        raise LabError(Text(zh=f"不是数：{error}", en=f"not a number: {error}")) from error
-    if not 2 <= len(numbers) <= 32 or not all(abs(one) < 1e30 for one in numbers):
-        zh, en = "请写 2 到 32 个数，用空格分开", "write 2 to 32 numbers with spaces between them"
+    words = text.translate(_SEPARATORS).split()
+    numbers = [_number(word) for word in words]
+    if not 2 <= len(numbers) <= 32:
+        zh = f"分数（numbers）有 {len(numbers)} 个数，要 2 到 32 个，用空格或逗号分开"
+        en = f"numbers has {len(numbers)}; it takes 2 to 32, with spaces or commas between them"
         raise LabError(Text(zh=zh, en=en))
     keys = torch.tensor(numbers, dtype=torch.float32).view(-1, 1)
     values = torch.arange(1, len(numbers) + 1, dtype=torch.float32).view(-1, 1)
     return torch.ones(1, 1).numpy(), keys.numpy(), values.numpy(), [f"{one:g}" for one in numbers]
+
+
+def _number(word: str) -> float:
+    try:
+        number = float(word)
+    except ValueError:
+        number = math.nan
+    if abs(number) < _LARGEST:
+        return number
+    zh = f"分数（numbers）里的 {word!r} 不是绝对值小于 {_LARGEST:.0e} 的数"
+    raise LabError(Text(zh=zh, en=f"{word!r} in numbers is no number of less than {_LARGEST:.0e} either way"))

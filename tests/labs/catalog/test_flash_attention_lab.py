@@ -132,10 +132,24 @@ def test_rotating_helps_where_there_are_outliers() -> None:
     assert errors["incoherent"] < 0.8 * errors["tensor"]
 
 
-@pytest.mark.parametrize("numbers", ["1", "one two", "1 nan", " ".join(["1"] * 33)])
-def test_numbers_that_cannot_be_scores_are_refused(numbers: str) -> None:
-    with pytest.raises(LabError):
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ("1", "has 1; it takes 2 to 32"),
+        ("1 two", "'two'"),
+        ("1 nan", "'nan'"),
+        ("1 " * 33, "has 33"),
+        ("", "0"),
+    ],
+)
+def test_numbers_that_cannot_be_scores_are_refused_by_name(numbers: str, told: str) -> None:
+    with pytest.raises(LabError) as raised:
         typed_numbers(numbers)
+    assert told in raised.value.text.en
+
+
+def test_numbers_may_stand_apart_as_one_types_them_in_chinese() -> None:
+    assert typed_numbers("1，3、2, 8")[1].tolist() == [[1], [3], [2], [8]]
 
 
 def test_the_walk_of_typed_numbers_ends_where_naive_does() -> None:
