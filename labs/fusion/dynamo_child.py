@@ -1,7 +1,6 @@
 """Dynamo on a reader's function, in a child process: the graphs it captures, where they break, and why.
 
 The text is written to a file, so that Dynamo's stacks name its lines; what it does wrong is a ``Fault``.
-Dynamo takes seconds to import: that happens with this module, once, before the process forks for a request.
 """
 
 from __future__ import annotations
@@ -12,10 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import torch
-import torch._dynamo as dynamo
 
-from labs.fusion.text_module import text_module
+from labs.inspection.text_module import text_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +21,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+BEFORE_FORKING: Final = ("torch._dynamo", "torch._dynamo.backends.debugging")  # explain's backend
 FILE: Final = "function.py"
 FUNCTION: Final = "forward"
 
@@ -68,6 +66,9 @@ class Explained(msgspec.Struct, frozen=True):
 
 def explained(source: str, tensors: dict[str, np.ndarray[Any, Any]]) -> Explained:
     """``torch._dynamo.explain`` of the text's ``forward`` on the tensors that its parameters name."""
+    import torch
+    import torch._dynamo as dynamo
+
     try:
         with text_module(source, FILE) as module, torch.no_grad():
             function = _function(module)
@@ -89,6 +90,8 @@ def _function(module: ModuleType) -> Callable[..., Any]:
 def _tensor(tensors: dict[str, np.ndarray[Any, Any]], name: str) -> Any:
     if name not in tensors:
         raise NameError(f"there is no tensor `{name}`, only {', '.join(tensors)}")
+    import torch
+
     return torch.from_numpy(tensors[name].copy())
 
 

@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 
 
 def run_dynamo(ctx: Context, source: str, tokens: int) -> Iterator[Result]:
-    """The function in a child process, under Dynamo, with no compiler behind it."""
+    """The function's text at once; then what Dynamo, in a child process, captures of it."""
     if not HAS_TRITON:  # the child process has it
         yield fx_views.unavailable("missing", Text(zh="不能运行", en="Not run"), NO_TRITON)
         return
     from labs.fusion.dynamo_child import explained
     from labs.fusion.fx_subjects import tensors
 
+    yield dynamo_views.unread(source)
     if ctx.preview:
         return
+    process = kernel_process(ctx, "compile")
+    process.start()
     available = ctx.memo(("fusion tensors", tokens), lambda: tensors(ctx, tokens))
     progress = Text(zh="Dynamo 捕获这个函数", en="Dynamo captures the function")
     given = {name: tensor.numpy() for name, tensor in available.items()}
-    process = kernel_process(ctx, "compile")
     found = process.ask(explained, lambda: ctx.progress(None, progress), source=source, tensors=given)
     yield from dynamo_views.results(source, found)
     if found.fault is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labs.fusion import fx_views
+from labs.fusion.dynamo_child import Explained
 from labs.results import (
     Code,
     CodeMark,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from labs.fusion.dynamo_child import Break, Explained, Operation
+    from labs.fusion.dynamo_child import Break, Operation
     from labs.results import Result
 
 _MEASURED: Final = Provenance.MEASURED
@@ -59,6 +60,11 @@ def results(source: str, found: Explained) -> Iterator[Result]:
     yield _breaks(found)
     yield _graph(found)
     yield _why(found)
+
+
+def unread(source: str) -> Code:
+    """The text alone, before anything is known of it."""
+    return _code(source, Explained([], [], []), [])
 
 
 def _fault_mark(source: str, line: int, text: str) -> CodeMark:
@@ -203,18 +209,18 @@ def _node(one: Operation, group: int) -> GraphNode:
 
 
 def _why(found: Explained) -> Markdown:
-    count, handed = len(found.graphs), handed_bytes(found.graphs)
+    count, handed = len(found.graphs), handed_bytes(found.graphs) / 2**20
     constants = [one for one in found.guards if one.startswith("L['___stack") and "==" in one]
     zh = [
         f"- 函数成了 **{count}** 张图，断了 {len(found.breaks)} 处。编译器一次只看一张图，"
         "断处两边的算子不会融在一起。",
-        f"- 断处要把 {handed / 1e6:.3g} MB 写进内存再读回，中间由 Python 解释器执行断掉的那一行。",
+        f"- 断处要把 {handed:.3g} MiB 写进内存再读回，中间由 Python 解释器执行断掉的那一行。",
     ]
     en = [
         f"- The function became **{count}** graphs, with {len(found.breaks)} breaks. A compiler sees one "
         "graph at "
         "a time: operators on the two sides of a break are never fused.",
-        f"- At the breaks {handed / 1e6:.3g} MB go to memory and back; between, Python's interpreter runs "
+        f"- At the breaks {handed:.3g} MiB go to memory and back; between, Python's interpreter runs "
         "the "
         "line that broke.",
     ]

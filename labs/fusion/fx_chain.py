@@ -71,6 +71,9 @@ def record_shapes(module: fx.GraphModule, tensors: Mapping[str, Tensor]) -> tupl
     LabError where an input has no tensor, or shapes do not go together.
     """
     recorder = _Recorder(module)
+    recorder.extra_traceback = (
+        False  # it would import Dynamo, in two seconds, to say no more than is said here
+    )
     inputs = [known(tensors, node.name) for node in module.graph.find_nodes(op="placeholder")]
     result: tuple[Tensor, ...] = recorder.run(*inputs)
     return result

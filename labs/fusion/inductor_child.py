@@ -1,7 +1,8 @@
 """Inductor on a chain, in a child process: its graph, what it fused and why not, its code, its time.
 
 Everything is Inductor's own word: the graph after its passes, the scheduler's nodes before and after fusing,
-and the log of its decisions. Its caches are off, since what is cached is not decided again.
+and the log of its decisions. Its caches of graphs are off, since what is cached is not decided again; what
+g++ has compiled is kept, for the same C++ is the same library.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _DECISION: Final = re.compile(r"^(?:fusing (\w+) with (\w+)|cannot fuse (\w+) with (\w+): (.*))")
 _LOGGER: Final = "torch._inductor.scheduler.__fusion"
 _BUDGET_S: Final = 0.5
+BEFORE_FORKING: Final = ("torch._dynamo", "torch._inductor.compile_fx")
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -115,11 +117,14 @@ def compiled_by_inductor(chain: str, tensors: dict[str, np.ndarray[Any, Any]]) -
 
 def _configure(operations: list[Operation], stages: dict[str, Stage], decisions: list[Decision]) -> None:
     """Have Inductor tell what it does. This process serves one request and ends: nothing is put back."""
+    import torch._functorch.config
     import torch._logging
     from torch._inductor import config
 
+    graphs: Any = torch._functorch.config
     settings: Any = config
-    settings.force_disable_caches = True
+    settings.fx_graph_cache = settings.fx_graph_remote_cache = graphs.enable_autograd_cache = False
+    settings.cpp_cache_precompile_headers = False  # pays only from the third chain on
     settings.compile_threads = 1
     settings.post_grad_custom_post_pass = lambda graph: operations.extend(_operations(graph))
     settings._pre_fusion_custom_pass = _recorder("before", stages)

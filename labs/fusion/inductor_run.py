@@ -32,7 +32,7 @@ _NO_COMPILER: Final = Text(
 
 
 def run_inductor(ctx: Context, chain: str, edits: str, tokens: int) -> Iterator[Result]:
-    """The graph at once; then compile, and show what Inductor did."""
+    """The chain and its graph at once; then compile, and show what Inductor did."""
     try:
         wanted = parse_chain(chain)
     except LanguageError as error:
@@ -43,17 +43,16 @@ def run_inductor(ctx: Context, chain: str, edits: str, tokens: int) -> Iterator[
         return
     from labs.fusion.fx_subjects import tensors
 
+    yield inductor_views.code(chain, edits)
+    if not ctx.preview:
+        kernel_process(ctx, "compile").start()
     available = ctx.memo(("fusion tensors", tokens), lambda: tensors(ctx, tokens))
     yield _before(wanted, available)
     if ctx.preview:
         return
-    ctx.progress(None, Text(zh="启动编译进程", en="Starting the compiling process"))
-    found = ask(ctx, chain, {name: available[name] for name in wanted.inputs}, tokens)
+    found = ask(ctx, chain, {name: available[name] for name in wanted.inputs})
     yield inductor_views.loops(found)
     yield inductor_views.moved(found)
-    yield inductor_views.graph(found)
-    yield inductor_views.decisions(found)
-    yield inductor_views.code(chain, edits, found)
     if found.error <= TOLERANCE:
         yield time_metric(found.eager, id="eager", title=Text(zh="逐个算子", en="Eager"))
         yield time_metric(
@@ -65,6 +64,9 @@ def run_inductor(ctx: Context, chain: str, edits: str, tokens: int) -> Iterator[
                 en="With Dynamo's guards: each call first checks that shapes and types have not changed.",
             ),
         )
+    yield inductor_views.graph(found)
+    yield inductor_views.decisions(found)
+    yield inductor_views.code(chain, edits, found)
     yield inductor_views.why(found, TOLERANCE)
 
 
@@ -75,23 +77,19 @@ def missing() -> Text | None:
     return None if shutil.which("g++") else _NO_COMPILER
 
 
-def ask(ctx: Context, chain: str, inputs: dict[str, Tensor], tokens: int) -> Compiled:
-    """Once a worker for a chain at so many tokens: compiling takes half a minute."""
+def ask(ctx: Context, chain: str, inputs: dict[str, Tensor]) -> Compiled:
+    """Some seconds; more where g++ has not yet compiled the C++ that this chain becomes."""
     from labs.fusion.inductor_child import compiled_by_inductor
 
     start = time.monotonic()
 
     def check() -> None:
         seconds = time.monotonic() - start
-        zh, en = f"Inductor 编译中，{seconds:.0f} s", f"Inductor compiles, {seconds:.0f} s"
+        zh, en = f"Inductor 编译、计时，{seconds:.0f} s", f"Inductor compiles and is timed, {seconds:.0f} s"
         ctx.progress(None, Text(zh=zh, en=en))
 
-    def compiled() -> Compiled:
-        needed = {name: tensor.numpy() for name, tensor in inputs.items()}
-        process = kernel_process(ctx, "compile")
-        return process.ask(compiled_by_inductor, check, chain=chain, tensors=needed)
-
-    return ctx.memo(("by inductor", chain, tokens), compiled)
+    needed = {name: tensor.numpy() for name, tensor in inputs.items()}
+    return kernel_process(ctx, "compile").ask(compiled_by_inductor, check, chain=chain, tensors=needed)
 
 
 def _before(chain: Chain, available: dict[str, Tensor]) -> Graph:

@@ -139,24 +139,25 @@ def _row(decision: Decision, origins: dict[str, list[str]]) -> list[Text | float
     return [verdict, reason, shown(decision.first), shown(decision.second)]
 
 
-def code(chain: str, edits: str, found: Compiled) -> Code:
+def code(chain: str, edits: str, found: Compiled | None = None) -> Code:
+    """The chain, and what was generated from it, where that is known."""
+    pane = CodePane(name=Text(zh="链", en="chain"), language="python", text=chain, edits=edits)
     return Code(
         id="code",
         title=Text(zh="链与 Inductor 生成的代码", en="The chain, and the code that Inductor generates"),
         provenance=_MEASURED,
         wide=True,
-        panes=[
-            CodePane(name=Text(zh="链", en="chain"), language="python", text=chain, edits=edits),
-            CodePane(
-                name=Text(zh="生成的 C++", en="generated C++"),
-                language="cpp",
-                text=_kernels(found.code) or "// -\n",
-            ),
-            CodePane(
-                name=Text(zh="生成的 Python", en="generated Python"), language="python", text=found.code
-            ),
-        ],
+        panes=[pane, *(_generated(found.code) if found else [])],
     )
+
+
+def _generated(code: str) -> list[CodePane]:
+    name, cpp = Text(zh="生成的 C++", en="generated C++"), _kernels(code) or "// -\n"
+    whole = Text(zh="生成的 Python", en="generated Python")
+    return [
+        CodePane(name=name, language="cpp", text=cpp),
+        CodePane(name=whole, language="python", text=code),
+    ]
 
 
 def _kernels(code: str) -> str:
@@ -177,11 +178,12 @@ def why(found: Compiled, tolerance: float) -> Markdown:
         f"再两两融合成 **{len(found.after)}** 个（其中 {library} 个是库里的矩阵乘），"
         f"写成 {functions} 个 C++ 函数（torch._inductor.metrics.generated_kernel_count 是 {found.kernels}："
         "它数代码生成打开过的每个循环体，标量与向量的各算一次）。",
-        f"- 按 Inductor 自己的账，融合使读写从 {found.bytes_before / 1e6:.4g} 降到 {found.bytes / 1e6:.4g} MB"
-        "（内联已经省下的不在其中）。",
+        f"- 按 Inductor 自己的账，融合使读写从 {found.bytes_before / 2**20:.4g} 降到 "
+        f"{found.bytes / 2**20:.4g} MiB（内联已经省下的不在其中）。",
         f"- 日志里 {len(fused)} 对融合、{len(refused)} 对拒绝。"
         "便宜的值宁可重算也不存：同一个算子可以在几个循环里。",
-        f"- 编译 {found.seconds:.1f} s，与逐个算子相差 {found.error:.1e}（超过 {tolerance:g} 不给速度）。",
+        f"- 编译 {found.seconds:.1f} s（g++ 编译过的代码会留着，再来一次就快）；与逐个算子相差 "
+        f"{found.error:.1e}（超过 {tolerance:g} 不给速度）。",
     ]
     en = [
         f"- {operators} operators of ATen become **{len(found.before)}** nodes by inlining when lowered; "
@@ -189,12 +191,12 @@ def why(found: Compiled, tolerance: float) -> Markdown:
         f"functions: {functions} (torch._inductor.metrics.generated_kernel_count is {found.kernels}: it "
         "counts "
         "every loop body that code generation opened, scalar and vector ones alike).",
-        f"- By Inductor's own account fusing lowers what is moved from {found.bytes_before / 1e6:.4g} to "
-        f"{found.bytes / 1e6:.4g} MB (what inlining had spared before is not in it).",
+        f"- By Inductor's own account fusing lowers what is moved from {found.bytes_before / 2**20:.4g} to "
+        f"{found.bytes / 2**20:.4g} MiB (what inlining had spared before is not in it).",
         f"- The log has {len(fused)} pairs fused and {len(refused)} refused. What is cheap is computed again "
         "rather than stored: one operator may be in several loops.",
-        f"- Compiled in {found.seconds:.1f} s; {found.error:.1e} off eager (beyond {tolerance:g} no "
-        "speed is shown).",
+        f"- Compiled in {found.seconds:.1f} s (what g++ has compiled is kept, so again is faster); "
+        f"{found.error:.1e} off eager (beyond {tolerance:g} no speed is shown).",
     ]
     if library:
         zh.append("- 矩阵乘是库调用：它不是循环，Inductor 不把逐元素算子并进去（CPU 默认设置）。")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from labs.fusion.kernel_catalogue import CHAINS
-from labs.fusion.kernel_source import kernels, module
+from labs.fusion.kernel_source import kernels, text
 from labs.fusion.product_chain import ProductChain
 from labs.fusion.product_source import launch_product
 from labs.inspection.compiled import Compiled, Target  # noqa: TC001 - read from annotations when asked
+from labs.inspection.text_module import text_module
 from labs.measure import Timing
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from labs.ops.operator import Dtype
 
 
+_FILE = "fused_kernels.py"
 TOLERANCE: dict[Dtype, float] = {"fp32": 1e-5, "fp16": 2e-3}
 
 
@@ -80,7 +82,7 @@ def count(name: ChainName, groups: list[list[int]], rows: int, columns: int, dty
     given = inputs(chain, rows, columns, dtype, poisoned=True)
     held, counted, outside = dict(given), [], 0
     parts = kernels(chain, groups)
-    with module(parts) as made:
+    with text_module(text(parts), _FILE) as made:
         for part in parts:
             one, beyond = _counted(chain, made, part, held, rows, columns)
             counted.append(one)
@@ -108,7 +110,7 @@ def time(
     held = dict(given)
     for part in parts:
         _allocate(chain, part, held, rows, columns)
-    with module(parts) as made:
+    with text_module(text(parts), _FILE) as made:
 
         def launch() -> None:
             for part in parts:
@@ -137,7 +139,7 @@ def build(
     chain = CHAINS[name]
     held = inputs(chain, rows, columns, dtype, blank=True)
     parts = kernels(chain, groups)
-    with module(parts) as made:
+    with text_module(text(parts), _FILE) as made:
 
         def launch() -> None:
             for part in parts:

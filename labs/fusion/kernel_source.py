@@ -7,11 +7,6 @@ product have tiles instead (``product_source``).
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labs.fusion.kernel_chains import Kernel, crossing_names
@@ -19,9 +14,6 @@ from labs.fusion.product_chain import ProductChain
 from labs.fusion.product_source import product_kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import ModuleType
-
     from labs.fusion.kernel_chains import Chain, Step
 
 _HEAD = """import triton
@@ -40,20 +32,6 @@ def kernels(chain: Chain, groups: list[list[int]]) -> list[Kernel]:
 def text(parts: list[Kernel]) -> str:
     """All kernels as one file."""
     return "\n\n".join([_HEAD, *(part.source for part in parts)])
-
-
-@contextmanager
-def module(parts: list[Kernel]) -> Iterator[ModuleType]:
-    """The file, imported while it exists: Triton reads a kernel's text from its file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fused_kernels.py"
-        path.write_text(text(parts), encoding="utf-8")
-        spec = importlib.util.spec_from_file_location("fused_kernels", path)
-        assert spec is not None and spec.loader is not None
-        loaded = importlib.util.module_from_spec(spec)
-        sys.modules["fused_kernels"] = loaded
-        spec.loader.exec_module(loaded)
-        yield loaded
 
 
 def _kernel(chain: Chain, group: list[int]) -> Kernel:

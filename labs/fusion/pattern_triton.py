@@ -13,7 +13,7 @@ import msgspec
 
 from labs.fusion.pattern_language import REDUCTIONS, Chain, Step
 from labs.fusion.pattern_loops import Extent, Kind, Loops
-from labs.fusion.text_module import text_module
+from labs.inspection.text_module import text_module
 
 if TYPE_CHECKING:
     from typing import Final

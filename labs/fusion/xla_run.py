@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labs.fusion.pattern_language import Chain
     from labs.fusion.xla_child import XlaCompiled
     from labs.measure import Timing
-    from labs.results import Result
+    from labs.results import Metric, Result
 
 TOLERANCE: Final = 1e-5  # relative, by norms
 COMMAND: Final = ".venv/bin/python -m pip install -c resources/setup/constraints.txt -e '.[xla]'"
@@ -37,7 +37,7 @@ _NO_JAX: Final = Text(
 
 
 def run_xla(ctx: Context, chain: str, edits: str, tokens: int) -> Iterator[Result]:
-    """The chain's graph at once; then what XLA made of it, and at last Inductor's time beside its own."""
+    """The chain at once; then what XLA made of it, and at last Inductor's time beside its own."""
     try:
         wanted = parse_chain(chain)
     except LanguageError as error:
@@ -48,13 +48,19 @@ def run_xla(ctx: Context, chain: str, edits: str, tokens: int) -> Iterator[Resul
         return
     from labs.fusion.fx_subjects import tensors
 
-    available = ctx.memo(("fusion tensors", tokens), lambda: tensors(ctx, tokens))
+    yield xla_views.texts(chain, edits)
     if ctx.preview:
         return
-    ctx.progress(None, Text(zh="启动编译进程", en="Starting the compiling process"))
+    kernel_process(ctx, "compile").start()
+    available = ctx.memo(("fusion tensors", tokens), lambda: tensors(ctx, tokens))
     found = _ask(ctx, chain, wanted, available)
     yield from results(chain, edits, found, len(wanted.steps))
-    yield from _timed(ctx, chain, wanted, available, tokens, found)
+    inductor = None
+    if found.error <= TOLERANCE:
+        inductor = _inductor(ctx, chain, {name: available[name] for name in wanted.inputs})
+        if inductor:
+            yield time_metric(inductor, id="inductor", title=same("Inductor"))
+    yield xla_views.why(found, len(wanted.steps), inductor, TOLERANCE)
 
 
 def missing() -> Text | None:
@@ -83,8 +89,10 @@ def _ask(ctx: Context, chain: str, wanted: Chain, available: dict[str, Tensor]) 
 
 
 def results(chain: str, edits: str, found: XlaCompiled, operators: int) -> Iterator[Result]:
-    """All but the times; ``operators`` of the chain."""
+    """All but what Inductor adds; ``operators`` of the chain. What is wrong has no speed."""
     yield xla_views.kernels(found, operators)
+    if found.error <= TOLERANCE:
+        yield from _times(found)
     yield xla_views.texts(chain, edits, found)
     title = Text(zh="优化前的 HLO", en="HLO before optimising")
     yield hlo_graph(parse(found.before), "before", title)
@@ -95,33 +103,23 @@ def results(chain: str, edits: str, found: XlaCompiled, operators: int) -> Itera
     yield xla_views.passes(found)
 
 
-def _timed(
-    ctx: Context, chain: str, wanted: Chain, available: dict[str, Tensor], tokens: int, found: XlaCompiled
-) -> Iterator[Result]:
-    inductor = None
-    if found.error <= TOLERANCE:
-        apart = Text(
-            zh="每个算子由 XLA 单独编译成一个 kernel，依次调用：不融合。",
-            en="Each operator compiled by XLA alone, called one after the other: nothing fused.",
-        )
-        title = Text(zh="JAX 逐个算子", en="JAX, operator by operator")
-        yield time_metric(found.apart, id="apart", title=title, help=apart)
-        yield time_metric(found.compiled, id="compiled", title=Text(zh="XLA 融合后", en="Fused by XLA"))
-        title = Text(zh="torch 逐个算子", en="torch, operator by operator")
-        yield time_metric(found.eager, id="eager", title=title)
-        inductor = _inductor(ctx, chain, wanted, available, tokens)
-        if inductor:
-            yield time_metric(inductor, id="inductor", title=same("Inductor"))
-    yield xla_views.why(found, len(wanted.steps), inductor, TOLERANCE)
+def _times(found: XlaCompiled) -> Iterator[Metric]:
+    apart = Text(
+        zh="每个算子由 XLA 单独编译成一个 kernel，依次调用：不融合。",
+        en="Each operator compiled by XLA alone, called one after the other: nothing fused.",
+    )
+    title = Text(zh="JAX 逐个算子", en="JAX, operator by operator")
+    yield time_metric(found.apart, id="apart", title=title, help=apart)
+    yield time_metric(found.compiled, id="compiled", title=Text(zh="XLA 融合后", en="Fused by XLA"))
+    title = Text(zh="torch 逐个算子", en="torch, operator by operator")
+    yield time_metric(found.eager, id="eager", title=title)
 
 
-def _inductor(
-    ctx: Context, chain: str, wanted: Chain, available: dict[str, Tensor], tokens: int
-) -> Timing | None:
+def _inductor(ctx: Context, chain: str, inputs: dict[str, Tensor]) -> Timing | None:
     """Its time on the same chain, where it is right and can be had."""
     from labs.fusion import inductor_run
 
     if inductor_run.missing():
         return None
-    found = inductor_run.ask(ctx, chain, {name: available[name] for name in wanted.inputs}, tokens)
+    found = inductor_run.ask(ctx, chain, inputs)
     return found.compiled if found.error <= inductor_run.TOLERANCE else None

@@ -21,27 +21,27 @@ _LOG: Final = Text(
 )
 
 
-def texts(chain: str, edits: str, found: XlaCompiled) -> Code:
-    """The chain, and what each stage made of its lines."""
-    stages = [
-        (Text(zh="StableHLO（JAX 交出的）", en="StableHLO (from JAX)"), tidy_stablehlo(found.stablehlo)),
-        (Text(zh="HLO，优化前", en="HLO before"), tidy_hlo(found.before)),
-        (Text(zh="HLO，优化后", en="HLO after"), tidy_hlo(found.after)),
-    ]
+def texts(chain: str, edits: str, found: XlaCompiled | None = None) -> Code:
+    """The chain, and what each stage made of its lines, where that is known."""
     pane = CodePane(name=Text(zh="链", en="chain"), language="python", text=chain, edits=edits)
     return Code(
         id="texts",
         title=Text(zh="链与 XLA 的每一步", en="The chain, and XLA's stages of it"),
         provenance=_MEASURED,
         wide=True,
-        panes=[
-            pane,
-            *(
-                CodePane(name=name, language="hlo", text=text, links=array(links))
-                for name, (text, links) in stages
-            ),
-        ],
+        panes=[pane, *(_stages(found) if found else [])],
     )
+
+
+def _stages(found: XlaCompiled) -> list[CodePane]:
+    stages = [
+        (Text(zh="StableHLO（JAX 交出的）", en="StableHLO (from JAX)"), tidy_stablehlo(found.stablehlo)),
+        (Text(zh="HLO，优化前", en="HLO before"), tidy_hlo(found.before)),
+        (Text(zh="HLO，优化后", en="HLO after"), tidy_hlo(found.after)),
+    ]
+    return [
+        CodePane(name=name, language="hlo", text=text, links=array(links)) for name, (text, links) in stages
+    ]
 
 
 def kernels(found: XlaCompiled, operators: int) -> Metric:

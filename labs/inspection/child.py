@@ -3,6 +3,9 @@
 ``python -m labs.inspection.child``, with ``TRITON_INTERPRET=1`` or without. A request names a function of
 ``labs`` and its arguments; the answer is its value, or the error it ended with. A kernel that crashes, or
 exhausts memory, takes only its fork with it. Frames as in ``labs.wire``, on stdin and stdout.
+
+A module's ``BEFORE_FORKING`` names what its functions import and takes seconds: that is imported here, once,
+and not where the functions are only named.
 """
 
 from __future__ import annotations
@@ -77,7 +80,10 @@ def _answer(body: bytes, writing: int) -> None:
 def _module(body: bytes) -> ModuleType:
     module = str(wire.decode(body)["function"]).partition(":")[0]
     assert module.startswith("labs."), module
-    return importlib.import_module(module)
+    found = importlib.import_module(module)
+    for name in getattr(found, "BEFORE_FORKING", ()):
+        importlib.import_module(name)
+    return found
 
 
 if __name__ == "__main__":

@@ -83,6 +83,11 @@ class KernelProcess:
         hint = _return_type(function, vars(returned))
         return msgspec.convert(answer["value"], type=hint, dec_hook=_as_it_came)  # type: ignore[no-any-return]
 
+    def start(self) -> None:
+        """Have the child start, without waiting for it: it will be ready sooner."""
+        with self._lock:
+            self._running()
+
     def close(self) -> None:
         """End the child and what it has forked. Happens by itself when nobody holds this object any more."""
         if self._process is not None:

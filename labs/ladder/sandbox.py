@@ -6,10 +6,8 @@ lines. Whatever it does wrong comes back as a ``Fault`` with the line, never as 
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import tempfile
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +15,13 @@ import msgspec
 
 from labs.inspection.compiled import Compiled, Target
 from labs.inspection.interpreted import Recording
+from labs.inspection.text_module import text_module
 from labs.ladder.exercise import EXERCISES, told
 from labs.measure import Timing, time_calls
 from labs.ops.operator import Case, difference
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 FILE = "kernel.py"
@@ -177,27 +177,13 @@ def _arguments(
     return EXERCISES[name].inputs(case, make)  # type: ignore[index]
 
 
-class _loaded:
+@contextmanager
+def _loaded(source: str) -> Iterator[ModuleType]:
     """The text as a module, while its file exists."""
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-
-    def __enter__(self) -> ModuleType:
-        self._folder = tempfile.TemporaryDirectory()
-        path = Path(self._folder.name) / FILE
-        path.write_text(self._source, encoding="utf-8")
-        spec = importlib.util.spec_from_file_location("kernel", path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["kernel"] = module
-        spec.loader.exec_module(module)
+    with text_module(source, FILE) as module:
         if not hasattr(module, "launch"):
             raise NameError("the text defines no function `launch`")
-        return module
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
+        yield module
 
 
 def _fault(error: BaseException, source: str) -> Fault:

@@ -24,13 +24,12 @@ class Params(LabParams, frozen=True):
             en="Who fuses",
             zh_help="自己的模式：按下面的规则改写 FX 图（PyTorch 的计算图）。Dynamo：torch.compile "
             "的前端，只捕获"
-            "图，看函数断在哪里。Inductor：它的后端，编译要半分钟左右，可随时停止。XLA：通过 "
+            "图，看函数断在哪里。Inductor：它的后端，编译要几秒到二十秒，可随时停止。XLA：通过 "
             "JAX（可选安装）。",
             en_help="Your patterns: the rules below rewrite the FX graph (PyTorch's own). Dynamo: the "
             "front of "
             "torch.compile, capturing only; where does a function break? Inductor: its backend; it takes "
-            "about "
-            "half a minute and can be stopped. XLA: through JAX, an optional extra.",
+            "some seconds, at most about twenty, and can be stopped. XLA: through JAX, an optional extra.",
             choices={
                 "patterns": Text(zh="自己的模式", en="patterns"),
                 "dynamo": same("Dynamo"),
@@ -278,10 +277,9 @@ LAB = Lab(
             "inductor",
             "Inductor：它怎么融合",
             "Inductor: how it fuses",
-            "同一段残差 + RMSNorm 交给 torch.compile，约半分钟。先猜：几个循环变成几个？"
-            "h 要留着，它拒绝了哪一对？",
-            "The same residual + RMSNorm given to torch.compile, about half a minute. Guess first: how many "
-            "loops become how many? h is kept: which pair does it refuse?",
+            "同一段残差 + RMSNorm 交给 torch.compile。先猜：几个循环变成几个？h 要留着，它拒绝了哪一对？",
+            "The same residual + RMSNorm given to torch.compile. Guess first: how many loops "
+            "become how many? h is kept: which pair does it refuse?",
             mode="inductor",
             subject="norm",
             tokens=128,

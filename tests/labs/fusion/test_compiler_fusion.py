@@ -198,7 +198,7 @@ def test_shapes_that_no_loop_fits_are_refused_with_the_tensor(tensors: dict[str,
 
 
 def test_a_chain_that_cannot_be_computed_says_where(tensors: dict[str, Tensor]) -> None:
-    with pytest.raises(LabError, match="operator y cannot"):
+    with pytest.raises(LabError, match=r"operator y cannot be computed: The size .* dimension 1$"):
         record_shapes(graph_module(parse_chain("y = x * gate")), tensors)
     with pytest.raises(LabError, match="did you mean 'gate'"):
         record_shapes(graph_module(parse_chain("y = silu(gata) * up")), tensors)

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+import torch
 
 from labs.formulas.decoder_block import INT8_STEPS, STEPS, block, groups
 from labs.formulas.decoder_demand import Decoder
 from labs.formulas.fusion import crossing, kernels
 from labs.fusion.counted_kernels import compiled_block, count_block
 from labs.fusion.counted_views import paired
+from labs.fusion.triton_kernels import side_by_side
 from labs.inspection.process import HAS_TRITON
 from labs.models.config import ModelConfig
 
@@ -59,6 +61,21 @@ def test_its_kernels_are_right_and_move_what_the_graph_says(
     for group, kernel in paired(flow, found, steps):
         assert not kernel.outside
         assert kernel.bytes == sum(crossing(flow, group)) + beyond.get(kernel.step, 0), kernel.step
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@torch.inference_mode()
+def test_halves_of_a_matrix_are_read_where_they_lie_and_others_are_copied(rows: int) -> None:
+    whole = torch.arange(rows * 8.0).view(rows, 8)
+    left, right = whole.split(4, dim=1)
+    joined = side_by_side(left, right)
+    assert joined.data_ptr() == whole.data_ptr() and torch.equal(joined, whole)
+    buffer = torch.arange(2.0 * rows * 4)  # rows of one behind those of the other
+    stacked = buffer[: rows * 4].view(rows, 4), buffer[rows * 4 :].view(rows, 4)
+    for pair in ((right, left), (left, right.clone()), (left[:, :2], right[:, :2]), stacked):
+        joined = side_by_side(*pair)
+        assert torch.equal(joined, torch.cat(pair, dim=1))
+        assert joined.data_ptr() != pair[0].data_ptr()
 
 
 def test_it_compiles_for_a_gpu_that_is_not_here(compiler: KernelProcess) -> None:

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -136,7 +137,10 @@ def test_xla_tells_what_it_fused_and_why_not(compiler: KernelProcess) -> None:
     for text, links in (tidy_stablehlo(found.stablehlo), tidy_hlo(found.before), tidy_hlo(found.after)):
         assert set(links) - {0} == {1, 2, 3, 4}, text
     shown = {one.id for one in xla_run.results(chain, "", found, 9)}
-    assert shown == {"kernels", "texts", "before", "after", "account", "decisions", "passes"}
+    untimed = {"kernels", "texts", "before", "after", "account", "decisions", "passes"}
+    assert shown == untimed | {"apart", "compiled", "eager"}
+    wrong = msgspec.structs.replace(found, error=1.0)
+    assert {one.id for one in xla_run.results(chain, "", wrong, 9)} == untimed  # no speed of what is wrong
     told = xla_views.why(found, 9, found.eager, 1e-5).body.en
     assert f"{after.kernels}**" in told and "Inductor " in told
     groups = {node.group for node in hlo_graph(after, "after", same("after")).nodes}
