@@ -74,6 +74,12 @@ class Clock(QObject):
             self.seek(self._start)
         self.moved.emit()
 
+    def empty(self) -> None:
+        """As before its trace had come; nobody is told."""
+        self.player.pause()
+        self.times, self.trace = (), {}
+        self.cursor = -1
+
     def seek(self, event: int) -> None:
         """To the moment of an event; those at the same moment that come after it have not happened yet."""
         event = max(-1, min(event, self.last))
@@ -112,9 +118,13 @@ class Clocks(QObject):
     def clear(self) -> None:
         """Another lab's traces may have the same ids."""
         for clock in self._clocks.values():
-            clock.player.pause()
-            clock.times, clock.trace = (), {}
-            clock.cursor = -1
+            clock.empty()
+
+    def drop(self, trace: str) -> None:
+        """A run did not give this trace any more: what follows it does so no longer."""
+        if trace in self._clocks:
+            self._clocks[trace].empty()
+            self._clocks[trace].moved.emit()
 
 
 def clocks_of(widget: QWidget) -> Clocks:

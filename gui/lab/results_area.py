@@ -171,6 +171,8 @@ class ResultsArea(QWidget):
         card = self._cards.pop(name)
         self._grid.removeWidget(card)
         card.hide()
+        if card.result.get("kind") == "trace":
+            self.clocks.drop(name)
         card.deleteLater()
 
     def clear(self) -> None:

@@ -173,22 +173,24 @@ def _bound(intensity: float, ceilings: tuple[float, float]) -> Text:
 
 
 def _said_of_specification(outcome: Outcome, here: tuple[float, float]) -> Text:
-    exercise, timing = outcome.exercise, outcome.specified
+    exercise, specified = outcome.exercise, outcome.specified
     zh = "**快不快。** Triton 内核在 CPU 上只能解释执行，快慢说明不了什么，所以没有给它计时；"
     zh += "有 GPU 的机器上，检查通过后会实测。"
     en = "**Fast?** On a CPU a Triton kernel is interpreted, and how fast that is says nothing: it was not "
     en += "timed. On a machine with a GPU a kernel that is right is. "
-    if timing is None:
+    if specified is None:
         return Text(zh=zh, en=en.rstrip())
-    work = exercise.work(exercise.here)
+    work, timing, operators = exercise.work(exercise.here), specified.timing, specified.operators
     rate, most = work.flops / timing.median_s, attainable(work.intensity, *here)
     zh += f"能在这里真跑的是 PyTorch 规格：{told(exercise.here)}，{timing.median_s * 1e3:,.2f} ms，"
-    zh += f"{_rate(rate)}，是本机上限的 {rate / most:.0%}（上限按每字节只搬一次算；它一步一个算子，"
-    zh += "每步的中间结果都要经过内存或缓存）。"
+    zh += f"{_rate(rate)}，是本机上限的 {rate / most:.0%}（上限按每字节只搬一次算）。"
     en += f"What does run here is the specification in PyTorch: {told(exercise.here)}, "
     en += f"{timing.median_s * 1e3:,.2f} ms, {_rate(rate)}, {rate / most:.0%} of what this machine allows if "
-    en += "each byte moves once (it is an operator a step, with what lies between them passing through "
-    en += "memory or caches)."
+    en += "each byte moves once."
+    if operators > 1:
+        zh += f"它是 {operators} 个算子，中间结果都要经过内存或缓存：这正是融合成一个内核要省的。"
+        en += f" It is {operators} operators, and what lies between them passes through memory or caches: "
+        en += "that is what one fused kernel saves."
     if rate > _ABOVE * most:
         zh += "高过了屋顶：屋顶是匆忙测的，那时机器更忙；在“屋顶线”实验里可以仔细重测。"
         en += " That is above the roof, which was measured in a hurry while the machine was busier: the "

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from labs.ops.operator import DTYPES, Tensors
+from labs.roofline.dispatches import dispatches
 from labs.roofline.machine import measure_machine
 from labs.text import Text
 
@@ -17,6 +19,14 @@ if TYPE_CHECKING:
     from labs.measure import Timing
 
 _BUDGET_S = 0.3
+
+
+@dataclass(frozen=True)
+class Specified:
+    """The specification as torch runs it here, ``operators`` one after the other."""
+
+    timing: Timing
+    operators: int
 
 
 def measure_here(ctx: Context, outcome: Outcome) -> None:
@@ -32,8 +42,10 @@ def measure_here(ctx: Context, outcome: Outcome) -> None:
         )
 
 
-def _time_specification(ctx: Context, exercise: Exercise) -> Timing:
+def _time_specification(ctx: Context, exercise: Exercise) -> Specified:
     """From memory, as the roof is: the caches are emptied before each call."""
     arguments = exercise.inputs(exercise.here, Tensors(DTYPES[exercise.here.dtype]))
     with torch.inference_mode():
-        return ctx.measure(lambda: exercise.specification(**arguments), budget_s=_BUDGET_S, cold=True)
+        operators = dispatches(lambda: exercise.specification(**arguments))
+        timing = ctx.measure(lambda: exercise.specification(**arguments), budget_s=_BUDGET_S, cold=True)
+    return Specified(timing, operators)

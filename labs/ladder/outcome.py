@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from labs.inspection.compiled import Target
     from labs.inspection.process import Mode
     from labs.ladder.exercise import Exercise
+    from labs.ladder.here import Specified
     from labs.ladder.sandbox import Built, Checked, Played, Timed
-    from labs.measure import Timing
     from labs.roofline.machine import Machine
 
 # That a child may take. What ships takes seconds; a loop without an end, or a tile of which a thread would
@@ -32,7 +32,7 @@ class Outcome:
     played: Played | None = None
     built: Built | None = None
     timed: Timed | None = None
-    specified: Timing | None = None
+    specified: Specified | None = None
     machine: Machine | None = None
     endless: Mode | None = None  # the child that was given up
 

@@ -107,7 +107,7 @@ def _timed(outcome: Outcome) -> Iterator[Series]:
         title = Text(
             zh="实测，PyTorch 规格在本机 CPU 上", en="timed, the specification in PyTorch on the CPU"
         )
-        yield _dot(outcome, title, exercise.here, outcome.specified.median_s)
+        yield _dot(outcome, title, exercise.here, outcome.specified.timing.median_s)
 
 
 def _dot(outcome: Outcome, title: Text, case: Case, seconds: float) -> Series:

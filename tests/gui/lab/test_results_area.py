@@ -10,7 +10,7 @@ from PySide6.QtCore import QCoreApplication
 from gui.lab.card import Card
 from gui.lab.grid import Grid
 from gui.lab.results_area import ResultsArea
-from tests.gui.lab import samples
+from tests.gui.lab import kernel_samples, samples
 
 
 def test_a_card_made_ahead_is_not_on_show_until_its_result_is(qtbot: Any) -> None:
@@ -38,6 +38,24 @@ def test_a_card_whose_result_never_comes_is_dropped(qtbot: Any) -> None:
     area.show_result(samples.heatmap(), {})
     area.end("done")
     assert [card.result["kind"] for card in area.cards()] == ["heatmap"]
+
+
+def test_code_shows_no_line_of_a_trace_that_a_later_run_did_not_give(qtbot: Any) -> None:
+    area = ResultsArea()
+    qtbot.addWidget(area)
+    code, trace = kernel_samples.code(clock="run"), kernel_samples.tile_trace(id="run")
+    area.begin(preview=False)
+    area.show_result(code, {})
+    area.show_result(trace, {})
+    area.end("done")
+    clock = area.clocks.clock("run")
+    clock.seek(0)
+    view = area.card(code["id"]).view
+    assert view.follower.figure("line") and view._shown_line
+    area.begin(preview=False)
+    area.show_result(code, {})
+    area.end("done")
+    assert not clock.running and view._shown_line == 0
 
 
 def test_previews_that_follow_an_answered_one_begin_the_wait_anew(qtbot: Any) -> None:

@@ -8,7 +8,7 @@ from labs.context import Context
 from labs.inspection.compiled import TARGETS, Target
 from labs.ladder.exercise import EXERCISES
 from labs.ladder.explanation import explanation
-from labs.ladder.here import measure_here
+from labs.ladder.here import Specified, measure_here
 from labs.ladder.outcome import Outcome
 from labs.ladder.roof import DEVICES, roof
 from labs.ladder.sandbox import Checked, Timed
@@ -70,19 +70,20 @@ def test_its_bound_lies_on_both_roofs_and_the_specification_is_timed_under_the_s
     made.machine = Machine("cpu", 2)
     made.machine.ceilings = [Ceiling("gemm fp32", "fp32", 2e11, 1024, TIMING)]
     made.machine.streamed = [Streamed("read", 2, 1 << 40, 1 << 30, TIMING)]
-    made.specified = TIMING
+    made.specified = Specified(TIMING, operators=3)
     chip, here, bound, dot = drawn(made).series
     assert chip.reference and here.reference and here.provenance == Provenance.MEASURED
     assert list(bound.y) == [device(DEVICES["sm_90"]).peak("bf16"), 2e11] and bound.x[0] == bound.x[1]
     assert dot.provenance == Provenance.MEASURED and dot.y[0] == pytest.approx(2 * 1024**3 / TIMING.median_s)
     said = explanation(made).body.en
-    assert "200.0 GFLOP/s at most" in said and "it was not timed" in said
+    assert "200.0 GFLOP/s at most" in said and "it was not timed" in said and "It is 3 operators" in said
 
 
 def test_this_machine_is_measured_and_each_specification_once() -> None:
     ctx, made = Context(), outcome(seconds=False)
     measure_here(ctx, made)
-    assert made.machine is not None and made.machine.complete and made.specified is not None
+    assert made.machine is not None and made.machine.complete
+    assert made.specified is not None and made.specified.operators == 1
     again = outcome(seconds=False)
     measure_here(ctx, again)
     assert again.machine is made.machine and again.specified is made.specified
