@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 LINE = 20
 SWATCH = 16
+PEN_STYLES = {
+    "line": Qt.PenStyle.SolidLine,
+    "dash": Qt.PenStyle.DashLine,
+    "dot": Qt.PenStyle.DotLine,
+    "dashdot": Qt.PenStyle.DashDotLine,
+}
 BLOCK_BRUSHES = {
     "hollow": Qt.BrushStyle.NoBrush,
     "ring": Qt.BrushStyle.NoBrush,
@@ -27,8 +33,8 @@ BLOCK_BRUSHES = {
 
 @dataclass(frozen=True)
 class Entry:
-    """``style`` is how the series is drawn: ``line``, ``dash``, ``dot``, ``point``, ``block``, ``tick``, or a
-    block that is ``hollow``, ``hatch`` ed, full of ``dots`` or marked by a ``ring``."""
+    """``style`` is how the series is drawn: ``line``, ``dash``, ``dot``, ``dashdot``, ``point``, ``block``,
+    ``tick``, or a block that is ``hollow``, ``hatch`` ed, full of ``dots`` or marked by a ``ring``."""
 
     name: str
     colour: str
@@ -134,7 +140,6 @@ def paint_swatch(painter: QPainter, left: QPointF, entry: Entry) -> None:
             painter.drawRect(QRectF(x + offset, y - 5, 1, 10))
     else:
         pen = QPen(colour, 2)
-        if entry.style in ("dash", "dot"):
-            pen.setStyle(Qt.PenStyle.DashLine if entry.style == "dash" else Qt.PenStyle.DotLine)
+        pen.setStyle(PEN_STYLES.get(entry.style, Qt.PenStyle.SolidLine))
         painter.setPen(pen)
         painter.drawLine(QPointF(x, y), QPointF(x + SWATCH, y))

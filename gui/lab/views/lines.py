@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 
 from gui.lab.clock import Follower
 from gui.lab.views.clock_line import ClockLine
-from gui.lab.views.legend import Entry
+from gui.lab.views.legend import PEN_STYLES, Entry
 from gui.lab.views.plot import SMOOTH_POINTS, PlotView, hover_card, hover_row
 from gui.lab.views.points import PointNames, Points
 from gui.lab.views.view import csv_text, pick, with_unit_title
@@ -24,9 +23,7 @@ MOST_LABELS = 40
 MOST_POINTS = 10_000
 # Up to this many points a spread is drawn as whiskers, above as a band.
 MOST_WHISKERS = 40
-
-
-PEN_STYLES = {"line": Qt.PenStyle.SolidLine, "dash": Qt.PenStyle.DashLine, "dot": Qt.PenStyle.DotLine}
+BASELINES = ("dash", "dot", "dashdot")  # all grey: they differ in their strokes
 
 
 class LinesView(PlotView):
@@ -89,11 +86,12 @@ class LinesView(PlotView):
         return Entry(pick(one["name"]), colour, self.swatch(one), differs)
 
     def swatch(self, one: dict[str, Any]) -> str:
-        """Past the last colour the colours begin again, dotted."""
-        if one.get("reference"):
-            return "dash"
-        curves = [other for other in self.result["series"] if not other.get("reference")]
-        place = next(index for index, other in enumerate(curves) if other is one)
+        """Past the last colour the colours begin again, dotted; each baseline has strokes of its own."""
+        reference = bool(one.get("reference"))
+        alike = [other for other in self.result["series"] if bool(other.get("reference")) == reference]
+        place = next(index for index, other in enumerate(alike) if other is one)
+        if reference:
+            return BASELINES[place % len(BASELINES)]
         return "line" if place < len(self.theme.series) else "dot"
 
     def _draw_curve(self, one: dict[str, Any], xs: Any, ys: Any, colour: str) -> None:

@@ -122,6 +122,7 @@ class TilesView(View):
             button.setAccessibleName(name)
         self._place()
         self._caption()
+        self.area.updateGeometry()  # or the layout keeps the height that other tensors needed
         self.updateGeometry()
 
     def _entries(self) -> Iterator[Entry]:

@@ -512,3 +512,13 @@ def test_enlarging_shows_the_same_result_and_keeps_up(qtbot: Any) -> None:
     card.show_result(samples.lines(title=samples.both("新", "new")), {})
     assert card._enlarged is not None
     assert card._enlarged.windowTitle() == "new"
+
+
+def test_baselines_that_are_all_grey_differ_in_their_strokes(qtbot: Any) -> None:
+    xs = [1.0, 2.0]
+    curves = [samples.series("measured", xs, xs)]
+    curves += [samples.series(f"predicted {place}", xs, xs, reference=True) for place in range(3)]
+    view = make_view("lines")
+    qtbot.addWidget(view)
+    view.show_result(samples.lines(series=curves, marks=[]))
+    assert [view.swatch(one) for one in view.result["series"]] == ["line", "dash", "dot", "dashdot"]  # type: ignore[attr-defined]

@@ -58,6 +58,19 @@ def alone(qtbot: Any, result: dict[str, Any], width: int = 900) -> TilesView:
     return made  # type: ignore[return-value]
 
 
+def test_a_result_with_taller_tensors_gets_their_height(qtbot: Any) -> None:
+    def tensors(rows: int) -> list[dict[str, Any]]:
+        name = {"zh": "A", "en": "A"}
+        return [{"name": name, "rows": rows, "columns": 8, "values": None}]
+
+    runs = {name: np.zeros(1, int) for name in ("event", "tensor", "row", "start", "category")}
+    runs["stop"] = np.ones(1, int)
+    view = alone(qtbot, kernels.tiles(tensors=tensors(2), runs=runs))
+    low = view.heightForWidth(600)
+    view.show_result(kernels.tiles(tensors=tensors(32), runs=runs))
+    assert view.heightForWidth(600) > low + 100
+
+
 # State
 
 
