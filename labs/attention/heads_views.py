@@ -22,6 +22,7 @@ from labs.results import (
     array,
 )
 from labs.text import Text, same
+from labs.timing_results import noise_warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -314,8 +315,8 @@ def explanation(study: Study) -> Markdown:
             zh + f"（没有数读取：{study.not_counted.zh}）",
             en + f" (Not counted: {study.not_counted.en}.)",
         )
-    zh += _time_text(chosen, full, repeated).zh
-    en += _time_text(chosen, full, repeated).en
+    time = _time_text(study, chosen, full, repeated)
+    zh, en = zh + time.zh, en + time.en
     zh += (
         "\n\n**计算量没变。** 每个查询头仍与每个位置做点积；省的是搬运。解码受带宽限制，所以搬运就是时间；"
         "预填充受计算限制，GQA 在那里几乎不快。"
@@ -325,6 +326,8 @@ def explanation(study: Study) -> Markdown:
         "Decode is bound by bandwidth, so moving is the time; prefill is bound by compute, and GQA hardly "
         "helps there."
     )
+    if warning := noise_warning([one.timing for one in study.timed.values() if one.timing]):
+        zh, en = f"{zh}\n\n{warning.zh}", f"{en}\n\n{warning.en}"
     return Markdown(
         id="explanation",
         title=Text(zh="看到了什么，为什么", en="What you see, and why"),
@@ -334,7 +337,9 @@ def explanation(study: Study) -> Markdown:
     )
 
 
-def _time_text(chosen: Measured | None, full: Measured | None, repeated: Measured | None) -> Text:
+def _time_text(
+    study: Study, chosen: Measured | None, full: Measured | None, repeated: Measured | None
+) -> Text:
     if chosen is None or full is None or chosen.timing is None or full.timing is None:
         reason = chosen.reason if chosen and chosen.reason else None
         why = Text(zh="内核没有计时", en="the kernel was not timed")
@@ -343,6 +348,15 @@ def _time_text(chosen: Measured | None, full: Measured | None, repeated: Measure
     en = f"\n\n**Time.** The grouped kernel is {full.seconds / chosen.seconds:.1f} times faster than MHA"
     if repeated is not None and repeated.timing is not None:
         zh += f"；先复制开再算的要 {repeated.seconds / chosen.seconds:.1f} 倍于它的时间。"
-        en += f"; repeating the heads first takes {repeated.seconds / chosen.seconds:.1f} times as long as "
-        "that."
+        en += f"; repeating the heads first takes {repeated.seconds / chosen.seconds:.1f} times as long. "
+    share, before = (one.share(study.bandwidth) for one in (chosen, full))
+    if share < before:
+        zh += (
+            f"它只占实测带宽的 {share:.0%}，MHA 占 {before:.0%}：KV 越少，不随它变少的（查询、softmax、"
+            "线程起停）越显眼。"
+        )
+        en += (
+            f"It has {share:.0%} of the measured bandwidth, MHA {before:.0%}: with less KV what does not "
+            "shrink with it (queries, softmax, waking threads) shows."
+        )
     return Text(zh=zh, en=en)

@@ -151,9 +151,13 @@ def metrics(study: Study) -> Iterator[Metric]:
     )
 
 
+def _ordered(study: Study) -> list[KVFormat]:
+    return sorted(study.scores, key=lambda kv: (-kv.bits, kv.keys, kv.values))
+
+
 def loss_bars(study: Study) -> Bars:
     full = study.scores[FULL]
-    formats = sorted((kv for kv in study.scores if kv != FULL), key=lambda kv: -kv.bits)
+    formats = [kv for kv in _ordered(study) if kv != FULL]
     found = [paired_difference(full.losses, study.scores[kv].losses) for kv in formats]
     return Bars(
         id="losses",
@@ -233,7 +237,7 @@ def stored_bytes(kv: KVFormat, rows: int, columns: int) -> int:
 
 def table(study: Study, config: ModelConfig) -> Table:
     full = study.scores[FULL]
-    order = sorted(study.scores, key=lambda kv: (-kv.bits, kv.keys, kv.values))
+    order = _ordered(study)
     rows: list[list[Text | float | int | None]] = []
     whole = expected_bytes(FULL, study.tokens, config)
     for kv in order:
@@ -285,6 +289,32 @@ def table(study: Study, config: ModelConfig) -> Table:
     )
 
 
+def _price(kv: KVFormat) -> Text:
+    """What is not quantised, and what a group costs besides."""
+    if "channel" in (kv.keys, kv.values):
+        waiting = Text(
+            zh=f"逐通道的组要凑满 {GROUP} 个 token 才能量化，所以最近的 {kv.residual} 个到 "
+            f"{kv.residual + GROUP - 1} 个 token 保持原样：它们恰好也最常被看。",
+            en=f"A group per channel needs {GROUP} tokens before it can be quantised, so the latest "
+            f"{kv.residual} to {kv.residual + GROUP - 1} stay as they are; they are also those looked at "
+            "most. ",
+        )
+    elif kv.residual:
+        waiting = Text(
+            zh=f"最近的 {kv.residual} 个 token 保持原样：它们恰好也最常被看。",
+            en=f"The latest {kv.residual} tokens stay as they are; they are also those looked at most. ",
+        )
+    else:
+        waiting = Text(
+            zh="一个 token 也不留原样，最常被看的最近几个也不例外。",
+            en="No token stays as it is, not even the latest, which are looked at most. ",
+        )
+    return Text(
+        zh=f"\n\n**代价。** {waiting.zh}位宽再低，每组的 scale 与最小值也还要 1 位。",
+        en=f"\n\n**The price.** {waiting.en}However few the bits, a group's scale and minimum take one more.",
+    )
+
+
 def explanation(study: Study) -> Markdown:
     full, kv = study.scores[FULL], study.chosen
     added = {one: paired_difference(full.losses, score.losses).mean for one, score in study.scores.items()}
@@ -310,15 +340,8 @@ def explanation(study: Study) -> Markdown:
             "their scale flattens the small ones beside them; by channel they hurt only themselves. V has "
             "none, and the output is a weighted sum over tokens, so each token's error should stay its own."
         )
-    zh += (
-        f"\n\n**代价。** 逐通道的组要凑满 {GROUP} 个 token 才能量化，所以最近 {kv.residual} 个以上的 token "
-        "保持原样：它们恰好也最常被看。位宽再低，每组的 scale 与最小值也还要 1 位。"
-    )
-    en += (
-        f"\n\n**The price.** A group per channel needs {GROUP} tokens before it can be quantised, so the "
-        f"latest {kv.residual} and more stay as they are; they are also those looked at most. And however "
-        "few the bits, a group's scale and minimum take one more."
-    )
+    price = _price(kv)
+    zh, en = zh + price.zh, en + price.en
     return Markdown(
         id="explanation",
         title=Text(zh="看到了什么，为什么", en="What you see, and why"),

@@ -272,6 +272,16 @@ def _told(ladder: Ladder) -> Text:
         en += f" {count} threads give ×{steps[6] / steps[5]:.2f}."
     if few := _bandwidth_bound(ladder):
         zh, en = f"{zh}\n\n{few.zh}", f"{en}\n\n{few.en}"
+    if count > 1 and ladder.peak(count) < ladder.peak(1):
+        zh += (
+            f"\n\n**峰值量低了。** {count} 线程的峰值还不如 1 线程：量的时候别的程序占着核，{count} 线程的"
+            "“至多”也跟着偏低。等机器闲下来再运行。"
+        )
+        en += (
+            f"\n\n**A peak measured too low.** That of {count} threads is below that of one: other programs "
+            f"held the cores, and what {count} threads can do at most came out too low as well. Run again "
+            "when the machine is quiet."
+        )
     noisy = [one.way.name for one in ladder.timed if one.timing and one.timing.noisy]
     if noisy:
         zh += f"\n\n**有噪声。** {'、'.join(name.zh for name in noisy)}的样本彼此相差很大，别从小差别下结论。"

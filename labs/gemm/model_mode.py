@@ -14,6 +14,7 @@ from labs.formulas.gemm import amdahl
 from labs.formulas.memory import arithmetic_intensity, gemm_bytes, gemm_flops
 from labs.gemm.model_clock import KINDS, Spent, forward_spent
 from labs.gemm.product_counter import ProductCounter
+from labs.measure import NOISY_SPREAD
 from labs.models.config import linear_shapes
 from labs.quantization.roofs import gemm_peak, read_bandwidth
 from labs.results import (
@@ -64,13 +65,15 @@ METHOD = Text(
 
 @dataclass(frozen=True)
 class Phase:
-    """``tokens`` new ones a sequence behind ``context``; ``rows`` is m of each linear layer."""
+    """``tokens`` new ones a sequence behind ``context``; ``rows`` is m of each linear layer; ``spread`` how
+    far the rounds lay apart, as a share of the one in the middle."""
 
     name: Text
     batch: int
     tokens: int
     context: int
     spent: Spent
+    spread: float
 
     @property
     def rows(self) -> int:
@@ -98,7 +101,8 @@ def _run(ctx: Context, loaded: LoadedModel, tokens: int, batch: int) -> Iterator
     ]
     for index, (name, sequences, new, context) in enumerate(wanted):
         ctx.progress(index / 4, name)
-        phases.append(Phase(name, sequences, new, context, _median(ctx, loaded, sequences, new, context)))
+        spent, spread = _median(ctx, loaded, sequences, new, context)
+        phases.append(Phase(name, sequences, new, context, spent, spread))
         yield shares(phases)
     yield from figures(loaded, phases, tokens)
     ctx.progress(0.8, Text(zh="测量两条屋顶", en="Measuring the roofs"))
@@ -118,15 +122,17 @@ def _on_device(loaded: LoadedModel, where: str) -> Iterator[None]:
         loaded.model.to("cpu")
 
 
-def _median(ctx: Context, loaded: LoadedModel, batch: int, tokens: int, context: int) -> Spent:
-    """The round whose total is the median, so that its parts add up."""
+def _median(ctx: Context, loaded: LoadedModel, batch: int, tokens: int, context: int) -> tuple[Spent, float]:
+    """The round whose total is the median, so that its parts add up, and how far apart they lay."""
     forward_spent(loaded, batch, tokens, context)
     rounds = []
     for _ in range(_ROUNDS):
         ctx.check()
         rounds.append(forward_spent(loaded, batch, tokens, context))
-    middle = statistics.median_low([one.total_s for one in rounds])
-    return next(one for one in rounds if one.total_s == middle)
+    totals = [one.total_s for one in rounds]
+    middle = statistics.median_low(totals)
+    spent = next(one for one in rounds if one.total_s == middle)
+    return spent, (max(totals) - min(totals)) / middle
 
 
 def shares(phases: list[Phase]) -> Bars:
@@ -307,6 +313,14 @@ def explanation(phases: list[Phase], peak: float, bandwidth: float) -> Markdown:
         "once.\n\n**The rest.** With a small model on a CPU, norms, rotation and Python's fixed costs take "
         "their share; the wider the model, the larger GEMM's.",
     )
+    worst = max(phases, key=lambda one: one.spread)
+    if worst.spread > NOISY_SPREAD:
+        body = Text(
+            zh=f"{body.zh}\n\n**有噪声。** {_ROUNDS} 遍之间最多差 {worst.spread:.0%}（{worst.name.zh}）："
+            "占比会晃动，关掉别的程序再测。",
+            en=f"{body.en}\n\n**Noise.** Rounds lay up to {worst.spread:.0%} apart ({worst.name.en}): "
+            "shares will shift; close other programs and measure again.",
+        )
     return Markdown(
         id="explanation",
         title=Text(zh="看到了什么，为什么", en="What you see, and why"),

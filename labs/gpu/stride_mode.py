@@ -17,6 +17,7 @@ from labs.formulas.warp_access import SECTOR_BYTES
 from labs.results import Axis, Lines, Mark, Markdown, Metric, Provenance, Series, array
 from labs.spec import Prediction
 from labs.text import Text
+from labs.timing_results import noise_warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,6 +178,8 @@ def explanation(found: list[Strided], unit: int, size_mib: int) -> Markdown:
         f"{last.stride} it takes {longer:.2f} times as long as at {edge.stride}. Prefetching and page tables "
         "(TLB) are not in the formula; they make the difference, and so do other programs on the machine."
     )
+    if warning := noise_warning([one.timing for one in found]):
+        zh, en = f"{zh}\n\n{warning.zh}", f"{en}\n\n{warning.en}"
     return Markdown(
         id="explanation",
         title=Text(zh="看到了什么，为什么", en="What you see, and why"),

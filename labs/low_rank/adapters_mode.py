@@ -245,8 +245,8 @@ def mixed_table(mixed: dict[str, tuple[Timing, float]], adapters: int) -> Table:
         provenance=_MEASURED,
         columns=[
             Column(title=Text(zh="做法", en="way")),
-            Column(title=Text(zh="一步", en="a step"), unit="us"),
-            Column(title=Text(zh="每条", en="a sequence"), unit="us"),
+            Column(title=Text(zh="一步", en="a step"), unit="µs"),
+            Column(title=Text(zh="每条", en="a sequence"), unit="µs"),
             Column(title=Text(zh="两者相差", en="difference")),
             Column(title=Text(zh="噪声", en="noise")),
         ],
@@ -371,22 +371,22 @@ def explanation(
     quick = merged_s / apart_s
     parts = [
         Text(
-            zh=f"**一个适配器：合并。** 旁路每步多 {extra * 1e6:.0f} us（满秩 {full * 1e6:.0f} us），合并"
+            zh=f"**一个适配器：合并。** 旁路每步多 {extra * 1e6:.0f} µs（满秩 {full * 1e6:.0f} µs），合并"
             "一次 "
-            f"{race.merge_s * 1e6:.0f} us，{repaid:.1f} 步回本；之后推理与没有适配器一样快。",
-            en=f"**One adapter: merge.** Applied apart it adds {extra * 1e6:.0f} us a step (the full "
+            f"{race.merge_s * 1e6:.0f} µs，{repaid:.1f} 步回本；之后推理与没有适配器一样快。",
+            en=f"**One adapter: merge.** Applied apart it adds {extra * 1e6:.0f} µs a step (the full "
             "product takes "
-            f"{full * 1e6:.0f}); merging takes {race.merge_s * 1e6:.0f} us and is repaid after "
+            f"{full * 1e6:.0f}); merging takes {race.merge_s * 1e6:.0f} µs and is repaid after "
             f"{repaid:.1f} steps. "
             "From then on there is no adapter to be seen.",
         ),
         Text(
             zh=f"**许多适配器：旁路。** 一批 {adapters} 条各用各的，合并的权重没有一份能共用，一步 "
-            f"{merged_s * 1e6:.0f} us；共用底座、旁路批量算是 {apart_s * 1e6:.0f} us，{quick:.1f} 倍。内存"
+            f"{merged_s * 1e6:.0f} µs；共用底座、旁路批量算是 {apart_s * 1e6:.0f} µs，{quick:.1f} 倍。内存"
             "差得更多。",
             en=f"**Many adapters: apart.** In a batch of {adapters}, each with its own, no merged weight "
             "serves two "
-            f"rows: {merged_s * 1e6:.0f} us a step, against {apart_s * 1e6:.0f} with one base and batched "
+            f"rows: {merged_s * 1e6:.0f} µs a step, against {apart_s * 1e6:.0f} with one base and batched "
             "thin "
             f"products, {quick:.1f} times. Memory differs even more.",
         ),

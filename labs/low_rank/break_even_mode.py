@@ -205,8 +205,8 @@ def table(racer: Racer, rows: tuple[int, int], roofs: Roofs) -> Table:
             Column(title=Text(zh="阶段", en="phase")),
             Column(title=Text(zh="秩", en="rank")),
             Column(title=Text(zh="参数", en="parameters"), unit="%", provenance=_ESTIMATED),
-            Column(title=Text(zh="时间", en="time"), unit="us"),
-            Column(title=Text(zh="预测", en="predicted"), unit="us", provenance=_ESTIMATED),
+            Column(title=Text(zh="时间", en="time"), unit="µs"),
+            Column(title=Text(zh="预测", en="predicted"), unit="µs", provenance=_ESTIMATED),
             Column(title=Text(zh="偏差", en="error"), unit="%", provenance=_ESTIMATED),
             Column(title=Text(zh="加速", en="speed-up"), unit="×"),
             Column(title=Text(zh="噪声", en="noise")),
@@ -232,11 +232,11 @@ def explanation(racer: Racer, rows: tuple[int, int], roofs: Roofs) -> Result:
             f"{gain(racer, more, half):.2f} in prefill.",
         ),
         Text(
-            zh=f"**差在哪里。** 一次乘法变两次：多一次调用（空调用 {call:.1f} us，满秩解码一次 {full:.0f} "
-            "us），"
+            zh=f"**差在哪里。** 一次乘法变两次：多一次调用（空调用 {call:.1f} µs，满秩解码一次 {full:.0f} "
+            "µs），"
             "中间的 x·A 写出又读回，瘦矩阵还填不满计算单元，离峰值更远。矩阵越小，前两项占比越大。",
             en="**Where it goes.** One product becomes two: one call more "
-            f"(an empty one takes {call:.1f} us, the full product in decode {full:.0f} us), x A is "
+            f"(an empty one takes {call:.1f} µs, the full product in decode {full:.0f} µs), x A is "
             "written and "
             "read again, and a thin matrix fills the units worse. The smaller the matrix, the more these "
             "weigh.",

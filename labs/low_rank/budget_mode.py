@@ -30,9 +30,10 @@ from labs.models.texts import load_text
 from labs.results import Axis, Column, Lines, Metric, Provenance, Series, Table, array
 from labs.roofline.explanation import prose
 from labs.text import Text
+from labs.timing_results import noise_warning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from labs.context import Context
     from labs.formulas.low_rank import Roofs
@@ -77,7 +78,7 @@ def run_budget(ctx: Context, setting: Setting) -> Iterator[Result]:
     yield allotted(plans, n, k)
     yield from figures(plans, n, k)
     ctx.progress(0.65, Text(zh="给全部层计时", en="timing all layers"))
-    yield from times(ctx, setting, plans, n, k)
+    timings = yield from times(ctx, setting, plans, n, k)
     losses: dict[str, Perplexity] = {"": _baseline(ctx)}
     for step, (name, chosen) in enumerate(plans.items()):
         ctx.progress(
@@ -86,7 +87,7 @@ def run_budget(ctx: Context, setting: Setting) -> Iterator[Result]:
         losses[name] = _perplexity(ctx, setting, chosen)
     yield table(plans, losses, n, k)
     yield from perplexities(losses)
-    yield explanation(plans, losses, setting, spectra, n, k)
+    yield explanation(plans, losses, setting, spectra, n, k, noise_warning(timings))
 
 
 def _choices(ctx: Context, setting: Setting, n: int, k: int, values: list[float]) -> list[Choice]:
@@ -184,8 +185,10 @@ def figures(plans: dict[str, list[Choice]], n: int, k: int) -> Iterator[Metric]:
         )
 
 
-def times(ctx: Context, setting: Setting, plans: dict[str, list[Choice]], n: int, k: int) -> Iterator[Metric]:
-    """All layers' products one after the other, the weights cold."""
+def times(
+    ctx: Context, setting: Setting, plans: dict[str, list[Choice]], n: int, k: int
+) -> Generator[Metric, None, list[Timing]]:
+    """All layers' products one after the other, the weights cold; returns the timings."""
     roofs, x = measured_roofs(ctx), torch.randn(setting.rows, k, device=ctx.device)
     count = len(plans["greedy"])
     ways = {"full": [Choice(FULL, 0, 0)] * count, **plans}
@@ -215,6 +218,7 @@ def times(ctx: Context, setting: Setting, plans: dict[str, list[Choice]], n: int
                 "rounds",
             ),
         )
+    return list(best.values())
 
 
 def _held(ctx: Context, n: int, k: int, rank: int) -> tuple[torch.Tensor, ...]:
@@ -226,8 +230,10 @@ def _turns(ctx: Context, chosen: Sequence[Choice], n: int, k: int) -> Callable[[
     """All layers, in copies that take turns: in the model the rest of its weights empties the cache."""
     size = 4 * _parameters(chosen, n, k)
     copies = size * copies_beyond_cache(size, ctx.device)
-    ctx.reserve(copies, Text(zh="轮换用的权重副本", en="the copies of weights to rotate over"))
-    return rotate(lambda: [_held(ctx, n, k, one.rank) for one in chosen], size, ctx.device)
+    ctx.reserve(copies + size, Text(zh="轮换用的权重副本", en="the copies of weights to rotate over"))
+    first = [_held(ctx, n, k, one.rank) for one in chosen]
+    # Copies: drawing random numbers for each would take longer than the timing.
+    return rotate(lambda: [tuple(one.clone() for one in held) for held in first], size, ctx.device)
 
 
 def _step(x: torch.Tensor, layers: Callable[[], _Layers]) -> None:
@@ -318,6 +324,7 @@ def explanation(
     spectra: list[list[float]],
     n: int,
     k: int,
+    warning: Text | None,
 ) -> Result:
     wanted = [rank_for_error(values, setting.error) for values in spectra]
     kept = sum(one.rank == FULL for one in plans["greedy"])
@@ -357,5 +364,6 @@ def explanation(
                 "layers' "
                 "errors, and an error does not weigh alike in every layer: measure at the end.",
             ),
+            *([warning] if warning else []),
         ]
     )

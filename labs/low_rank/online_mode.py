@@ -231,12 +231,12 @@ def explanation(racer: Racer, rows: int, rank: int, found: list[Method]) -> Resu
     )
     parts = [
         Text(
-            zh=f"**分解比乘法贵得多。** 秩 {rank} 只剩 {share:.0%} 的 FLOP，每次省 {gain * 1e6:.0f} us；最"
+            zh=f"**分解比乘法贵得多。** 秩 {rank} 只剩 {share:.0%} 的 FLOP，每次省 {gain * 1e6:.0f} µs；最"
             "便宜的分解 "
             f"{cheap.timing.low_s * 1e3:.1f} ms，完整 SVD {slow.timing.low_s * 1e3:.0f} ms。{verdict.zh}。",
             en=f"**Decomposing costs far more than multiplying.** Rank {rank} leaves {share:.0%} of the "
             "FLOPs and "
-            f"spares {gain * 1e6:.0f} us a product; the cheapest decomposition takes "
+            f"spares {gain * 1e6:.0f} µs a product; the cheapest decomposition takes "
             f"{cheap.timing.low_s * 1e3:.1f} ms, "
             f"full SVD {slow.timing.low_s * 1e3:.0f} ms: {verdict.en}.",
         ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labs.formulas.low_rank import parameter_break_even
 from labs.spec import Prediction
 from labs.text import Text
 
@@ -18,22 +17,6 @@ def predictions(params: Any, ctx: Context) -> Iterator[Prediction]:
     """``params`` are the lab's."""
     if params.mode == "kernel":
         yield from _memory(params)
-    elif params.mode in ("break_even", "spectrum"):
-        yield _parameters(params, ctx)
-
-
-def _parameters(params: Any, ctx: Context) -> Prediction:
-    from labs.low_rank.break_even_mode import PARAMETER_FORMULA
-    from labs.low_rank.layers import shape_of
-
-    name = params.shape if params.mode == "break_even" else params.projection
-    return Prediction(
-        id="parameter_break_even",
-        title=Text(zh="参数打平的秩", en="Rank with as many parameters"),
-        value=parameter_break_even(*shape_of(ctx, name)),
-        unit="",
-        formula=PARAMETER_FORMULA,
-    )
 
 
 def _memory(params: Any) -> Iterator[Prediction]:

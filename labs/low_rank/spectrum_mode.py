@@ -106,7 +106,7 @@ def spectrum_figures(weight: Tensor, plain: Decomposition, error: float) -> Iter
     rank = rank_for_error(plain.singular_values, error)
     yield Metric(
         id="rank_for_error",
-        title=Text(zh=f"权重误差 ≤ {error:.0%} 要的秩", en=f"Rank for {error:.0%} error of the weight"),
+        title=Text(zh=f"权重误差 ≤ {error:.0%} 要的秩", en=f"Rank for {error:.0%} weight error"),
         provenance=_MEASURED,
         value=rank,
         better="lower",
@@ -209,11 +209,11 @@ def output_figures(
     half = int(parameter_break_even(n, k) / 2)
     known = inputs_of(ctx, projection)[layer]
     for name, found in (("plain", plain), ("aware", aware)):
-        title = _AIMS["weights" if name == "plain" else "outputs"]
+        title, short = (_AIMS["weights"], "SVD of W") if name == "plain" else (_AIMS["outputs"], "by output")
         predicted = _output_errors(ctx, found, known, [half])[0]
         yield Metric(
             id=f"output_error_{name}",
-            title=Text(zh=f"输出误差，秩 {half}，{title.zh}", en=f"Output error, rank {half}, {title.en}"),
+            title=Text(zh=f"输出误差，r = {half}，{title.zh}", en=f"Output error, r = {half}, {short}"),
             provenance=_MEASURED,
             unit="%",
             value=100 * _output_errors(ctx, found, inputs, [half])[0],

@@ -26,7 +26,7 @@ def read_bandwidth(ctx: Context, budget_s: float = 0.3) -> float:
     """Bytes/s of reading a buffer four times the last-level cache once, by the faster of two reductions."""
     size = max(256 * 2**20, 4 * last_level_cache_bytes(ctx.device))
     ctx.reserve(size, Text(zh="带宽测试的缓冲区", en="the buffer that bandwidth is measured on"))
-    buffer = torch.rand(size // 4, device=ctx.device)
+    buffer = torch.ones(size // 4, device=ctx.device)
     calls: tuple[Callable[[], object], ...] = (buffer.sum, buffer.amax)
     return size / min(ctx.measure(call, budget_s=budget_s / 2).low_s for call in calls)
 

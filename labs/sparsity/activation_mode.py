@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +18,7 @@ from labs.quantization.threads import threads
 from labs.results import Axis, Lines, Mark, Markdown, Metric, Provenance, Series, array
 from labs.sparsity.native import Kernels, kernels
 from labs.text import Text
+from labs.timing_results import noise_warning
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from labs.context import Context
+    from labs.measure import Timing
     from labs.models.llama import Llama
     from labs.models.perplexity import LossDifference, Perplexity
     from labs.results import Result
@@ -53,7 +54,7 @@ def run_activations(ctx: Context, params: Any) -> Iterator[Result]:
         return
     speed = yield from speed_metric(ctx, chosen, weight, share)
     loss = yield from loss_metric(ctx, inputs, share)
-    yield explanation(chosen, unions, speed, loss, params)
+    yield explanation(unions, speed, loss, params)
 
 
 def activations(ctx: Context) -> list[Tensor]:
@@ -211,27 +212,25 @@ def union_lines(x: Tensor, share: float) -> Lines:
     )
 
 
-def speed_metric(
-    ctx: Context, x: Tensor, weight: Tensor, share: float
-) -> Generator[Result, None, float | None]:
-    """Returns the speed-up at batch 1, None without a compiler or where the check failed."""
+def speed_metric(ctx: Context, x: Tensor, weight: Tensor, share: float) -> Generator[Result, None, Text]:
+    """Returns what there is to say of the speed-up at batch 1, or why there is none."""
     native = kernels()
     if not isinstance(native, Kernels):
-        return None
+        return Text(zh=f"没有测快了多少：{native.zh}。", en=f"How much faster was not timed: {native.en}.")
     rows, one = weight.t().contiguous(), x[-1:].contiguous()
     out, kept = torch.empty(1, rows.shape[1]), dropped(one, threshold_of(x, share))
     active = kept[0].nonzero()[:, 0].to(torch.int32)
     every = torch.arange(len(rows), dtype=torch.int32)
     native.active_rows(rows, active, one, out)
     right = bool(torch.allclose(out, kept @ rows, atol=1e-3 * float(out.abs().max())))
-    best = {"every": math.inf, "active": math.inf}
+    best: dict[str, Timing] = {}
     with threads(1):
         for _ in range(3):
             for name, wanted in (("every", every), ("active", active)):
                 call = _call(native, rows, wanted, one, out)
                 found = time_calls(call, budget_s=_BUDGET_S / 3, check=ctx.check)
-                best[name] = min(best[name], found.low_s)
-    speed = best["every"] / best["active"] if right else None
+                best[name] = min(found, best.get(name, found), key=lambda timing: timing.low_s)
+    speed = best["every"].low_s / best["active"].low_s if right else None
     yield Metric(
         id="skip_speed",
         title=Text(zh="跳过不用的行：快几倍", en="Skipping rows: times as fast"),
@@ -249,7 +248,19 @@ def speed_metric(
             zh="单线程，各三轮的最快五分之一", en="one thread, the fastest fifth of three rounds each"
         ),
     )
-    return speed
+    return _speed_text(speed, list(best.values()))
+
+
+def _speed_text(speed: float | None, timings: list[Timing]) -> Text:
+    if speed is None:
+        return Text(
+            zh="跳行的结果与读全部的不符，不给速度。", en="Skipping gave another result: no speed is shown."
+        )
+    warning = noise_warning(timings)
+    return Text(
+        zh=f"一个 token 时实测快 {speed:.2f} 倍。" + (warning.zh if warning else ""),
+        en=f"With one token here it is {speed:.2f} times as fast. " + (warning.en if warning else ""),
+    )
 
 
 def _call(native: Kernels, rows: Tensor, wanted: Tensor, one: Tensor, out: Tensor) -> Any:
@@ -314,23 +325,20 @@ def loss_metric(ctx: Context, inputs: list[Tensor], share: float) -> Generator[R
     return loss
 
 
-def explanation(x: Tensor, union: Lines, speed: float | None, loss: LossDifference, params: Any) -> Markdown:
+def explanation(union: Lines, speed: Text, loss: LossDifference, params: Any) -> Markdown:
     real, independent = (series.y for series in union.series)
-    skipped = "" if speed is None else f"{speed:.2f}"
     body = Text(
         zh=f"**SwiGLU 没有现成的零**，但多数数很小：丢掉 {params.share}%，整个模型的损失变 "
         f"{loss.mean:+.3f} ± "
-        f"{loss.stderr:.3f} nat/token。权重一行不读，就省一行的字节"
-        + (f"：一个 token 时实测快 {skipped} 倍。" if skipped else "。")
-        + f"\n\n**批一大就没有了。** 一个 token 要 {real[0]:.0f}% 的通道，{BATCHES[-1]} 个真实 token 的并集"
+        f"{loss.stderr:.3f} nat/token。权重一行不读，就省一行的字节。{speed.zh}"
+        f"\n\n**批一大就没有了。** 一个 token 要 {real[0]:.0f}% 的通道，{BATCHES[-1]} 个真实 token 的并集"
         f"要 {real[-1]:.0f}%（独立的话 {independent[-1]:.0f}%）。所以激活稀疏是单条解码、端侧的办法，预填充与"
         "大批用不上。权重还要按输入通道连续存放，否则跳过的不是整行。",
         en=f"**SwiGLU gives no zeros of its own**, but most numbers are small: without {params.share}% of "
         "them "
         f"the model's loss changes by {loss.mean:+.3f} ± {loss.stderr:.3f} nats a token. A row of the weight "
-        "that is not read is a row of bytes saved"
-        + (f": {skipped} times as fast with one token here." if skipped else ".")
-        + f"\n\n**With a batch it is gone.** One token needs {real[0]:.0f}% of the channels, the union of "
+        "that is not read is a row of bytes saved. {speed.en}"
+        f"\n\n**With a batch it is gone.** One token needs {real[0]:.0f}% of the channels, the union of "
         f"{BATCHES[-1]} real ones {real[-1]:.0f}% (independent ones {independent[-1]:.0f}%). Activation "
         "sparsity is for decoding one sequence, as on devices, not for prefill or large batches. Weights "
         "must "
