@@ -32,12 +32,20 @@ _STAGES: dict[Stage, tuple[str, str]] = {
 _MOST_LINES = 6000  # of one stage: an unrolled kernel may have tens of thousands
 
 
-def task(exercise: Exercise, hints: int) -> Iterator[Code | Markdown]:
-    """What the kernel must compute, as many hints as were asked for, and behind the last the solution."""
+def task(exercise: Exercise, hints: int, *, attempted: bool) -> Iterator[Code | Markdown]:
+    """What the kernel must compute, as many hints as were asked for, and behind the last the solution: only
+    where the reader has ``attempted`` this one, so that hints asked for before do not tell the next."""
     specification = f"```python\n{exercise.specification_source}```"
     shown = list(enumerate(exercise.hints[:hints], 1))
     zh = [exercise.task.zh, specification, *(f"- 提示 {place}：{one.zh}" for place, one in shown)]
     en = [exercise.task.en, specification, *(f"- Hint {place}: {one.en}" for place, one in shown)]
+    asked = hints > len(exercise.hints)
+    if asked and not attempted:
+        zh.append("先改一改骨架、运行一次，答案才在这里展开。想直接看：从“答案”开始。")
+        en.append(
+            "The solution unfolds here once you have changed the skeleton and run it. To see it at once, "
+            "begin with the solution."
+        )
     yield Markdown(
         id="task",
         title=Text(zh=f"任务：{exercise.title.zh}", en=f"Task: {exercise.title.en}"),
@@ -50,7 +58,7 @@ def task(exercise: Exercise, hints: int) -> Iterator[Code | Markdown]:
         source=Text(zh="本练习", en="this exercise"),
         wide=True,
     )
-    if hints > len(exercise.hints):
+    if asked and attempted:
         yield _solution(exercise)
 
 

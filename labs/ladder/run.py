@@ -38,11 +38,15 @@ def run_ladder(
     hints: int,
     *,
     unsolved: bool,
+    attempted: bool,
 ) -> Iterator[Result]:
     """LabError where Triton is missing; whatever is wrong with ``source`` is a result, not an error. The task
-    comes first where it is ``unsolved``; else what plays stands beside the text that it plays."""
+    comes first where it is ``unsolved`` (``attempted``: ``source`` is the reader's own); else what plays
+    stands beside the text that it plays."""
     outcome = Outcome(exercise, source, settings, target)
-    task = code_views.task(exercise, hints)  # an iterator: shown once, where it comes first
+    task = code_views.task(
+        exercise, hints, attempted=attempted
+    )  # an iterator: shown once, where it comes first
     if unsolved:
         yield from task
     yield code_views.code(outcome)

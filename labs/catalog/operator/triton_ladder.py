@@ -71,10 +71,11 @@ class Params(LabParams, frozen=True):
         Field(
             zh="提示",
             en="Hints",
-            zh_help="先自己想，再一条一条要；3：看答案。",
-            en_help="Think first, then take them one by one; 3 shows the solution.",
+            zh_help="先自己想，再一条一条要；3：改过、跑过之后看答案。",
+            en_help="Think first, then take them one by one; 3 shows the solution to who has tried.",
             ge=0,
             le=3,
+            when={"begin": ["skeleton"]},
             preview=False,
         ),
     ] = 0
@@ -206,10 +207,19 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
 
     exercise = EXERCISES[params.kernel]
     shipped = exercise.solution if params.begin == "solution" else exercise.skeleton
-    source, _ = chosen_source(text_name(params), params.source, shipped)
+    source, untouched = chosen_source(text_name(params), params.source, shipped)
     settings: dict[str, int] = {name: int(getattr(params, name)) for name in exercise.settings}
     unsolved = params.begin == "skeleton"
-    yield from run_ladder(ctx, exercise, source, settings, params.target, params.hints, unsolved=unsolved)
+    yield from run_ladder(
+        ctx,
+        exercise,
+        source,
+        settings,
+        params.target,
+        params.hints if unsolved else 0,
+        unsolved=unsolved,
+        attempted=not untouched,
+    )
 
 
 def text_name(params: Params) -> str:

@@ -14,6 +14,7 @@ from labs.ladder import sandbox
 from labs.ladder.code_views import task
 from labs.ladder.exercise import EXERCISES, Name, told
 from labs.ladder.prediction import loaded_bytes
+from labs.results import Code, Markdown
 
 if TYPE_CHECKING:
     from labs.inspection.compiled import Compiled, Target
@@ -54,13 +55,13 @@ def test_tiles_twice_as_large_load_half_as_much() -> None:
     assert loaded_bytes("matmul", 0, 32, 32) == 2 * loaded_bytes("matmul", 0, 64, 64)
 
 
-def test_the_solution_is_shown_when_it_is_asked_for_and_not_before() -> None:
+def test_the_solution_is_shown_to_who_asks_and_has_tried() -> None:
     exercise = EXERCISES["softmax"]
-    for hints in range(3):
-        (only,) = task(exercise, hints)
-        assert only.id == "task"
-    _, solution = task(exercise, 3)
-    assert solution.id == "solution" and solution.panes[0].text == exercise.solution  # type: ignore[union-attr]
+    for hints, attempted in ((0, True), (2, True), (3, False)):
+        (only,) = task(exercise, hints, attempted=attempted)
+        assert isinstance(only, Markdown) and ("unfolds here" in only.body.en) == (hints == 3)
+    _, solution = task(exercise, 3, attempted=True)
+    assert isinstance(solution, Code) and solution.panes[0].text == exercise.solution
 
 
 def test_a_text_made_of_the_skeleton_does_not_stand_where_the_solution_is_chosen() -> None:

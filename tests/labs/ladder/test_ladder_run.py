@@ -20,7 +20,9 @@ SETTINGS = {"tile": 64, "warps": 4}
 def shown(monkeypatch: pytest.MonkeyPatch, source: str, *, unsolved: bool = False) -> dict[str, object]:
     """Results by id, in the order of their first appearance; nothing is measured here."""
     monkeypatch.setattr(run, "measure_here", lambda ctx, outcome: None)
-    found = run.run_ladder(Context(), EXERCISE, source, SETTINGS, "sm_80", 0, unsolved=unsolved)
+    found = run.run_ladder(
+        Context(), EXERCISE, source, SETTINGS, "sm_80", 0, unsolved=unsolved, attempted=False
+    )
     return {one.id: one for one in found}
 
 
