@@ -14,7 +14,6 @@ from labs.gemm.ladder import TOLERANCE, off_by
 from labs.gemm.native import Blocks, Kernels, kernels
 from labs.gemm.rungs import ENOUGH_ROWS, LINE_BYTES, RUNGS, bound, misses
 from labs.results import Axis, Lines, Mark, Markdown, Metric, Provenance, Series, array
-from labs.spec import LabError
 from labs.text import Text
 
 if TYPE_CHECKING:
@@ -61,11 +60,12 @@ class Sweep:
 
 
 def run_tiles(ctx: Context, *, size: int) -> Iterator[Result]:
-    """LabError without a compiler: the tile is a constant of compiled loops."""
+    """Without a compiler by formula alone: the tile is a constant of compiled loops."""
+    yield traffic(size)
     compiled = kernels()
     if not isinstance(compiled, Kernels):
-        raise LabError(compiled)
-    yield traffic(size)
+        yield _without_compiler(compiled)
+        return
     sweep = Sweep(size, measure_ceilings(ctx, compiled, 1))
     a, b = (torch.randn(rows, size, generator=ctx.generator()) for rows in (sweep.rows, size))
     out, expected = torch.empty_like(a), a @ b
@@ -85,6 +85,26 @@ def run_tiles(ctx: Context, *, size: int) -> Iterator[Result]:
             yield speed(sweep)
     yield from figures(sweep)
     yield explanation(sweep)
+
+
+def _without_compiler(reason: Text) -> Markdown:
+    body = Text(
+        zh=f"**没有测速度**：{reason.zh}。块的大小是编译进循环里的常数；上面的字节由公式给出，不用测。装上 "
+        "g++ 再运行，就能看到哪种块最快。",
+        en=f"**No speed was measured**: {reason.en}. A tile's size is a constant of compiled loops; the "
+        "bytes above come from a formula. With g++ one sees which tile is fastest.",
+    )
+    return _prose(body, Provenance.ESTIMATED)
+
+
+def _prose(body: Text, provenance: Provenance) -> Markdown:
+    return Markdown(
+        id="explanation",
+        title=Text(zh="看到了什么，为什么", en="What you see, and why"),
+        provenance=provenance,
+        body=body,
+        wide=True,
+    )
 
 
 def _time(ctx: Context, sweep: Sweep, key: tuple[int, int], call: Callable[[], None]) -> None:
@@ -224,10 +244,4 @@ def explanation(sweep: Sweep) -> Markdown:
         "of the peak): slivers of A and B should fit L1 and the block of A L2, and k be long enough to "
         "spread the cost of C. No value is good for every shape: libraries choose by shape, or tune.",
     )
-    return Markdown(
-        id="explanation",
-        title=Text(zh="看到了什么，为什么", en="What you see, and why"),
-        provenance=_MEASURED,
-        body=body,
-        wide=True,
-    )
+    return _prose(body, _MEASURED)

@@ -85,7 +85,7 @@ def run_strides(ctx: Context, size_mib: int) -> Iterator[Result]:
         yield curves(list(best.values()), unit, how)
     found = list(best.values())
     yield from figures(found, unit, how)
-    yield explanation(found, unit, size_mib)
+    yield explanation(found, unit, size_mib, ctx.device)
 
 
 def reader(ctx: Context, count: int) -> tuple[Callable[[int], Callable[[], object]], Text]:
@@ -158,7 +158,7 @@ def figures(found: list[Strided], unit: int, how: Text) -> Iterator[Metric]:
         )
 
 
-def explanation(found: list[Strided], unit: int, size_mib: int) -> Markdown:
+def explanation(found: list[Strided], unit: int, size_mib: int, device: str) -> Markdown:
     by_stride = {one.stride: one for one in found}
     first, edge, last = by_stride[1], by_stride[unit // 4], found[-1]
     longer = edge.wanted / last.wanted
@@ -178,6 +178,10 @@ def explanation(found: list[Strided], unit: int, size_mib: int) -> Markdown:
         f"{last.stride} it takes {longer:.2f} times as long as at {edge.stride}. Prefetching and page tables "
         "(TLB) are not in the formula; they make the difference, and so do other programs on the machine."
     )
+    kernels = loaded(_SOURCE)
+    if device == "cpu" and isinstance(kernels, Text):
+        zh += f"\n\n**没有 C++ 内核**：{kernels.zh}。这里由 numpy 跨步求和，它自己的开销也算在内。"
+        en += f"\n\n**No C++ kernel**: {kernels.en}. numpy adds at the stride, and its own overhead counts."
     if warning := noise_warning([one.timing for one in found]):
         zh, en = f"{zh}\n\n{warning.zh}", f"{en}\n\n{warning.en}"
     return Markdown(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from labs.results import Markdown, Provenance
 from labs.roofline.placed import VERDICTS
+from labs.roofline.streams import library
 from labs.text import Text
 from labs.timing_results import noise_warning
 
@@ -38,6 +39,7 @@ def model_explanation(
     timings = [one.timing for one in found.parts if one.timing]
     parts = [_where(found), _bounds(found), _gap(found), *_next(found, steps, checked)]
     parts.extend(above_roof(found.parts))
+    parts.extend(roofs_by_torch(machine))
     if warning := noise_warning([*timings, *machine.timings]):
         parts.append(warning)
     return prose(parts)
@@ -55,6 +57,18 @@ def above_roof(placed: Sequence[Placed]) -> Iterator[Text]:
             "Above the slope: a part of the data came from a cache, not from memory. Above the level part: "
             "the machine was busier while its roofs were measured; run again with “Measure the roofs again” "
             "when it is quiet.",
+        )
+
+
+def roofs_by_torch(machine: Machine) -> Iterator[Text]:
+    """Where the roofs' own kernels do not compile: why, and what stands in for them."""
+    kernels = library()
+    if machine.device == "cpu" and isinstance(kernels, Text):
+        yield Text(
+            zh=f"**没有原生内核**：{kernels.zh}。带宽改用 torch 的算子测，小数据里含派发开销；乘加循环没有"
+            "测。",
+            en=f"**No native kernels**: {kernels.en}. Bandwidth is measured with torch's operators, whose "
+            "dispatch counts where the data is small; the loops were not measured.",
         )
 
 

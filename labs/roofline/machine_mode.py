@@ -8,9 +8,9 @@ from labs.caches import cpu_caches
 from labs.results import Provenance, Series, array
 from labs.roofline import machine_views as views
 from labs.roofline import roof_views
-from labs.roofline.explanation import prose
+from labs.roofline.explanation import prose, roofs_by_torch
 from labs.roofline.machine import known_machine, measure_machine
-from labs.roofline.streams import KINDS, library
+from labs.roofline.streams import KINDS
 from labs.text import Text, same
 from labs.timing_results import noise_warning
 
@@ -133,14 +133,7 @@ def _explanation(machines: list[Machine]) -> Result:
 
 
 def _remarks(machine: Machine) -> Iterator[Text]:
-    kernels = library()
-    if machine.device == "cpu" and isinstance(kernels, Text):
-        yield Text(
-            zh=f"**没有原生内核**：{kernels.zh}。带宽改用 torch 的算子测，小数据里含派发开销；乘加循环没有"
-            "测。",
-            en=f"**No native kernels**: {kernels.en}. Bandwidth is measured with torch's operators, whose "
-            "dispatch counts where the data is small; the loops were not measured.",
-        )
+    yield from roofs_by_torch(machine)
     if machine.device == "cpu" and any(cache.assumed for cache in cpu_caches()):
         yield Text(
             zh="**系统没有告知缓存大小**，上面的容量是常见值。",

@@ -17,7 +17,7 @@ from labs.quantization.threads import threads as limited
 from labs.results import Column, Provenance, Table
 from labs.roofline import roof_views
 from labs.roofline.dispatches import dispatches
-from labs.roofline.explanation import above_roof, prose
+from labs.roofline.explanation import above_roof, prose, roofs_by_torch
 from labs.roofline.machine import measure_machine
 from labs.roofline.placed import VERDICTS, Placed, Roof
 from labs.text import Text
@@ -262,6 +262,7 @@ def _explanation(found: Sequence[Tried], tried: Sequence[Operator], machine: Mac
     )
     parts.extend(_missing(tried, {one.placed.name for one in found if one.way != "naive"}))
     parts.extend(above_roof([one.placed for one in timed]))
+    parts.extend(roofs_by_torch(machine))
     timings = [one.placed.timing for one in timed if one.placed.timing]
     if warning := noise_warning([*timings, *machine.timings]):
         parts.append(warning)

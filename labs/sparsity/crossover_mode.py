@@ -350,10 +350,18 @@ def _gpu(curves: Curves) -> Text:
             zh=f"**稀疏 Tensor Core 没有测**：这个 GPU 或形状不行：{curves.refused}。",
             en=f"**Sparse Tensor Cores were not measured**: not on this GPU, or shape: {curves.refused}.",
         )
+    shown = "two_four" in curves.found
     return Text(
         zh="**稀疏 Tensor Core 没有测**：`torch.sparse.to_sparse_semi_structured` 只在 CUDA 上有，此处没有 "
-        "GPU。图上的 2:4 是 CPU 上按元数据展开的乘积，只在一列时有，省的是字节；多列见“2:4 与真实形状”。",
+        "GPU。"
+        + ("图上的 2:4 是 CPU 上按元数据展开的乘积，省的是字节；" if shown else "")
+        + "多列的 2:4 见“2:4 与真实形状”。",
         en="**Sparse Tensor Cores were not measured**: `torch.sparse.to_sparse_semi_structured` exists on "
-        "CUDA only, and there is no GPU here. 2:4 in the plot is a product on the CPU that unfolds by the "
-        "metadata, for one column only; it saves bytes. For more see 2:4 at the real shapes.",
+        "CUDA only, and there is no GPU here. "
+        + (
+            "2:4 in the plot is a product on the CPU that unfolds by the metadata; it saves bytes. "
+            if shown
+            else ""
+        )
+        + "For 2:4 with more columns see its real shapes.",
     )
