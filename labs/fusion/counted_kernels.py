@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-CONTEXT = 32  # tokens of the sequence at most: bytes grow with them, and the interpreter is slow
+CONTEXT = 16  # tokens of the sequence at most: bytes grow with them, and the interpreter is slow
 
 
 class KernelBytes(msgspec.Struct, frozen=True):

@@ -10,7 +10,6 @@ reduction as it has inputs; comparisons, selections and casts are none).
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -85,14 +84,14 @@ class Recorder:
         self._file = ""
         self._rows: list[tuple[int, tuple[int, int, int], int, int, int, int, int]] = []
         self._elements: list[NDArray[np.int64]] = []
-        self._seen: dict[tuple[int, int], list[NDArray[np.int64]]] = defaultdict(list)
+        self._seen: dict[tuple[int, int], NDArray[np.bool_]] = {}  # by tensor and kind: which elements were
         self.outside = self._matrix = self._vector = 0  # outside: lanes whose address was in no tensor
         self._truncated = False
 
     def recording(self) -> Recording:
-        for (index, kind), parts in self._seen.items():
+        for (index, kind), touched in self._seen.items():
             tensor = self._tensors[index]
-            distinct = len(np.unique(np.concatenate(parts))) * tensor.element_bytes
+            distinct = int(np.count_nonzero(touched)) * tensor.element_bytes
             if kind == LOAD:
                 tensor.distinct_loaded_bytes = distinct
             else:
@@ -196,12 +195,20 @@ class Recorder:
         size = elements.size * tensor.element_bytes
         if kind != STORE:
             tensor.loaded_bytes += size
-            self._seen[index, LOAD].append(np.unique(elements))
+            self._touched(index, LOAD)[elements] = True
         if kind != LOAD:
             tensor.stored_bytes += size
-            self._seen[index, STORE].append(np.unique(elements))
-        sectors = len(np.unique(addresses // np.uint64(SECTOR)))
+            self._touched(index, STORE)[elements] = True
+        kept = len(self._rows) < self._most
+        sectors = len(np.unique(addresses // np.uint64(SECTOR))) if kept else 0
         self._keep_row(kind, index, elements, program, line, sectors)
+
+    def _touched(self, index: int, kind: int) -> NDArray[np.bool_]:
+        begin, end = self._places[index]
+        span = (end - begin) // self._tensors[index].element_bytes
+        if (index, kind) not in self._seen:
+            self._seen[index, kind] = np.zeros(span, dtype=bool)
+        return self._seen[index, kind]
 
     def _outside_elements(self, addresses: _Addresses) -> NDArray[np.int64]:
         """Distances in elements from the first tensor's begin: enough to see how far out they are."""
