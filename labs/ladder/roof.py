@@ -66,10 +66,14 @@ def ceiling(outcome: Outcome, target: Target) -> tuple[float, float]:
 
 
 def ceiling_here(outcome: Outcome) -> tuple[float, float]:
-    """FLOP/s and bytes/s measured here. A CPU is taken at fp32, in which the specification computes."""
-    machine, work = outcome.machine, outcome.exercise.work(outcome.exercise.served)
+    """FLOP/s and bytes/s measured here: the best that anything reached, the specification too. A CPU is taken
+    at fp32, in which that computes."""
+    machine, exercise, specified = outcome.machine, outcome.exercise, outcome.specified
     assert machine is not None
-    return machine.peak("bf16" if work.matrix_flops and on_gpu(outcome) else "fp32"), machine.bandwidth
+    matrix = exercise.work(exercise.served).matrix_flops
+    peak = machine.peak("bf16" if matrix and on_gpu(outcome) else "fp32")
+    reached = exercise.work(exercise.here).flops / specified.timing.median_s if specified else 0.0
+    return max(peak, reached), machine.bandwidth
 
 
 def on_gpu(outcome: Outcome) -> bool:

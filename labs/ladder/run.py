@@ -44,11 +44,9 @@ def run_ladder(
     comes first where it is ``unsolved`` (``attempted``: ``source`` is the reader's own); else what plays
     stands beside the text that it plays."""
     outcome = Outcome(exercise, source, settings, target)
-    task = code_views.task(
-        exercise, hints, attempted=attempted
-    )  # an iterator: shown once, where it comes first
+    task = code_views.task(exercise, hints, attempted=attempted)  # an iterator: each of it is shown once
     if unsolved:
-        yield from task
+        yield next(task)
     yield code_views.code(outcome)
     if not HAS_TRITON:
         yield from task

@@ -79,6 +79,16 @@ def test_its_bound_lies_on_both_roofs_and_the_specification_is_timed_under_the_s
     assert "200.0 GFLOP/s at most" in said and "it was not timed" in said and "It is 3 operators" in said
 
 
+def test_a_roof_is_no_lower_than_what_has_been_reached_under_it() -> None:
+    made = outcome(seconds=False)
+    made.machine = Machine("cpu", 2)
+    made.machine.ceilings = [Ceiling("gemm fp32", "fp32", 1e9, 1024, TIMING)]  # while others were busy
+    made.machine.streamed = [Streamed("read", 2, 1 << 40, 1 << 30, TIMING)]
+    made.specified = Specified(TIMING, operators=1)
+    _, here, _, dot = drawn(made).series
+    assert max(here.y) == dot.y[0] > 1e9
+
+
 def test_this_machine_is_measured_and_each_specification_once() -> None:
     ctx, made = Context(), outcome(seconds=False)
     measure_here(ctx, made)
