@@ -108,10 +108,10 @@ def _times(found: XlaCompiled) -> Iterator[Metric]:
         zh="每个算子由 XLA 单独编译成一个 kernel，依次调用：不融合。",
         en="Each operator compiled by XLA alone, called one after the other: nothing fused.",
     )
-    title = Text(zh="JAX 逐个算子", en="JAX, operator by operator")
+    title = Text(zh="JAX 逐个算子", en="JAX, unfused")
     yield time_metric(found.apart, id="apart", title=title, help=apart)
     yield time_metric(found.compiled, id="compiled", title=Text(zh="XLA 融合后", en="Fused by XLA"))
-    title = Text(zh="torch 逐个算子", en="torch, operator by operator")
+    title = Text(zh="torch 逐个算子", en="torch, unfused")
     yield time_metric(found.eager, id="eager", title=title)
 
 
