@@ -68,15 +68,15 @@ def test_a_kernel_that_is_wrong_shows_no_speed() -> None:
 def test_its_bound_lies_on_both_roofs_and_the_specification_is_timed_under_the_second() -> None:
     made = outcome(seconds=False)
     made.machine = Machine("cpu", 2)
-    made.machine.ceilings = [Ceiling("gemm fp32", "fp32", 2e11, 1024, TIMING)]
+    made.machine.ceilings = [Ceiling("gemm fp32", "fp32", 4e12, 1024, TIMING)]
     made.machine.streamed = [Streamed("read", 2, 1 << 40, 1 << 30, TIMING)]
     made.specified = Specified(TIMING, operators=3)
     chip, here, bound, dot = drawn(made).series
     assert chip.reference and here.reference and here.provenance == Provenance.MEASURED
-    assert list(bound.y) == [device(DEVICES["sm_90"]).peak("bf16"), 2e11] and bound.x[0] == bound.x[1]
+    assert list(bound.y) == [device(DEVICES["sm_90"]).peak("bf16"), 4e12] and bound.x[0] == bound.x[1]
     assert dot.provenance == Provenance.MEASURED and dot.y[0] == pytest.approx(2 * 1024**3 / TIMING.median_s)
     said = explanation(made).body.en
-    assert "200.0 GFLOP/s at most" in said and "it was not timed" in said and "It is 3 operators" in said
+    assert "4.0 TFLOP/s at most" in said and "it was not timed" in said and "It is 3 operators" in said
 
 
 def test_a_roof_is_no_lower_than_what_has_been_reached_under_it() -> None:
