@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from labs.results import Axis, Lines, Markdown, Metric, Provenance, Series, arra
 from labs.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from labs.context import Context
     from labs.formulas.quantization import Granularity
@@ -103,26 +104,27 @@ def _paired_source(windows: int) -> Text:
 
 def sweep(ctx: Context, config: QuantizerConfig, windows: int) -> Iterator[Lines]:
     """Perplexity over bits at each granularity, yielded again with every point; points are memoised."""
-    granularities: tuple[Granularity, ...] = ("tensor", "channel", "group")
-    if config.matrix == "activation":
-        granularities = ("tensor", "token", "group")
     found: dict[tuple[Granularity, int], tuple[float, float, float]] = {}
     buffers = WeightBuffers()
     for bits in SWEEP_BITS:
-        for granularity in granularities:
+        for granularity in _swept(config):
             point = replace(config, bits=bits, granularity=granularity)
             result = compare(ctx, point, windows, buffers)
             found[granularity, bits] = (result.perplexity, result.low, result.high)
-            yield _curves(ctx, config, windows, granularities, found)
+            yield sweep_curves(config, windows, found, baseline(ctx, windows).value)
 
 
-def _curves(
-    ctx: Context,
+def _swept(config: QuantizerConfig) -> tuple[Granularity, ...]:
+    return ("tensor", "token" if config.matrix == "activation" else "channel", "group")
+
+
+def sweep_curves(
     config: QuantizerConfig,
     windows: int,
-    granularities: tuple[Granularity, ...],
-    found: dict[tuple[Granularity, int], tuple[float, float, float]],
+    found: Mapping[tuple[Granularity, int], tuple[float, float, float]],
+    plain: float = math.nan,
 ) -> Lines:
+    """``found``: perplexity, low and high; ``plain``: the untouched model's. Without any it is a place."""
     bits = sorted(SWEEP_BITS)
     names = {
         "tensor": Text(zh="逐张量", en="per tensor"),
@@ -131,14 +133,14 @@ def _curves(
         "group": Text(zh=f"分组 {config.group_size}", en=f"group {config.group_size}"),
     }
     series = []
-    for granularity in granularities:
+    for granularity in _swept(config):
         rows = np.array([found.get((granularity, bit), (np.nan,) * 3) for bit in bits])
         series.append(
             Series(name=names[granularity], x=array(bits), y=rows[:, 0], low=rows[:, 1], high=rows[:, 2])
         )
-    plain = np.full(len(bits), baseline(ctx, windows).value)
+    level = np.full(len(bits), plain)
     series.append(
-        Series(name=Text(zh="原模型", en="the model as it is"), x=array(bits), y=plain, reference=True)
+        Series(name=Text(zh="原模型", en="the model as it is"), x=array(bits), y=level, reference=True)
     )
     return Lines(
         id="sweep",

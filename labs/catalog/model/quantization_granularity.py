@@ -217,6 +217,8 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
             if not ctx.preview:
                 yield model.baseline_metric(params.windows)
             yield model.loss_metric(params.windows)
+        if params.sweep and not ctx.preview:
+            yield model.sweep_curves(config, params.windows, {})
         yield views.histogram(ctx, data, quantized, where)
         yield views.error_map(data, quantized, where)
     if ctx.preview:

@@ -103,7 +103,7 @@ def test_a_stopped_sweep_restores_the_model_and_resumes_where_it_was(session):
     cancelled = threading.Event()
     ctx = Context(session, cancelled=cancelled)
     params = quantization_granularity.Params(sweep=True, perplexity=False, windows=1)
-    points = 0
+    points = -1  # its place among the results comes first, with no point yet
     with pytest.raises(Cancelled):
         for result in execute(quantization_granularity.LAB, params, ctx):
             if isinstance(result, Lines) and result.id == "sweep":
