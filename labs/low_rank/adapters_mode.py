@@ -1,9 +1,7 @@
-"""LoRA adapters: W + A B merged once against applied each time; bytes, time, and a cache of merged "
-"weights."""
+"""LoRA adapters: W + A B merged once against applied each time; bytes, and time for one and for many."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +17,9 @@ from labs.formulas.low_rank import (
     product_seconds,
 )
 from labs.low_rank.layers import measured_roofs, shape_of
+from labs.low_rank.merged_weights import DRIFTS, Step, cache_lines, drift_metric, round_trip, zipf_requests
 from labs.low_rank.race import METHOD, Racer
-from labs.results import Array, Axis, Column, Lines, Metric, Provenance, Series, Table, array
+from labs.results import Axis, Column, Lines, Metric, Provenance, Series, Table, array
 from labs.roofline.explanation import prose
 from labs.text import Text
 from labs.timing_results import noise_warning
@@ -35,11 +34,8 @@ if TYPE_CHECKING:
     from labs.measure import Timing
     from labs.results import Result
 
-_MEASURED, _ESTIMATED, _SIMULATED = Provenance.MEASURED, Provenance.ESTIMATED, Provenance.SIMULATED
+_MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
 _BUDGET_S, _ROUNDS = 0.06, 3
-_REQUESTS = 4000
-_SKEW = 1.0
-_DRIFTS = 20
 MERGE_FORMULA = Text(
     zh="max(2·n·k·r ÷ 峰值, 读 W 写 W′ ÷ 带宽) + 一次空调用",
     en="max(2 n k r / peak, W read and W' written / bandwidth) + a call",
@@ -110,7 +106,8 @@ def run_adapters(
     ctx.progress(0.7, Text(zh="一批里各用各的适配器", en="a batch in which each has its own adapter"))
     mixed = mixed_batch(ctx, race, adapters)
     yield mixed_table(mixed, adapters)
-    yield cache_lines(ctx, race, rows, adapters, steps)
+    times = Step(race.seconds(rows), race.apart(rows), race.merge_s)
+    yield cache_lines(times, zipf_requests(adapters, ctx.seed), adapters, steps)
     drift = round_trip(ctx, n, k, rank)
     yield drift_metric(drift)
     yield explanation(race, rows, adapters, mixed, drift)
@@ -157,7 +154,7 @@ def figures(race: Adapted, rows: int, roofs: Roofs) -> Iterator[Metric]:
 
 
 def totals(race: Adapted, rows: int) -> Lines:
-    counts = np.arange(0, 65)
+    counts = np.arange(65)
     merged, apart = race.seconds(rows), race.apart(rows)
     return Lines(
         id="totals",
@@ -255,109 +252,6 @@ def mixed_table(mixed: dict[str, tuple[Timing, float]], adapters: int) -> Table:
     )
 
 
-def hit_ratio(requests: Array, capacity: int) -> float:
-    """Share of requests whose merged weight is still held by an LRU cache."""
-    held: OrderedDict[int, None] = OrderedDict()
-    hits = 0
-    for adapter in requests:
-        hits += adapter in held
-        held[adapter] = None
-        held.move_to_end(adapter)
-        if len(held) > capacity:
-            held.popitem(last=False)
-    return hits / len(requests)
-
-
-def zipf_requests(adapters: int, seed: int) -> Array:
-    """Which adapter each request asks for, the i-th most popular 1/i as often as the first."""
-    weights = 1 / np.arange(1, adapters + 1) ** _SKEW
-    return np.random.default_rng(seed).choice(adapters, _REQUESTS, p=weights / weights.sum())
-
-
-def cache_lines(ctx: Context, race: Adapted, rows: int, adapters: int, steps: int) -> Lines:
-    """A request's products with merged weights in an LRU cache, by how many of them fit."""
-    requests = zipf_requests(adapters, ctx.seed)
-    capacities = list(range(adapters + 1))
-    shares = [hit_ratio(requests, capacity) if capacity else 0.0 for capacity in capacities]
-    merged, apart = steps * race.seconds(rows), steps * race.apart(rows)
-    return Lines(
-        id="cache",
-        title=Text(
-            zh=f"缓存合并结果：每个请求 {steps} 步", en=f"Caching merged weights: {steps} steps a request"
-        ),
-        provenance=_SIMULATED,
-        unit="s",
-        x=Axis(title=Text(zh="缓存里放得下几份合并权重", en="merged weights that the cache holds")),
-        y=Axis(title=Text(zh="每请求的乘法时间", en="products of a request"), unit="s"),
-        series=[
-            Series(
-                name=Text(zh="LRU，未命中就合并", en="LRU, merged on a miss"),
-                x=array(capacities),
-                y=array([merged + (1 - share) * race.merge_s for share in shares]),
-            ),
-            Series(
-                name=Text(zh="LRU，未命中就旁路", en="LRU, applied apart on a miss"),
-                x=array(capacities),
-                y=array([share * merged + (1 - share) * apart for share in shares]),
-            ),
-            Series(
-                name=Text(zh="从不合并", en="never merged"),
-                x=array([0, adapters]),
-                y=array([apart, apart]),
-                reference=True,
-            ),
-        ],
-        source=Text(
-            zh=f"{_REQUESTS} 个请求按 Zipf 分布选适配器；每步与每次合并的时间是本机实测",
-            en=f"{_REQUESTS} requests choose adapters by Zipf's law; times of a step and of merging as "
-            "measured",
-        ),
-        wide=True,
-    )
-
-
-def round_trip(ctx: Context, n: int, k: int, rank: int) -> dict[str, float]:
-    """Relative change of W after merging and unmerging so many adapters, in each type."""
-    generator = ctx.generator()
-    weight = torch.randn(n, k, generator=generator) * k**-0.5
-    deltas = [
-        0.02 * torch.randn(n, rank, generator=generator) @ torch.randn(rank, k, generator=generator)
-        for _ in range(_DRIFTS)
-    ]
-    found = {}
-    for name, dtype in (("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)):
-        start = weight.to(dtype)
-        now = start.clone()
-        for delta in deltas:
-            now = (now + delta.to(dtype)) - delta.to(dtype)
-        found[name] = float((now.float() - start.float()).norm() / start.float().norm())
-    return found
-
-
-def drift_metric(drift: dict[str, float]) -> Metric:
-    return Metric(
-        id="drift",
-        title=Text(
-            zh="W 的漂移（BF16）",
-            en="Drift of W (bf16)",
-        ),
-        provenance=_MEASURED,
-        unit="%",
-        value=100 * drift["bf16"],
-        better="lower",
-        help=Text(
-            zh=f"合并又减回 {_DRIFTS} 次之后 W 变了多少。W + BA − BA 不等于 W：每步都舍入。要留一份没动过"
-            "的底座。",
-            en=f"Change of W after {_DRIFTS} merges taken back. W + BA - BA is not W: each step rounds. "
-            "Keep a base that nobody touched.",
-        ),
-        source=Text(
-            zh=f"随机权重与增量；FP16 {100 * drift['fp16']:.3g}%，FP32 {100 * drift['fp32']:.2g}%",
-            en=f"random weight and updates; fp16 {100 * drift['fp16']:.3g}%, fp32 {100 * drift['fp32']:.2g}%",
-        ),
-    )
-
-
 def explanation(
     race: Adapted,
     rows: int,
@@ -393,10 +287,10 @@ def explanation(
         Text(
             zh="**缓存。** 热的合并、冷的旁路：按热度缓存合并结果，未命中时先旁路，不必让请求等合并。别靠"
             "减回去"
-            f"来卸载：BF16 下 {_DRIFTS} 次之后 W 偏了 {drift['bf16']:.2%}。",
+            f"来卸载：BF16 下 {DRIFTS} 次之后 W 偏了 {drift['bf16']:.2%}。",
             en="**Caching.** Merge what is hot, apply what is cold: a miss need not wait for a merge. "
             "And do not "
-            f"unload by subtracting: in bf16 W is off by {drift['bf16']:.2%} after {_DRIFTS} rounds.",
+            f"unload by subtracting: in bf16 W is off by {drift['bf16']:.2%} after {DRIFTS} rounds.",
         ),
     ]
     timings = [*race.times.values(), *race.thin.values(), *(one for one, _ in mixed.values())]

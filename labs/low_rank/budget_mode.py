@@ -113,8 +113,8 @@ def _seconds(m: int, n: int, k: int, rank: int, roofs: Roofs) -> float:
 
 
 def plan(choices: list[list[Choice]], setting: Setting) -> dict[str, list[Choice]]:
-    """Both ways at the same cost: where an error is the budget, the uniform rank gets what the greedy "
-    "took."""
+    """Both ways at the same cost: where an error is the budget, the uniform rank gets what the greedy
+    took."""
     if setting.goal == "error":
         greedy = allocate(choices, damage=len(choices) * setting.error**2)
         return {"greedy": greedy, "uniform": uniform(choices, math.fsum(one.cost for one in greedy))}

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from labs.context import Context
 from labs.formulas.low_rank import truncation_error
-from labs.low_rank.adapters_mode import hit_ratio, zipf_requests
 from labs.low_rank.allocation import FULL, Choice, allocate, hull, uniform
 from labs.low_rank.break_even_mode import crossing, ranks
 from labs.low_rank.decomposition import LowRankLinear, covariance, decompose, relative_error
+from labs.low_rank.merged_weights import hit_ratio, zipf_requests
 from labs.low_rank.race import Racer
 from labs.measure import Timing
 
