@@ -166,7 +166,7 @@ class TableView(View):
         self.grid.setModel(self.model)
         self.grid.setSortingEnabled(True)
         self._columns: list[Column] = []
-        self._tight = False
+        self._tight = self._sideways = False
         self.grid.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.grid.horizontalHeader().setSortIndicatorClearable(True)
         self.grid.horizontalHeader().setHighlightSections(False)
@@ -229,7 +229,9 @@ class TableView(View):
 
     def _size_columns(self) -> None:
         """The columns share the width; heads take more lines before the reader must scroll sideways."""
-        widths, tight = shares(self._columns, self.grid.width() - 4 - self._bar())
+        room = self.grid.width() - 4 - self._bar()
+        widths, tight = shares(self._columns, room)
+        self._sideways = sum(widths) > room
         if tight != self._tight:
             self._set_margins(tight)
         margin = TIGHT if tight else ROOMY
@@ -269,8 +271,7 @@ class TableView(View):
 
     def sizeHint(self) -> QSize:
         rows = min(MOST_ROWS_SHOWN, max(1, self.model.rowCount()))
-        scroll = self.grid.horizontalScrollBar()
-        extra = scroll.sizeHint().height() if scroll.maximum() > 0 else 0
+        extra = self.grid.horizontalScrollBar().sizeHint().height() if self._sideways else 0
         return QSize(360, self.grid.horizontalHeader().height() + rows * ROW + 4 + extra)
 
     def to_csv(self) -> str:

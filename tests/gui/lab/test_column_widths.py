@@ -98,6 +98,20 @@ def test_a_table_that_is_too_low_for_a_moment_does_not_scroll_sideways(qtbot: An
     assert view.grid.horizontalScrollBar().maximum() == 0
 
 
+def test_a_table_that_scrolls_sideways_has_the_height_for_its_bar(qtbot: Any) -> None:
+    view = make_view("table")
+    qtbot.addWidget(view)
+    view.show_result(wide_table(8))
+    view.resize(2000, 200)
+    view.show()
+    unscrolled = view.sizeHint().height() - view.grid.horizontalHeader().height()
+    view.resize(300, 200)
+    scrolled = view.sizeHint().height() - view.grid.horizontalHeader().height()
+    assert scrolled == unscrolled + view.grid.horizontalScrollBar().sizeHint().height()
+    view.resize(300, view.sizeHint().height())
+    assert view.grid.horizontalScrollBar().maximum() > 0 == view.grid.verticalScrollBar().maximum()
+
+
 def test_a_long_table_leaves_room_for_its_bar(qtbot: Any) -> None:
     view = make_view("table")
     qtbot.addWidget(view)
