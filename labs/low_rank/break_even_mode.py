@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from labs.results import Result
 
 _MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
+_TOO_FAST = 1.25  # times that a product may beat its roof before the roof is to blame
 _ROUNDS = 2
 _EIGHTHS = (0.25, 0.5, 1, 2, 3, 4, 5, 6)  # of the smaller side
 PARAMETER_FORMULA = Text(zh="n·k ÷ (n + k)：两个因子的数与原矩阵一样多", en="n k / (n + k): as many numbers")
@@ -251,6 +252,24 @@ def explanation(racer: Racer, rows: tuple[int, int], roofs: Roofs) -> Result:
             f"measured {crossing(racer, m):.0f} and {crossing(racer, more):.0f}.",
         ),
     ]
+    parts.extend(_faster_than_roofs(racer, rows, roofs))
     if warning := noise_warning(list(racer.times.values())):
         parts.append(warning)
     return prose(parts)
+
+
+def _faster_than_roofs(racer: Racer, rows: tuple[int, int], roofs: Roofs) -> Iterator[Text]:
+    """Where the full product itself is faster than predicted, all predictions are too long."""
+    for m in dict.fromkeys(rows):
+        predicted, found = product_seconds(m, racer.n, racer.k, roofs), racer.seconds(m)
+        if predicted > _TOO_FAST * found:
+            name = phase(m, rows)
+            yield Text(
+                zh=f"**比屋顶还快。** {name.zh} 的满秩乘法比按屋顶算的快 {predicted / found:.1f} 倍：量屋顶时"
+                "机器更忙，或者权重有一部分留在缓存里。预测的时间因此都偏长；屋顶每个会话只量一次，重开应用再"
+                "量。",
+                en=f"**Faster than its roof.** The full product in {name.en} is "
+                f"{predicted / found:.1f} times as fast as the roofs say: the machine was busier when "
+                "they were measured, or a part of the weights stayed in a cache. All predicted times are "
+                "too long then; roofs are measured once a session: start the app again.",
+            )

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labs.context import Context
-from labs.formulas.low_rank import truncation_error
+from labs.formulas.low_rank import Roofs, product_seconds, truncation_error
 from labs.low_rank.allocation import FULL, Choice, allocate, hull, uniform
-from labs.low_rank.break_even_mode import crossing, ranks
+from labs.low_rank.break_even_mode import _faster_than_roofs, crossing, ranks
 from labs.low_rank.decomposition import LowRankLinear, covariance, decompose, relative_error
 from labs.low_rank.merged_weights import hit_ratio, zipf_requests
 from labs.low_rank.race import Racer
@@ -109,3 +109,11 @@ def test_an_lru_cache_of_merged_weights() -> None:
     requests = zipf_requests(8, seed=0)
     shares = [hit_ratio(requests, capacity) for capacity in range(1, 9)]
     assert shares == sorted(shares) and shares[-1] == 1 - 8 / len(requests)
+
+
+def test_a_product_faster_than_its_roof_is_explained() -> None:
+    racer, roofs = Racer(Context(), 64, 64), Roofs(1e11, 1e10, 1e-6, 4)
+    predicted = product_seconds(1, 64, 64, roofs)
+    for seconds, told in ((predicted, 0), (predicted / 2, 1)):
+        racer.times = {(1, 0): Timing(seconds, seconds, seconds, 5)}
+        assert len(list(_faster_than_roofs(racer, (1, 1), roofs))) == told
