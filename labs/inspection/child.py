@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _PRINTED_BYTES = 20_000
+# Of a request, and of each program that it starts: an assembler whose asker was killed would go on for
+# as long as it likes.
+_MOST_CPU_S = 600
 
 
 def main() -> None:
@@ -61,6 +65,7 @@ def _forked(body: bytes) -> bytes:
 def _answer(body: bytes, writing: int) -> None:
     die_with_parent()
     die_first_without_memory()
+    resource.setrlimit(resource.RLIMIT_CPU, (_MOST_CPU_S, _MOST_CPU_S))
     printed = os.memfd_create("printed")
     os.dup2(printed, 1)
     os.dup2(printed, 2)

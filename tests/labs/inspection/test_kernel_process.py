@@ -92,6 +92,13 @@ def test_what_kernels_print_does_not_disturb_the_conversation(process: KernelPro
     assert process.printed.startswith("hello")
 
 
+def test_what_a_request_starts_may_not_run_for_ever(process: KernelProcess) -> None:
+    ask = "import subprocess, sys; print(subprocess.check_output([sys.executable, '-c', "
+    limits = '"import resource; print(resource.getrlimit(resource.RLIMIT_CPU))"'
+    checked(process, text(first=f"{ask}{limits}], text=True))"))
+    assert process.printed.startswith("(600, 600)")
+
+
 def test_stop_ends_an_endless_kernel_and_the_next_question_works() -> None:
     class Stopped(Exception):
         pass
