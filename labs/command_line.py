@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 from labs import registry, wire
 from labs.context import Context, Session
 from labs.environment import environment
+from labs.failure import explanation
 from labs.model_bounds import model_bounds
 from labs.plain_text import render
 from labs.runner import execute
@@ -65,7 +66,7 @@ def main(arguments: list[str]) -> int:
         return FAILED
     except Exception as error:
         traceback.print_exc()
-        return _complain(same(f"{type(error).__name__}: {error}"), language, FAILED)
+        return _complain(explanation(error), language, FAILED)
 
 
 def _parser(language: Language) -> _Parser:

@@ -23,6 +23,7 @@ import msgspec
 from labs import registry, wire
 from labs.context import Cancelled, Context, Session
 from labs.environment import environment
+from labs.failure import explanation
 from labs.lifetime import die_first_without_memory, die_with_parent
 from labs.memory_budget import give_back
 from labs.model_bounds import model_bounds
@@ -32,10 +33,12 @@ from labs.runner import execute
 from labs.schema import describe, values
 from labs.spec import LabError, parse_params
 from labs.streams import claim_stdin, claim_stdout
-from labs.text import Text, same
+from labs.text import same
 
 if TYPE_CHECKING:
     from typing import NoReturn
+
+    from labs.text import Text
 
 
 class _Job:
@@ -152,7 +155,7 @@ class Worker:
                 os._exit(1)  # the window starts a fresh process
             traceback.clear_frames(error.__traceback__)  # they hold the lab's tensors
             gc.collect()
-            return _failed(run, False, _explanation(error), trace)
+            return _failed(run, False, explanation(error), trace)
         return _finished(run, "done", time.perf_counter() - start)
 
     def _execute(self, job: _Job) -> None:
@@ -182,25 +185,6 @@ def _finished(run: int, status: str, seconds: float) -> dict[str, Any]:
 
 def _failed(run: int, user_error: bool, text: Text, trace: str) -> dict[str, Any]:
     return {"type": "failed", "run": run, "user_error": user_error, "text": text, "traceback": trace}
-
-
-def _explanation(error: BaseException) -> Text:
-    last = traceback.format_exception_only(error)[-1].strip()
-    if _out_of_memory(error):
-        return Text(
-            zh=f"内存不足，请改用更小的参数，或关闭其他占用内存的程序。{last}",
-            en=f"Out of memory: choose smaller values, or close other programs. {last}",
-        )
-    return same(last)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """torch raises an OutOfMemoryError on a GPU, and a plain RuntimeError on the CPU."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-    )
 
 
 def main() -> NoReturn:

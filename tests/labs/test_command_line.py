@@ -174,6 +174,12 @@ def test_a_crash_exits_with_1_shows_the_traceback_and_what_had_come(fake_catalog
     assert complaint(done) == "python -m labs: RuntimeError: the lab's own bug"
 
 
+def test_a_run_out_of_memory_says_what_to_do(fake_catalog: Path) -> None:
+    done = shell("run", "model/exhausting", "--catalog", str(fake_catalog))
+    assert done.returncode == 1
+    assert complaint(done).startswith("python -m labs: Out of memory: choose smaller values")
+
+
 def test_a_lab_that_exits_by_itself_has_failed(fake_catalog: Path) -> None:
     done = shell("run", "model/exiting", "--catalog", str(fake_catalog))
     assert done.returncode == 1
