@@ -10,6 +10,7 @@ import torch
 
 from labs.attention.model_pass import extend
 from labs.attention.prompt import read_prompt
+from labs.attention.quantization_views import _price
 from labs.attention.quantized_kv import FULL, GROUP, LAYOUTS, KVFormat, quantized, quantized_attention
 from tests.labs.attention.test_eviction import ids
 from tests.labs.engine.small_models import small_model
@@ -69,3 +70,15 @@ def _token_by_token(prompt: Prompt, kv: KVFormat) -> Attend:
         return out
 
     return attend
+
+
+@pytest.mark.parametrize(
+    ("kv", "said"),
+    [
+        (KVFormat(2, "channel", "token", 32), "the latest 32 to 63 stay"),
+        (KVFormat(4, "token", "token", 16), "The latest 16 tokens stay"),
+        (KVFormat(4, "token", "token", 0), "No token stays"),
+    ],
+)
+def test_the_price_names_what_is_not_quantised(kv: KVFormat, said: str) -> None:
+    assert said in _price(kv).en
