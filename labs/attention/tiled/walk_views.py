@@ -200,7 +200,7 @@ def row_table(study: Study) -> Table:
         )
     scores = study.scores[study.followed].astype(np.float64)
     most, out = float(scores.max()), float(study.expected[study.followed, 0])
-    name = Text(zh="朴素，一次算完", en="naive, all at once")
+    name = Text(zh="朴素", en="naive")
     rows.append([name, most, None, most, None, float(np.exp(scores - most).sum()), None, out])
     return Table(
         id="row_states",
@@ -221,9 +221,9 @@ def row_table(study: Study) -> Table:
                 ),
             ),
             Column(title=same("ℓ")),
-            Column(title=Text(zh="存着的 O[0]", en="O[0] as held")),
+            Column(title=Text(zh="存着的 O[0]", en="O[0] held")),
             Column(
-                title=Text(zh="除以 ℓ 后", en="divided by ℓ"),
+                title=Text(zh="÷ ℓ", en="÷ ℓ"),
                 help=Text(
                     zh="到这一块为止的注意力结果。v1 每块都除，v2 最后才除一次。",
                     en="Attention over the keys so far. v1 divides at every tile, v2 once at the end.",
