@@ -337,9 +337,10 @@ def explanation(race: Race) -> Markdown:
     h100 = device("h100-sxm")
     far = strassen_break_even(h100.peak("bf16"), h100.memory_bandwidth, 2)
     body = Text(
-        zh=f"**少算 {saved:.0%}，速度{'是' if won else '却只有'} {gain:.2f} 倍。** n = {n} 时最好的是 {best} 层，"
-        f"{'赢了' if won else '没赢'}：省的是乘法，付的是受带宽限制的加法，而乘法每字节的活多、跑得近峰值。"
-        f"两条速率预测的平衡点是 n ≈ {break_even(race):,.0f}。\n\n**误差。** {best} 层时最大误差是直接乘的 "
+        zh=f"**少算 {saved:.0%}，速度{'是' if won else '却只有'} {gain:.2f} 倍。** n = {n} 时最好的是 "
+        f"{best} 层，{'赢了' if won else '没赢'}：省的是乘法，付的是受带宽限制的加法，而乘法每字节的活多"
+        f"、跑得近峰值。两条速率预测的平衡点是 n ≈ "
+        f"{break_even(race):,.0f}。\n\n**误差。** {best} 层时最大误差是直接乘的 "
         f"{grown:.1f} 倍，每层都再放大一些；低精度本来就没有几位可丢。\n\n**为什么推理库不用。** 同一公式放"
         f"到 H100 的 BF16 上，平衡点是 n ≈ {far:,.0f}，三边都要这么大；解码时 m 只有批大小。",
         en=f"**{saved:.0%} fewer FLOPs, {gain:.2f} times as fast.** At n = {n} the best is {best} "
