@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BUDGET_S = 0.4
 _COMPILED_ROWS = 64  # more make no other kernel
+_MOST_FLOPS = 100e9  # on a CPU: a call is some seconds long, and cannot be stopped
 _TENSORS_AT_ONCE = 12  # inputs, intermediates of the eager chain, and one to spare
 
 
@@ -119,6 +120,9 @@ def _timed(ctx: Context, outcome: Outcome) -> Iterator[Result]:
 
     setting = outcome.setting
     chain, size = setting.chain, max(setting.chain.flow(setting.tokens, setting.columns, 4).sizes.values())
+    if reason := _too_long(ctx.device, setting):
+        yield _notice("untimed", Text(zh="没有在本机计时", en="Not timed here"), reason)
+        return
     ctx.progress(0.5, Text(zh="在本机给 torch 计时", en="timing torch here"))
     ctx.reserve(
         _TENSORS_AT_ONCE * size,
@@ -132,6 +136,20 @@ def _timed(ctx: Context, outcome: Outcome) -> Iterator[Result]:
     outcome.eager = ctx.measure(lambda: chain.eager(held), budget_s=_BUDGET_S)
     outcome.fused = ctx.measure(lambda: chain.fused(**held), budget_s=_BUDGET_S)
     yield from kernel_views.measured(outcome)
+
+
+def _too_long(device: str, setting: Setting) -> Text | None:
+    """Why this chain is not timed on this device."""
+    flops = setting.chain.matrix_flops([0], setting.tokens, setting.columns) if setting.multiplies else 0
+    if device != "cpu" or flops <= _MOST_FLOPS:
+        return None
+    most = _MOST_FLOPS / 1e9
+    return Text(
+        zh=f"一次矩阵乘要 {flops / 1e9:.0f} GFLOP，CPU 上每次要好几秒，中途停不下来；不超过 {most:.0f} GFLOP "
+        "才计时。减少行数或列数。",
+        en=f"The product takes {flops / 1e9:.0f} GFLOP: seconds a call on a CPU, which cannot be stopped. "
+        f"Up to {most:.0f} GFLOP are timed: use fewer rows or columns.",
+    )
 
 
 def _notice(name: str, title: Text, body: Text) -> Markdown:

@@ -11,6 +11,8 @@ from labs.formulas.operators import gated_bytes, rms_norm_bytes, softmax_bytes
 from labs.fusion import kernel_runs
 from labs.fusion.kernel_catalogue import CHAINS
 from labs.fusion.kernel_chains import ChainName, groups, named
+from labs.fusion.kernel_fusion_run import _too_long
+from labs.fusion.kernel_outcome import Setting
 from labs.fusion.kernel_source import kernels
 from labs.inspection.process import HAS_TRITON
 from labs.ops import qkv_projection
@@ -18,6 +20,7 @@ from labs.ops.operator import Case
 
 if TYPE_CHECKING:
     from labs.inspection.process import KernelProcess
+    from labs.text import Text
 
 needs_triton = pytest.mark.skipif(not HAS_TRITON, reason="Triton is for Linux only")
 # A width that is no power of two; of a product, three heads of 64.
@@ -151,3 +154,13 @@ def test_a_fused_kernel_spills_where_a_thread_has_too_much_of_a_row(compiler: Ke
         return made.spill_bytes
 
     assert spilled(8) == 0 < spilled(1)
+
+
+def test_a_product_of_minutes_is_not_timed_on_a_cpu() -> None:
+    def reason(columns: int, tokens: int, device: str = "cpu") -> Text | None:
+        sizes = {"tokens": tokens, "columns": columns, "dtype": "fp16", "warps": 4, "target": "sm_90"}
+        return _too_long(device, Setting("qkv_rope", (True,) * 5, launch_s=0.0, **sizes))  # type: ignore[arg-type]
+
+    refused = reason(16384, 4096)
+    assert refused is not None and "GFLOP" in refused.en
+    assert reason(576, 4096) is None and reason(16384, 4096, "cuda") is None
