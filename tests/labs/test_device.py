@@ -134,7 +134,7 @@ import torch
 def touched(*_): raise SystemExit("the driver was asked before the fork")
 for name in ("is_available", "device_count", "_lazy_init"):
     setattr(torch.cuda, name, touched)
-import labs.inspection.child, labs.ladder.sandbox, labs.fusion.kernel_runs, labs.ops.checks
+import labs.inspection.child, labs.ladder.sandbox, labs.fusion.chains.kernel_runs, labs.ops.checks
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert not done.returncode, done.stderr

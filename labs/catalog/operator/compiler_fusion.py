@@ -184,13 +184,13 @@ def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
 
 def run(params: Params, ctx: Context) -> Iterator[Result]:
     """By the user's patterns, by Inductor or XLA; or Dynamo alone, on a function."""
-    from labs.fusion.dynamo_run import run_dynamo
-    from labs.fusion.dynamo_subjects import FUNCTIONS
-    from labs.fusion.fx_run import run_patterns
-    from labs.fusion.fx_subjects import CHAINS, PATTERNS
-    from labs.fusion.fx_views import Written
-    from labs.fusion.inductor_run import run_inductor
-    from labs.fusion.xla_run import run_xla
+    from labs.fusion.compilers.dynamo_run import run_dynamo
+    from labs.fusion.compilers.dynamo_subjects import FUNCTIONS
+    from labs.fusion.compilers.fx_run import run_patterns
+    from labs.fusion.compilers.fx_subjects import CHAINS, PATTERNS
+    from labs.fusion.compilers.fx_views import Written
+    from labs.fusion.compilers.inductor_run import run_inductor
+    from labs.fusion.compilers.xla_run import run_xla
 
     own = params.subject == "chain" and params.chain.strip()
     chain = params.chain if own else CHAINS[params.subject]

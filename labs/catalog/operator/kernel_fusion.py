@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labs.context import Context
-    from labs.fusion.kernel_outcome import Setting
+    from labs.fusion.chains.outcome import Setting
     from labs.results import Result
 
 
@@ -142,7 +142,7 @@ class Params(LabParams, frozen=True):
 
 
 def _setting(params: Params) -> Setting:
-    from labs.fusion.kernel_outcome import Setting
+    from labs.fusion.chains.outcome import Setting
 
     names = ("tokens", "columns", "dtype", "warps", "target")
     sizes: dict[str, Any] = {name: getattr(params, name) for name in names}
@@ -151,7 +151,7 @@ def _setting(params: Params) -> Setting:
 
 def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
     """Bytes of the cut chosen, before any kernel runs."""
-    from labs.fusion.kernel_views import MOVED_FORMULA
+    from labs.fusion.chains.views import MOVED_FORMULA
 
     setting = _setting(params)
     size = setting.counted_size
@@ -166,7 +166,7 @@ def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
 
 def run(params: Params, ctx: Context) -> Iterator[Result]:
     """Graph, kernels, counts, expected time, torch here, resources, story."""
-    from labs.fusion.kernel_fusion_run import run_kernel_fusion
+    from labs.fusion.chains.run import run_kernel_fusion
 
     yield from run_kernel_fusion(ctx, _setting(params))
 

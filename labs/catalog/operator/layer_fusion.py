@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labs.context import Context
-    from labs.fusion.run import Setting
+    from labs.fusion.layers.run import Setting
     from labs.results import Result
 
 
@@ -153,7 +153,7 @@ _OFF: dict[str, bool] = dict.fromkeys(STEPS, False)
 
 
 def _setting(params: Params) -> Setting:
-    from labs.fusion.run import Setting
+    from labs.fusion.layers.run import Setting
 
     wanted: Any = frozenset(step for step in STEPS if getattr(params, step))
     return Setting(params.phase == "decode", params.tokens, params.layer, params.products == "int8", wanted)
@@ -179,7 +179,7 @@ def predict(params: Params, ctx: Context) -> Iterator[Prediction]:
 
 
 def run(params: Params, ctx: Context) -> Iterator[Result]:
-    from labs.fusion.run import run_layers
+    from labs.fusion.layers.run import run_layers
 
     yield from run_layers(ctx, _setting(params))
 

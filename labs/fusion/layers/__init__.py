@@ -1,0 +1,1 @@
+"""Fusing the steps of a real decoder block: what each saves, counted and timed."""
