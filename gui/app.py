@@ -29,7 +29,7 @@ from gui.theme import DARK, LIGHT, theme_switch
 from gui.window import MainWindow
 
 if TYPE_CHECKING:
-    from gui.lab.client import WorkerClient
+    from gui.lab.worker.client import WorkerClient
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -111,7 +111,7 @@ def make_window(options: Options) -> tuple[MainWindow, Database]:
     )
 
     def make_client() -> WorkerClient:
-        from gui.lab.client import WorkerClient
+        from gui.lab.worker.client import WorkerClient
 
         return WorkerClient(model_path=model)
 

@@ -19,9 +19,9 @@ from PySide6.QtCore import QEventLoop, QMessageLogContext, QTimer, QtMsgType, qI
 from PySide6.QtWidgets import QApplication
 
 from gui.app import VERSION, Options, make_application, make_window
+from gui.lab.export.run_map import json_text
 from gui.lab.link import make_link
-from gui.lab.run_map import json_text
-from gui.lab.stored_run import StoredRun
+from gui.lab.runs.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from PySide6.QtGui import QCloseEvent, QPaintEvent
 
     from gui.finder import Finder
-    from gui.lab.client import WorkerClient
     from gui.lab.panel import LabPanel
+    from gui.lab.worker.client import WorkerClient
     from gui.library.library import Library
     from gui.library.outline import Node
     from gui.library.search import SearchIndex

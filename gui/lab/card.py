@@ -21,8 +21,8 @@ from PySide6.QtWidgets import (
 
 from gui.icons import icon
 from gui.lab.badge import Badge, badge_tooltip
-from gui.lab.elided import Elided
 from gui.lab.help_button import HelpButton, wrapped
+from gui.lab.layouts.elided import Elided
 from gui.lab.views import make_view
 from gui.lab.views.view import pick
 from gui.theme import Theme, theme_switch

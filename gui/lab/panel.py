@@ -20,21 +20,21 @@ from PySide6.QtWidgets import (
 
 from gui.lab.badge import device_text
 from gui.lab.error_place import parameter_of
-from gui.lab.export import suggested_name
-from gui.lab.exporter import Exporter
-from gui.lab.form import LabForm
-from gui.lab.history import History
+from gui.lab.export.exporter import Exporter
+from gui.lab.export.formats import suggested_name
+from gui.lab.form.form import LabForm
+from gui.lab.form.preset_chips import PresetChips
+from gui.lab.layouts.panes import SIDE_BY_SIDE, Panes
 from gui.lab.link import checked_values, make_link
 from gui.lab.notice import Notice
-from gui.lab.panes import SIDE_BY_SIDE, Panes
-from gui.lab.preset_chips import PresetChips
 from gui.lab.results_area import ResultsArea
 from gui.lab.run_bar import RunBar
-from gui.lab.run_session import RunSession
+from gui.lab.runs.history import History
+from gui.lab.runs.stored_run import StoredRun, local_time
 from gui.lab.source_view import SourceView
-from gui.lab.stored_run import StoredRun, local_time
 from gui.lab.views import import_ahead
-from gui.lab.wire import FrameError
+from gui.lab.worker.run_session import RunSession
+from gui.lab.worker.wire import FrameError
 from gui.language import language_switch
 from gui.library.database import LibraryError
 from gui.theme import Theme, theme_switch
@@ -42,7 +42,7 @@ from gui.theme import Theme, theme_switch
 if TYPE_CHECKING:
     import threading
 
-    from gui.lab.client import WorkerClient
+    from gui.lab.worker.client import WorkerClient
     from gui.library.runs import Runs
 
 

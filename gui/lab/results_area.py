@@ -8,8 +8,8 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
 from gui.lab.card import Card
-from gui.lab.clock import Clocks
-from gui.lab.grid import Grid
+from gui.lab.layouts.grid import Grid
+from gui.lab.playback.clock import Clocks
 
 if TYPE_CHECKING:
     from gui.theme import Theme

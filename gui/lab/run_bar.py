@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.icons import icon
-from gui.lab.elided import Elided
+from gui.lab.layouts.elided import Elided
 from gui.theme import Theme, theme_switch
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gui.app import make_application
-from gui.lab.client import WorkerClient
+from gui.lab.worker.client import WorkerClient
 from tests.benchmarks.event_loop import GapWatch, spin, wait_until
 from tests.benchmarks.figures import Figure, median, short, spread
 from tests.labs.fake_catalog import write_lab

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QMessageBox, QStyleOptionVie
 
 from gui.app import VERSION, Options, make_window
 from gui.commands import COMMANDS
-from gui.lab.client import WorkerClient
+from gui.lab.worker.client import WorkerClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

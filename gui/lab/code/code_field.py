@@ -12,7 +12,7 @@ from gui.icons import icon
 from gui.lab.code.document import CodeDocument, LineMark, in_lines
 from gui.lab.code.editor import CodeEditor
 from gui.lab.code.find_bar import FindBar
-from gui.lab.editors import Editor
+from gui.lab.form.editors import Editor
 from gui.theme import Theme, theme_switch
 
 LEAST_LINES = 4

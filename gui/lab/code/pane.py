@@ -13,7 +13,7 @@ from gui.icons import icon
 from gui.lab.code.document import CodeDocument, LineMark, in_lines, mark_colour
 from gui.lab.code.editor import CodeEditor
 from gui.lab.code.find_bar import FindBar
-from gui.lab.elided import Elided
+from gui.lab.layouts.elided import Elided
 from gui.lab.views.caption import HEIGHT as TOLD
 from gui.lab.views.caption import Caption
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from PySide6.QtWidgets import QVBoxLayout
 
-from gui.lab.clock import Follower
 from gui.lab.number_text import plain
+from gui.lab.playback.clock import Follower
 from gui.lab.views.block_grid import BlockGrid
 from gui.lab.views.block_look import CACHED, FREE, owner_colour, owner_style
 from gui.lab.views.block_state import Blocks, BlockStates, TableEntries, TableStates, counts

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gui.lab.replay import LastRows
+from gui.lab.playback.replay import LastRows
 from gui.lab.views.block_look import CACHED, FREE
 
 

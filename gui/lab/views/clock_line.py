@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QGraphicsRectItem
 
 if TYPE_CHECKING:
-    from gui.lab.clock import Follower
+    from gui.lab.playback.clock import Follower
     from gui.lab.views.plot import PlotView
 
 VEIL = 0.6

@@ -8,9 +8,9 @@ import numpy as np
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
-from gui.lab.clock import Follower
 from gui.lab.code.document import LineMark, in_lines
 from gui.lab.code.pane import CodePane
+from gui.lab.playback.clock import Follower
 from gui.lab.views.line_links import LineLinks
 from gui.lab.views.pane_tabs import PaneTabs
 from gui.lab.views.view import View, csv_text, pick

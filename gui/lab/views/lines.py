@@ -9,7 +9,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtGui import QColor
 
-from gui.lab.clock import Follower
+from gui.lab.playback.clock import Follower
 from gui.lab.views.clock_line import ClockLine
 from gui.lab.views.legend import PEN_STYLES, Entry
 from gui.lab.views.plot import SMOOTH_POINTS, PlotView, hover_card, hover_row

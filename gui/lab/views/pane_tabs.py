@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
-from gui.lab.flow import Flow
+from gui.lab.layouts.flow import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

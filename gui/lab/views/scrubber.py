@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from gui.theme import theme_switch
 
 if TYPE_CHECKING:
-    from gui.lab.clock import Clock
+    from gui.lab.playback.clock import Clock
     from gui.theme import Theme
 
 HEIGHT, MARGIN, BAR = 46, 7, 2

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gui.lab.replay import LastRows
+from gui.lab.playback.replay import LastRows
 
 # Of cells in one tensor, and of touches of cells: beyond, cells are made coarser.
 MOST_CELLS = 2**20

@@ -10,8 +10,8 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from gui.icons import icon
-from gui.lab.clock import Follower
 from gui.lab.number_text import plain
+from gui.lab.playback.clock import Follower
 from gui.lab.views.caption import Caption
 from gui.lab.views.event_text import EventTexts
 from gui.lab.views.legend import Entry, Legend

@@ -10,8 +10,8 @@ from PySide6.QtCore import QPointF, QSize, Qt
 from PySide6.QtGui import QFontMetricsF, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QScrollBar
 
-from gui.lab.clock import Follower
 from gui.lab.number_text import with_unit
+from gui.lab.playback.clock import Follower
 from gui.lab.views.block_look import owner_colour, owner_style
 from gui.lab.views.clock_line import ClockLine
 from gui.lab.views.lane_bars import LaneBars
@@ -248,7 +248,7 @@ class TimelineView(PlotView):
         self.setAccessibleDescription(f"{self.bar_title(bar)}: {told}")
 
     def other_formats(self) -> dict[str, Callable[[], str]]:
-        from gui.lab.chrome_trace import chrome_trace
+        from gui.lab.export.chrome_trace import chrome_trace
 
         return {"trace.json": lambda: chrome_trace(self.result)}
 

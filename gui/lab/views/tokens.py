@@ -8,8 +8,8 @@ import numpy as np
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
-from gui.lab.clock import Follower
 from gui.lab.number_text import plain, with_unit
+from gui.lab.playback.clock import Follower
 from gui.lab.views.block_look import mixed, owner_colour, owner_style
 from gui.lab.views.colour_scale import ColourBar, ColourScale
 from gui.lab.views.legend import Entry, Legend

@@ -9,10 +9,10 @@ from PySide6.QtCore import QEvent, QPoint, QSize, Qt
 from PySide6.QtWidgets import QComboBox, QToolButton, QVBoxLayout, QWidget
 
 from gui.icons import icon
-from gui.lab.clock import Clock, Follower, clocks_of
-from gui.lab.flow import Flow
+from gui.lab.layouts.flow import Flow
 from gui.lab.number_text import plain, unit_scale
-from gui.lab.player import BY_EVENT
+from gui.lab.playback.clock import Clock, Follower, clocks_of
+from gui.lab.playback.player import BY_EVENT
 from gui.lab.views.event_lines import EventLines
 from gui.lab.views.event_text import EventTexts
 from gui.lab.views.scrubber import Scrubber
@@ -250,7 +250,7 @@ class TraceView(View):
             self.clock.player.pause()
 
     def _export(self) -> None:
-        from gui.lab.animation_dialog import AnimationDialog
+        from gui.lab.playback.animation_dialog import AnimationDialog
 
         self.clock.player.pause()
         dialog = AnimationDialog(self, self.clock, self.views_beside())

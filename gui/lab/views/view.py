@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from gui.lab.badge import Badge
-    from gui.lab.grid import Shape
+    from gui.lab.layouts.grid import Shape
 
 WHOLE = QWidget.RenderFlag.DrawWindowBackground | QWidget.RenderFlag.DrawChildren
 # Without the window's own background, which is that of the theme in force: a view may be drawn in the other.

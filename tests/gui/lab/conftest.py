@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gui.lab.client import WorkerClient
+from gui.lab.worker.client import WorkerClient
 from gui.language import language_switch
 from gui.theme import LIGHT, theme_switch
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from gui.lab.wire import frame
+from gui.lab.worker.wire import frame
 from tests.gui.lab import samples
 
 ENVIRONMENT = samples.ENVIRONMENT

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from gui.lab.client import WorkerClient
+    from gui.lab.worker.client import WorkerClient
 
 
 @pytest.fixture
@@ -367,8 +367,8 @@ def test_exports_parse(qtbot: Any, panel: LabPanel, tmp_path: Path, kind: str) -
 def test_an_export_page_holds_every_kind_and_no_foreign_html(qtbot: Any) -> None:
     from datetime import UTC, datetime
 
-    from gui.lab.export_html import html_page
-    from gui.lab.stored_run import StoredRun
+    from gui.lab.export.html_page import html_page
+    from gui.lab.runs.stored_run import StoredRun
 
     evil = samples.markdown(
         body=samples.both(

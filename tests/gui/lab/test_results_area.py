@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import QCoreApplication
 
 from gui.lab.card import Card
-from gui.lab.grid import Grid
+from gui.lab.layouts.grid import Grid
 from gui.lab.results_area import ResultsArea
 from tests.gui.lab import kernel_samples, samples
 

@@ -1,0 +1,1 @@
+"""A lab's parameters: a form made from its JSON Schema."""

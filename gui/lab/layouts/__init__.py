@@ -1,0 +1,1 @@
+"""Layouts and labels that fit the room they are given."""

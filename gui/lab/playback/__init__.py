@@ -1,0 +1,1 @@
+"""Playing what was recorded: one clock a trace, what stood where, animations."""
