@@ -16,7 +16,7 @@ from gui.lab.worker.worker_exit import StderrTail, explain_exit
 ROOT = Path(__file__).resolve().parents[3]
 STOP_PATIENCE_S = 2.0
 # What is handed on in one turn of the event loop, and then how long painting and input go first.
-TURN_S, REST_MS = 0.008, 1
+TURN_S, REST_MS = 0.004, 1
 # A superseded run may be inside one long kernel, and killing it costs the loaded model: wait longer.
 SUPERSEDE_PATIENCE_S = 15.0
 
