@@ -29,7 +29,7 @@ def run_dynamo(ctx: Context, source: str, tokens: int) -> Iterator[Result]:
         return
     process = kernel_process(ctx, "compile")
     process.start()
-    available = ctx.memo(("fusion tensors", tokens), lambda: tensors(ctx, tokens))
+    available = tensors(ctx, tokens)
     progress = Text(zh="Dynamo 捕获这个函数", en="Dynamo captures the function")
     given = {name: tensor.numpy() for name, tensor in available.items()}
     found = process.ask(explained, lambda: ctx.progress(None, progress), source=source, tensors=given)

@@ -12,7 +12,7 @@ from labs.fusion.compilers.fx_chain import graph_module, record_shapes
 from labs.fusion.compilers.fx_costs import costs, dataflow, saving
 from labs.fusion.compilers.fx_subjects import tensors
 from labs.fusion.compilers.pattern_kernels import kernel
-from labs.fusion.compilers.pattern_language import LanguageError, parse_chain, parse_patterns
+from labs.fusion.compilers.pattern_language import LanguageError, parse_patterns
 from labs.fusion.compilers.pattern_matching import Matcher, rewrite
 from labs.measure import time_calls
 from labs.ops.operator import difference
@@ -44,11 +44,7 @@ def run_patterns(
 ) -> Iterator[Result]:
     """Graph and matches at once, then the kernels, the check, the counts and the times. ``bandwidth`` in
     bytes/s; 0 (and ``call_s`` 0) is measured here. ``single``: kernels with one output only."""
-    try:
-        chain = parse_chain(written.chain)
-    except LanguageError as error:
-        yield fx_views.broken("chain", written.chain, error, written.edits)
-        raise
+    chain = yield from fx_views.read_chain(written.chain, written.edits)
     try:
         patterns = parse_patterns(written.patterns)
     except LanguageError as error:
@@ -67,7 +63,7 @@ def _fused(
     given: tuple[float, float],
     single: bool,
 ) -> Iterator[Result]:
-    available = ctx.memo(("fusion tensors", tokens), lambda: tensors(ctx, tokens))
+    available = tensors(ctx, tokens)
     module = graph_module(chain)
     expected = record_shapes(module, available)
     matcher = Matcher(module.graph, single=single)

@@ -53,11 +53,16 @@ def known(available: Mapping[str, Tensor], name: str) -> Tensor:
     return available[name]
 
 
-@torch.inference_mode()
 def tensors(ctx: Context, count: int) -> dict[str, Tensor]:
     """By the names that chains use. T tokens, C width, F FFN width: ``residual``, ``delta`` (attention's
     output) and ``x`` (the normed sum, what the MLP reads) ``[T, C]``; ``gate, up`` and their product
-    ``[T, F]``; weights as in the model. All fp32 on the CPU, of the model reading a text."""
+    ``[T, F]``; weights as in the model. All fp32 on the CPU, of the model reading a text. Made once
+    a worker."""
+    return ctx.memo(("fusion tensors", count), lambda: _tensors(ctx, count))
+
+
+@torch.inference_mode()
+def _tensors(ctx: Context, count: int) -> dict[str, Tensor]:
     loaded, layer = ctx.model(), LAYER
     model = loaded.model
     ids = loaded.tokenizer.encode(load_text("evaluation.en")[: 12 * count + 100])[:count]

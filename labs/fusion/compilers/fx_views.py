@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from labs.fusion.compilers import pattern_kernels, pattern_triton
 from labs.fusion.compilers.fx_chain import OPERATOR_OF
-from labs.fusion.compilers.pattern_language import REDUCTIONS
+from labs.fusion.compilers.pattern_language import REDUCTIONS, LanguageError, parse_chain
 from labs.fusion.compilers.pattern_loops import loops
 from labs.results import (
     Code,
@@ -24,12 +24,13 @@ from labs.results import (
 from labs.text import Text, same
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from typing import Final, Literal
 
     from torch import fx
 
     from labs.fusion.compilers.fx_costs import Costs, Saving
-    from labs.fusion.compilers.pattern_language import LanguageError, Pattern
+    from labs.fusion.compilers.pattern_language import Chain, Pattern
     from labs.fusion.compilers.pattern_matching import Match
     from labs.results import Result
 
@@ -115,6 +116,15 @@ def _name(node: fx.Node) -> str:
 
 def _target(node: fx.Node) -> str:
     return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+
+
+def read_chain(text: str, edits: str) -> Generator[Result, None, Chain]:
+    """The chain that was written; of one that is refused, the text with its line marked, and the error."""
+    try:
+        return parse_chain(text)
+    except LanguageError as error:
+        yield broken("chain", text, error, edits)
+        raise
 
 
 def broken(name: str, text: str, error: LanguageError, edits: str) -> Code:

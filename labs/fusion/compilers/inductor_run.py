@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 from labs.fusion.compilers import fx_views, inductor_views
-from labs.fusion.compilers.pattern_language import LanguageError, parse_chain
 from labs.inspection.process import HAS_TRITON, NO_TRITON, kernel_process
 from labs.text import Text
 from labs.timing_results import time_metric
@@ -33,11 +32,7 @@ _NO_COMPILER: Final = Text(
 
 def run_inductor(ctx: Context, chain: str, edits: str, tokens: int) -> Iterator[Result]:
     """The chain and its graph at once; then compile, and show what Inductor did."""
-    try:
-        wanted = parse_chain(chain)
-    except LanguageError as error:
-        yield fx_views.broken("chain", chain, error, edits)
-        raise
+    wanted = yield from fx_views.read_chain(chain, edits)
     if reason := missing():
         yield fx_views.unavailable("missing", Text(zh="Inductor 不可用", en="No Inductor here"), reason)
         return
@@ -46,7 +41,7 @@ def run_inductor(ctx: Context, chain: str, edits: str, tokens: int) -> Iterator[
     yield inductor_views.code(chain, edits)
     if not ctx.preview:
         kernel_process(ctx, "compile").start()
-    available = ctx.memo(("fusion tensors", tokens), lambda: tensors(ctx, tokens))
+    available = tensors(ctx, tokens)
     yield _before(wanted, available)
     if ctx.preview:
         return

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from labs.fusion.compilers import fx_views, xla_views
 from labs.fusion.compilers.hlo_text import parse
-from labs.fusion.compilers.pattern_language import LanguageError, parse_chain
 from labs.fusion.compilers.xla_graph import hlo_graph
 from labs.inspection.process import HAS_TRITON, NO_TRITON, kernel_process
 from labs.text import Text, same
@@ -38,11 +37,7 @@ _NO_JAX: Final = Text(
 
 def run_xla(ctx: Context, chain: str, edits: str, tokens: int) -> Iterator[Result]:
     """The chain at once; then what XLA made of it, and at last Inductor's time beside its own."""
-    try:
-        wanted = parse_chain(chain)
-    except LanguageError as error:
-        yield fx_views.broken("chain", chain, error, edits)
-        raise
+    wanted = yield from fx_views.read_chain(chain, edits)
     if reason := missing():
         yield fx_views.unavailable("missing", Text(zh="XLA 不可用", en="No XLA here"), reason)
         return
@@ -52,7 +47,7 @@ def run_xla(ctx: Context, chain: str, edits: str, tokens: int) -> Iterator[Resul
     if ctx.preview:
         return
     kernel_process(ctx, "compile").start()
-    available = ctx.memo(("fusion tensors", tokens), lambda: tensors(ctx, tokens))
+    available = tensors(ctx, tokens)
     found = _ask(ctx, chain, wanted, available)
     yield from results(chain, edits, found, len(wanted.steps))
     inductor = None
