@@ -64,9 +64,9 @@ def _bytes(found: Found) -> Text:
     )
     share = sum(size for name, size in found.flow.sizes.items() if name.startswith("w.")) / after
     return Text(
-        zh=f"读写从 {before / 1e6:.3g} MB 减到 {after / 1e6:.3g} MB。剩下的 {share:.0%} 是权重，"
+        zh=f"读写从 {before / 2**20:.4g} MiB 减到 {after / 2**20:.4g} MiB。剩下的 {share:.0%} 是权重，"
         "融合省不掉它：要靠量化或更大的批。",
-        en=f"Bytes fell from {before / 1e6:.3g} MB to {after / 1e6:.3g} MB. {share:.0%} of what is left are "
+        en=f"Bytes fell from {before / 2**20:.4g} MiB to {after / 2**20:.4g} MiB. {share:.0%} of what is left are "
         "weights, of which fusing saves nothing: that takes quantisation or a larger batch.",
     )
 
