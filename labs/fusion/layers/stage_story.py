@@ -66,8 +66,8 @@ def _bytes(found: Found) -> Text:
     return Text(
         zh=f"读写从 {before / 2**20:.4g} MiB 减到 {after / 2**20:.4g} MiB。剩下的 {share:.0%} 是权重，"
         "融合省不掉它：要靠量化或更大的批。",
-        en=f"Bytes fell from {before / 2**20:.4g} MiB to {after / 2**20:.4g} MiB. {share:.0%} of what is left are "
-        "weights, of which fusing saves nothing: that takes quantisation or a larger batch.",
+        en=f"Bytes fell from {before / 2**20:.4g} MiB to {after / 2**20:.4g} MiB. {share:.0%} of what is "
+        "left are weights, of which fusing saves nothing: that takes quantisation or a larger batch.",
     )
 
 
