@@ -1,9 +1,10 @@
-"""How a worker ends: with its window, and before it when memory runs out."""
+"""What a worker owes its window: to end with it, to go first without memory, to leave it the processor."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ _PR_SET_PDEATHSIG = 1
 # Adds half of the machine's memory to the kernel's count against this process: the window, which holds the
 # user's work, is then not the one that is killed.
 _OOM_SCORE = 500
+# A tenth of the window's claim on a core that both want, and all of one that nobody else wants.
+_NICENESS = 10
+_BELOW_NORMAL_PRIORITY_CLASS = 0x4000
 
 
 def die_with_parent() -> None:
@@ -24,3 +28,13 @@ def die_first_without_memory() -> None:
     """On Linux, be the first to go when memory is exhausted. An address-space limit would break CUDA."""
     with contextlib.suppress(OSError):  # not Linux, or a container that forbids it
         Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
+
+
+def give_way() -> None:
+    """Let the window go first where both want a processor: its bursts are short, and someone waits for them.
+    A processor that is free serves this process as before."""
+    if sys.platform == "win32":
+        kernel = ctypes.windll.kernel32
+        kernel.SetPriorityClass(ctypes.c_void_p(-1), _BELOW_NORMAL_PRIORITY_CLASS)  # -1: this process
+    else:
+        os.nice(_NICENESS)

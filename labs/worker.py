@@ -24,7 +24,7 @@ from labs import registry, wire
 from labs.context import Cancelled, Context, Session
 from labs.environment import environment
 from labs.failure import explanation
-from labs.lifetime import die_first_without_memory, die_with_parent
+from labs.lifetime import die_first_without_memory, die_with_parent, give_way
 from labs.memory_budget import give_back
 from labs.model_bounds import model_bounds
 from labs.outbox import Outbox
@@ -193,6 +193,7 @@ def main() -> NoReturn:
     faulthandler.enable()
     die_with_parent()
     die_first_without_memory()
+    give_way()
     # Ctrl-C in the shell that started the window is the window's to handle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Threads that wait must not spin: the window needs the core. Read once, when torch is first imported.

@@ -291,6 +291,13 @@ def test_the_worker_is_the_first_to_go_without_memory(worker: WorkerClient) -> N
         assert int(score.read()) > 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="priorities are POSIX's here")
+def test_the_worker_leaves_its_window_the_processor(worker: WorkerClient) -> None:
+    worker.receive()
+    own, others = os.getpriority(os.PRIO_PROCESS, 0), os.getpriority(os.PRIO_PROCESS, worker.process.pid)
+    assert others >= min(own + 5, 19)
+
+
 def test_describing_imports_no_torch(worker: WorkerClient) -> None:
     worker.send("describe")
     worker.until("labs")
