@@ -1,14 +1,17 @@
 """Where a query's words stand in a text: folding, words, ranges, snippets. Every offset is into the original.
 
 Folding keeps the length of the text, so an offset in the folded text is one in the original. A word of Latin
-letters or digits matches at the beginning of a word; a run of Chinese characters matches anywhere.
+letters or digits matches at the beginning of a word, and where a text lacks it so, also over a hyphen or a
+space; a run of Chinese characters matches anywhere.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import unicodedata
+from typing import NamedTuple
 
 Range = tuple[int, int]
 
@@ -16,6 +19,9 @@ Range = tuple[int, int]
 MAX_TERMS = 12
 MAX_TERM_LENGTH = 64
 MAX_OCCURRENCES = 24
+HYPHENS = ("-", "\u2010", "\u2011")
+_GAPS = str.maketrans(dict.fromkeys((" ", *HYPHENS)))
+LEAST_PART = 2  # letters of each part, where a word is written apart
 
 _CHINESE = (
     ("々", "〇"),
@@ -48,23 +54,42 @@ _FOLDED = _folding_table()
 
 
 def fold(text: str) -> str:
-    """The text for comparing: lower case, half width, no accents, British and American spelling alike.
-
-    ``-ise`` and ``-ize`` are made equal by writing every s after i or y as z: unlike a rule for endings this
-    holds for half a word too, and one types half words.
-    """
-    return text.translate(_FOLDED).lower().replace("is", "iz").replace("ys", "yz")
+    """The text for comparing: lower case, half width, no accents, British and American spelling alike."""
+    return spelled(text.translate(_FOLDED).lower())
 
 
-def runs(text: str) -> list[tuple[str, bool]]:
-    """The folded text cut into words and runs of Chinese characters, and whether each is Chinese."""
-    return [(match[0], match[1] is not None) for match in _run().finditer(fold(text))]
+def spelled(text: str) -> str:
+    """``-ise`` and ``-ize`` are made equal by writing every s after i or y as z: unlike a rule for endings
+    this holds for half a word too, and one types half words."""
+    return text.replace("is", "iz").replace("ys", "yz")
+
+
+def without_gaps(folded: str) -> str:
+    """The folded text in one word: without spaces and hyphens."""
+    return spelled(folded.translate(_GAPS))
+
+
+class Run(NamedTuple):
+    """A word or a run of Chinese characters, folded; ``gap`` is what stands between it and the run before."""
+
+    text: str
+    chinese: bool
+    gap: str
+
+
+def runs(text: str) -> list[Run]:
+    """The folded text cut into words and runs of Chinese characters."""
+    folded, end, found = fold(text), 0, []
+    for match in _run().finditer(folded):
+        found.append(Run(match[0], match[1] is not None, folded[end : match.start()]))
+        end = match.end()
+    return found
 
 
 def terms(query: str) -> list[str]:
     """What to look for, folded and without repeats; empty where the query has no letter or digit."""
     # Enough text for the terms, however long the query is.
-    found = [run[:MAX_TERM_LENGTH] for run, _ in runs(query[: 2 * MAX_TERMS * MAX_TERM_LENGTH])]
+    found = [run.text[:MAX_TERM_LENGTH] for run in runs(query[: 2 * MAX_TERMS * MAX_TERM_LENGTH])]
     return list(dict.fromkeys(found))[:MAX_TERMS]
 
 
@@ -86,12 +111,58 @@ def occurrences(folded: str, term: str) -> list[Range]:
     return found
 
 
-def ranges(folded: str, wanted: list[str]) -> list[Range]:
-    """Where any of the terms stands in a folded text, ascending and apart."""
+def parted(folded: str, term: str) -> list[Range]:
+    """Where the term stands over hyphens, or in two words: the whole of them, or a number and what it counts.
+
+    As ``occurrences``, but for a term that a text may lack: ``4bit`` in 4-bit, ``kvcache`` in KV cache.
+    """
+    found: list[Range] = []
+    if len(term) == 1 or is_chinese(term):
+        return found
+    for match in _parted(term).finditer(folded):
+        start, end = match.span()
+        if (start == 0 or not _in_word(folded[start - 1])) and _joins(folded, start, end):
+            found.append((start, end))
+        if len(found) == MAX_OCCURRENCES:
+            break
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _parted(term: str) -> re.Pattern[str]:
+    # Folding writes a z for an s that follows i or y, but not over a gap.
+    letters = [
+        "[sz]" if one == "z" and before in ("i", "y") else re.escape(one)
+        for before, one in zip(" " + term, term, strict=False)
+    ]
+    return re.compile(f"[ {''.join(HYPHENS[1:])}-]?".join(letters))
+
+
+def _joins(folded: str, start: int, end: int) -> bool:
+    """Whether each space in the range may be left out."""
+    whole = end == len(folded) or not _in_word(folded[end])
+    parts = folded[start:end].split(" ")
+    return all(
+        counts(left, right) or (whole and long(left, right)) for left, right in itertools.pairwise(parts)
+    )
+
+
+def counts(before: str, after: str) -> bool:
+    """Whether two words are a number and what it counts: ``4 bits``."""
+    return before[-1].isdigit() and after[0].isalpha()
+
+
+def long(before: str, after: str) -> bool:
+    """Whether both may be words of their own: "a way" is not "away"."""
+    return len(before) >= LEAST_PART <= len(after)
+
+
+def ranges(folded: str, wanted: list[str], unparted: list[str] | None = None) -> list[Range]:
+    """Where any of the terms stands in a folded text, ascending and apart; ``unparted`` ones in one only."""
+    spans = [span for term in wanted for span in occurrences(folded, term) or parted(folded, term)]
+    spans += [span for term in unparted or [] if term for span in occurrences(folded, term)]
     apart: list[Range] = []
-    for start, end in sorted(
-        (span for term in wanted for span in occurrences(folded, term)), key=_earliest_longest
-    ):
+    for start, end in sorted(spans, key=_earliest_longest):
         if not apart or start >= apart[-1][1]:
             apart.append((start, end))
     return apart

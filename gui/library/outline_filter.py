@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Titles are compared at every keystroke. There are 768, in two languages.
 folded_title = functools.lru_cache(maxsize=2048)(matching.fold)
+_without_gaps = functools.lru_cache(maxsize=2048)(matching.without_gaps)
 
 
 def filter_outline(outline: Outline, text: str, language: str) -> set[str]:
@@ -32,7 +33,7 @@ def filter_outline(outline: Outline, text: str, language: str) -> set[str]:
 
 class _Filter:
     def __init__(self, words: list[str], language: str) -> None:
-        self.words = words
+        self.words = [(word, matching.without_gaps(word)) for word in words]
         self.language = language
         self.visible: set[str] = set()
 
@@ -50,13 +51,23 @@ class _Filter:
     def _matches(self, node: Node) -> bool:
         number = node.id.lower()
         shown = folded_title(node.title(self.language))
-        missing = [word for word in self.words if word not in shown and not number.startswith(word)]
+        missing = [
+            (word, one) for word, one in self.words if word not in shown and not number.startswith(word)
+        ]
         if not missing:
             return True
         other = folded_title(node.title("en" if self.language == "zh" else "zh"))
-        return all(matching.occurrences(other, word) for word in missing)
+        return all(
+            matching.occurrences(other, word) or _over_gaps(shown, one) or _over_gaps(other, one)
+            for word, one in missing
+        )
 
     def _show_all(self, node: Node) -> None:
         self.visible.add(node.id)
         for child in node.children:
             self._show_all(child)
+
+
+def _over_gaps(title: str, one: str) -> bool:
+    """Whether a word, given in one, stands in the title in one, with a hyphen or apart."""
+    return one in _without_gaps(title) and bool(matching.parted(title, one))

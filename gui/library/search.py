@@ -16,22 +16,22 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from gui.library import matching
+from gui.library import compounds, matching
 from gui.library.backups import passes_check
 from gui.library.outline_filter import filter_outline, folded_title
 from gui.library.plain_text import plain_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
     from pathlib import Path
 
-    from gui.library.matching import Range
+    from gui.library.matching import Range, Run
     from gui.library.outline import Outline
 
 __all__ = ["Hit", "IndexedNote", "SearchIndex", "content_fingerprint", "filter_outline", "plain_text"]
 
 # Raise it whenever what is stored, or how it is folded, changes.
-FORMAT = 1
+FORMAT = 2
 _COLUMNS = "title_zh, title_en, body_zh, body_en"
 _SCHEMA = (
     # A cache: whatever breaks off while it is written is written again.
@@ -149,14 +149,15 @@ class SearchIndex:
         weights = (_TITLE, _OTHER_TITLE, _BODY, _OTHER_BODY)
         if language == "en":
             weights = (_OTHER_TITLE, _TITLE, _OTHER_BODY, _BODY)
+        in_one = compounds.in_one(wanted)
         with self._lock:
-            rows = self._connection.execute(_SEARCH, (*weights, _match(wanted), limit)).fetchall()
-        return [self._hit(row, wanted, language) for row in rows]
+            rows = self._connection.execute(_SEARCH, (*weights, _match(wanted, in_one), limit)).fetchall()
+        return [self._hit(row, wanted, in_one, language) for row in rows]
 
-    def _hit(self, row: _Row, wanted: list[str], language: str) -> Hit:
+    def _hit(self, row: _Row, wanted: list[str], in_one: list[str], language: str) -> Hit:
         page, page_id, *titles, score = row
         title = titles[language == "en"]
-        title_ranges = matching.ranges(folded_title(title), wanted)
+        title_ranges = matching.ranges(folded_title(title), wanted, in_one)
 
         def side(of: str) -> _Side:
             with self._lock:
@@ -164,7 +165,7 @@ class SearchIndex:
             return _Side(titles[of == "en"], body, folded, _SNIPPET_LENGTH[of])
 
         def cut() -> tuple[str, list[Range]]:
-            return _snippet(side, wanted, language, bool(title_ranges))
+            return _snippet(side, wanted, in_one, language, bool(title_ranges))
 
         return Hit(page_id, title, title_ranges, score, cut)
 
@@ -197,10 +198,13 @@ def _written(
         for statement in _SCHEMA:
             connection.execute(statement)
         connection.execute("insert into about values (?, ?)", (FORMAT, fingerprint))
-        for rowid, page in enumerate(_pages(outline, notes), 1):
+        pages = list(_pages(outline, notes))
+        cut = [[matching.runs(text) for text in page[1:]] for page in pages]
+        known = compounds.vocabulary(runs for page_runs in cut for runs in page_runs)
+        for rowid, (page, page_runs) in enumerate(zip(pages, cut, strict=True), 1):
             folded = (matching.fold(body) for body in page[3:])
             connection.execute("insert into pages values (?, ?, ?, ?, ?, ?, ?, ?)", (rowid, *page, *folded))
-            tokens = (_tokens(text) for text in page[1:])
+            tokens = (_tokens(runs, known) for runs in page_runs)
             connection.execute(
                 f"insert into words (rowid, {_COLUMNS}) values (?, ?, ?, ?, ?)", (rowid, *tokens)
             )
@@ -230,25 +234,27 @@ def _pages(outline: Outline, notes: Iterable[IndexedNote]) -> Iterator[tuple[str
         )
 
 
-def _tokens(text: str) -> str:
-    """The text as the tokenizer is to see it: words, and pairs of Chinese characters."""
+def _tokens(runs: list[Run], known: Container[str]) -> str:
+    """The text as the tokenizer is to see it: words, in one too where they may be, pairs of Chinese
+    characters."""
     tokens: list[str] = []
-    for run, chinese in matching.runs(text):
-        if chinese:
-            tokens.extend(run[place : place + 2] for place in range(len(run)))
+    for run in runs:
+        if run.chinese:
+            tokens.extend(run.text[place : place + 2] for place in range(len(run.text)))
         else:
-            tokens.append(run)
-    return " ".join(tokens)
+            tokens.append(run.text)
+    return " ".join([*tokens, *compounds.hyphenated(runs), *compounds.spaced(runs, known)])
 
 
-def _match(wanted: list[str]) -> str:
+def _match(wanted: list[str], in_one: list[str]) -> str:
     """The query in FTS5's language. Terms hold letters and digits only, so no quoting can be broken."""
     phrases = []
-    for term in wanted:
+    # What is found by the first of two in one is found by its own beginning.
+    for term, one in zip(wanted, ["", *in_one], strict=True):
         if matching.is_chinese(term) and len(term) > 1:
             phrases.append(f'"{" ".join(term[place : place + 2] for place in range(len(term) - 1))}"')
         else:
-            phrases.append(f'"{term}" *')
+            phrases.append(f'("{term}" * OR "{one}" *)' if one else f'"{term}" *')
     return " AND ".join(phrases)
 
 
@@ -262,17 +268,21 @@ class _Side(NamedTuple):
 
 
 def _snippet(
-    side_of: Callable[[str], _Side], wanted: list[str], language: str, found_in_title: bool
+    side_of: Callable[[str], _Side],
+    wanted: list[str],
+    in_one: list[str],
+    language: str,
+    found_in_title: bool,
 ) -> tuple[str, list[Range]]:
     """Why the page was found, rather in the user's language; else how it begins."""
     shown = side_of(language)
-    if not (found := matching.ranges(shown.folded, wanted)):
+    if not (found := matching.ranges(shown.folded, wanted, in_one)):
         other = side_of("zh" if language == "en" else "en")
         sides = [other]
         if not found_in_title:
             sides.append(other._replace(body=other.title, folded=folded_title(other.title)))
         for side in sides:
-            if found := matching.ranges(side.folded, wanted):
+            if found := matching.ranges(side.folded, wanted, in_one):
                 shown = side
                 break
         else:

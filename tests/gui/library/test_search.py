@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gui.library import matching
+from gui.library import compounds, matching
 from gui.library.outline_files import load_outline
 from gui.library.search import Hit, IndexedNote, SearchIndex, content_fingerprint, filter_outline
 
@@ -300,6 +300,12 @@ def test_letters_inside_an_unseen_word_do_not_count() -> None:
     assert filter_outline(OUTLINE, "princip", "zh") == filter_outline(OUTLINE, "princip", "en")
 
 
+def test_the_filter_finds_a_word_over_a_gap() -> None:
+    for language in ("zh", "en"):
+        assert "3.1.1" in filter_outline(OUTLINE, "kvcache", language)
+        assert "3.1.1" in filter_outline(OUTLINE, "kv-cache", language)
+
+
 def test_an_empty_filter_shows_everything() -> None:
     assert filter_outline(OUTLINE, "  ", "zh") == set(OUTLINE.nodes)
 
@@ -320,3 +326,58 @@ def test_a_snippet_is_cut_for_a_hit_that_is_looked_at(
     assert cut == []
     assert hits[0].snippet_ranges is hits[0].snippet_ranges
     assert len(cut) == 1
+
+
+COMPOUNDS = [
+    IndexedNote("a", "en", "a", "A KV cache of 4-bit entries; multi-step decoding."),
+    IndexedNote("b", "en", "b", "The KVCache class stores FP8 and 8 bits alike, in the long run."),
+    IndexedNote("c", "en", "c", "Along the way FlashAttention reads each tile once. W8A8. Overhead."),
+    IndexedNote("d", "en", "d", "A long table lies over head and shoulders; 44 bits."),
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("kvcache", "a b"),
+        ("kvc", "a b"),
+        ("kv cache", "a b"),
+        ("kv-cache", "a b"),
+        ("4bit", "a"),
+        ("4-bit", "a d"),  # 44 begins with 4, as before
+        ("4 bit", "a d"),
+        ("8bit", "b"),
+        ("fp 8", "b"),
+        ("fp-8", "b"),
+        ("flash attention", "c"),
+        ("flash-attention", "c"),
+        ("w8 a8", "c"),
+        ("multistep", "a"),  # its s is folded, that of multi-step is not
+        ("overhead", "c d"),  # parted in one page, in one in another
+        ("along", "c"),  # "a long" is no "along"
+        ("thelong", ""),  # nobody writes these two in one
+        ("cacheof", ""),
+    ],
+)
+def test_a_word_is_found_in_one_with_a_hyphen_and_apart(query: str, found: str) -> None:
+    index = SearchIndex.build(load_outline(CONTENT), COMPOUNDS)
+    ours = {note.id for note in COMPOUNDS}
+    assert {hit.id for hit in index.search(query, "en", limit=1000)} & ours == set(found.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "shown"),
+    [
+        ("The KV cache, twice: KV-cache.", "kvcache", ["KV cache", "KV-cache"]),
+        ("In 4 bits or 4-bit", "4bit", ["4 bit", "4-bit"]),
+        ("Multi-step", "multistep", ["Multi-step"]),
+        ("FlashAttention and flash", "flash attention", ["FlashAttention", "flash"]),
+        ("two heads, over head", "overhead", ["over head"]),
+        ("in steps, a tone", "inst", []),  # half of a word is no word
+        ("a tone", "atone", []),
+        ("14 bits", "4bit", []),
+    ],
+)
+def test_what_is_found_over_a_gap_is_marked(text: str, query: str, shown: list[str]) -> None:
+    wanted = matching.terms(query)
+    assert marked(text, matching.ranges(matching.fold(text), wanted, compounds.in_one(wanted))) == shown
