@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from labs.text import Text
 
 
+_EMBEDDING, _HEAD = "embed_tokens.weight", "lm_head.weight"
+
+
 class Checkpoint(Protocol):
     """An opened checkpoint. Opening checks the header; ``tensor`` reads one tensor's bytes."""
 
@@ -66,6 +69,8 @@ def checked_tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, torch.Tensor]
             first = sorted(names)[0]
             zh, en = f"{zh} {first}（共 {len(names)} 个）", f"{en}: {first} ({len(names)} in all)"
             raise unusable(checkpoint.path, zh=zh, en=en)
+    if checkpoint.config.tied_embeddings and _HEAD in present:
+        _check_tied(checkpoint)
     for name, shape in expected.items():
         given = checkpoint.shape(name)
         if given != shape:
@@ -78,4 +83,14 @@ def checked_tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, torch.Tensor]
 
 
 def _is_redundant(name: str, config: ModelConfig) -> bool:
-    return name.endswith("rotary_emb.inv_freq") or (config.tied_embeddings and name == "lm_head.weight")
+    return name.endswith("rotary_emb.inv_freq") or (config.tied_embeddings and name == _HEAD)
+
+
+def _check_tied(checkpoint: Checkpoint) -> None:
+    """A head of its own values beside a config that ties it: which is meant, nobody can tell."""
+    head, embedding = (checkpoint.tensor(name).float() for name in (_HEAD, _EMBEDDING))
+    if head.equal(embedding):
+        return
+    zh = f"配置声明 {_HEAD} 与 {_EMBEDDING} 共享，文件中两者却不相同"
+    en = f"its config ties {_HEAD} to {_EMBEDDING}, but in the file they differ"
+    raise unusable(checkpoint.path, zh=zh, en=en)

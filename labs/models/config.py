@@ -6,13 +6,16 @@ Tensors carry the names that safetensors folders of the Llama family use, withou
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
 
 Architecture = Literal["llama", "qwen2", "qwen3"]
 
-_MOST_LAYERS = 1000  # several times the deepest published model; a damaged file can claim any number
+# Several times the deepest and the widest published model; a damaged file can claim any number.
+_MOST_LAYERS = 1000
+_WIDEST_HEAD = 65536
 
 ATTENTION_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP_LINEARS = ("gate_proj", "up_proj", "down_proj")
@@ -47,16 +50,21 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         sizes = ("layers", "hidden", "intermediate", "heads", "kv_heads", "head_dim", "vocab", "context")
         for name in (*sizes, "rms_norm_eps", "rope_theta"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} = {getattr(self, name)}, expected a positive number")
-        if self.layers > _MOST_LAYERS:
-            raise ValueError(f"layers = {self.layers}, expected at most {_MOST_LAYERS}")
+        for name, most in (("layers", _MOST_LAYERS), ("head_dim", _WIDEST_HEAD)):
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} = {getattr(self, name)}, expected at most {most}")
+        if self.rope_theta < 1:
+            raise ValueError(f"rope_theta = {self.rope_theta}, expected at least 1")
         if self.heads % self.kv_heads:
             raise ValueError(f"{self.heads} heads cannot share {self.kv_heads} KV heads evenly")
         if self.head_dim % 2:
             raise ValueError(f"head_dim = {self.head_dim}, expected an even number (rotary pairs)")
         if self.rope_factors and len(self.rope_factors) != self.head_dim // 2:
             raise ValueError(f"{len(self.rope_factors)} rotary factors, expected {self.head_dim // 2}")
+        if not all(0 < factor < math.inf for factor in self.rope_factors):
+            raise ValueError("rotary factors that are not all positive numbers")
 
     @property
     def inverse_frequencies(self) -> tuple[float, ...]:

@@ -45,6 +45,7 @@ class GGUFCheckpoint:
         self.path = path
         self._header = read_header(path)
         self.config = gguf_config(self._header)
+        self._check_places()
         entries = self._header.tensors.values()
         self._entries = {
             canonical_name(entry.name): entry for entry in entries if entry.name != ROPE_FACTORS_TENSOR
@@ -97,6 +98,11 @@ class GGUFCheckpoint:
 
     def _blocks(self, entry: TensorEntry) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         """The stored bytes, ``[rows, bytes per row]``."""
+        shape = self._stored_shape(entry)
+        stored = np.frombuffer(self._header.data, dtype=np.uint8, count=math.prod(shape), offset=entry.offset)
+        return stored.reshape(shape)
+
+    def _stored_shape(self, entry: TensorEntry) -> tuple[int, ...]:
         block_size, block_bytes = gguf.GGML_QUANT_SIZES[self._kind(entry)]
         row, rest = divmod(entry.shape[-1] if entry.shape else 0, block_size)
         if rest or not row:
@@ -107,13 +113,19 @@ class GGUFCheckpoint:
                 zh=zh,
                 en=f"{entry.name}: shape {shape} does not divide into blocks of {block_size}",
             )
-        count = row * block_bytes * math.prod(entry.shape[:-1])  # Python's integers do not overflow
-        if entry.offset + count > len(self._header.data):
-            raise truncated(
-                self.path, f"{entry.name}: {entry.offset} + {count} > {len(self._header.data)} bytes"
-            )
-        stored = np.frombuffer(self._header.data, dtype=np.uint8, count=count, offset=entry.offset)
-        return stored.reshape(*entry.shape[:-1], row * block_bytes)
+        return (*entry.shape[:-1], row * block_bytes)
+
+    def _check_places(self) -> None:
+        """Every tensor lies within the file, and no two share a byte: a damaged place would be another's
+        weights in silence."""
+        end, before = 0, "header"
+        for entry in sorted(self._header.tensors.values(), key=lambda entry: entry.offset):
+            if entry.offset < end:
+                raise truncated(self.path, f"{entry.name} begins at {entry.offset}, within {before}")
+            # Python's integers do not overflow.
+            end, before = entry.offset + math.prod(self._stored_shape(entry)), entry.name
+            if end > len(self._header.data):
+                raise truncated(self.path, f"{entry.name} ends at {end} of {len(self._header.data)} bytes")
 
 
 def canonical_name(name: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from labs.models.config import ModelConfig
 from labs.models.errors import unusable
 
@@ -41,7 +43,7 @@ def _build(header: GGUFHeader) -> ModelConfig:
             header.path, zh="缺少张量 token_embd.weight", en="the tensor token_embd.weight is missing"
         )
     bos, eos = (header.values.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos"))
-    return ModelConfig(
+    config = ModelConfig(
         architecture="llama",
         layers=_integer(header, "llama.block_count"),
         hidden=hidden,
@@ -53,11 +55,12 @@ def _build(header: GGUFHeader) -> ModelConfig:
         context=_integer(header, "llama.context_length"),
         rms_norm_eps=_number(header, "llama.attention.layer_norm_rms_epsilon"),
         rope_theta=_number(header, "llama.rope.freq_base", 10000.0),
-        rope_factors=_rope_factors(header, head_dim),
         tied_embeddings="output.weight" not in header.tensors,
         bos_id=bos if isinstance(bos, int) else None,
         eos_ids=(eos,) if isinstance(eos, int) else (),
     )
+    # Last, because a head of impossible size would have impossibly many factors.
+    return msgspec.structs.replace(config, rope_factors=_rope_factors(header, head_dim))
 
 
 def _rope_factors(header: GGUFHeader, head_dim: int) -> tuple[float, ...]:
@@ -74,6 +77,13 @@ def _rope_factors(header: GGUFHeader, head_dim: int) -> tuple[float, ...]:
 def _refuse_unsupported(header: GGUFHeader) -> None:
     if header.values.get("llama.expert_count", 0):
         raise _unsupported(header, "mixture of experts")
+    if header.values.get("llama.rope.scale_linear", 1.0) != 1.0:
+        raise _unsupported(header, "llama.rope.scale_linear")  # what scaling.type was called in 2023
+    parts = header.values.get("split.count", 1)
+    if parts != 1:
+        zh = f"这只是分成 {parts} 份的模型的其中一份；请先用 llama-gguf-split --merge 合并"
+        en = f"one of {parts} parts of a model; merge them first: llama-gguf-split --merge"
+        raise unusable(header.path, zh=zh, en=en)
 
 
 def _unsupported(header: GGUFHeader, feature: str) -> LabError:

@@ -99,6 +99,8 @@ class GGUFHeader:
         tensor_count, value_count = self._u64(), self._u64()
         for _ in range(value_count):
             key = self._string()
+            if key in self.values:
+                raise _Malformed(f"the key {key} twice")
             self.values[key] = self._value(self._u32())
         entries = [self._entry() for _ in range(tensor_count)]
         alignment = self.values.get("general.alignment", 32)
@@ -106,6 +108,8 @@ class GGUFHeader:
             raise _Malformed(f"general.alignment = {alignment!r}")
         start = -(-self._position // alignment) * alignment
         self.tensors = {entry.name: entry._replace(offset=start + entry.offset) for entry in entries}
+        if len(self.tensors) < len(entries):
+            raise _Malformed("two tensors of one name")
 
     def _u32(self) -> int:
         (value,) = _read_u32(self.data, self._position)

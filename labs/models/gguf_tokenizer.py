@@ -78,6 +78,6 @@ def _names(header: GGUFHeader, tokens: list[str]) -> dict[str, str]:
     names = {}
     for name in ("bos", "eos"):
         index = header.values.get(f"tokenizer.ggml.{name}_token_id")
-        if isinstance(index, int) and index < len(tokens):
+        if isinstance(index, int) and 0 <= index < len(tokens):
             names[f"{name}_token"] = tokens[index]
     return names

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from labs.memory_budget import reserve
 from labs.models.checkpoint import checked_tensors, open_checkpoint
 from labs.models.config import tensor_shapes
+from labs.models.errors import unusable
 from labs.models.llama import Llama
 from labs.models.location import locate
+from labs.text import Text
 
 if TYPE_CHECKING:
     import os
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     from labs.models.checkpoint import Checkpoint
     from labs.models.config import ModelConfig
     from labs.models.tokenizer import ModelTokenizer
-    from labs.text import Text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +51,21 @@ def load_model(
     found = locate(path)
     checkpoint = open_checkpoint(found)
     tokenizer = _tokenizer(found)
+    _check_vocabulary(found, tokenizer, checkpoint.config)
+    size_bytes = checkpoint.config.parameters * dtype.itemsize
+    reserve(size_bytes, Text(zh="模型的权重", en="the model's weights"), str(device))
     model = _model(checkpoint, torch.device(device), dtype, on_progress)
     name = found.resolve().name.removesuffix(".gguf")
     return LoadedModel(model, tokenizer, checkpoint.config, name, checkpoint.source_text, found)
+
+
+def _check_vocabulary(path: Path, tokenizer: ModelTokenizer, config: ModelConfig) -> None:
+    """A token without a row in the embedding would end a run with an IndexError. Tokens added later are let
+    be: some models carry a padding token that has no row, and is never met in a text."""
+    if tokenizer.largest_id >= config.vocab:
+        zh = f"分词器的 token 编号最大为 {tokenizer.largest_id}，而嵌入只有 {config.vocab} 行"
+        en = f"the tokenizer's ids reach {tokenizer.largest_id}, and the embedding has {config.vocab} rows"
+        raise unusable(path, zh=zh, en=en)
 
 
 def _model(

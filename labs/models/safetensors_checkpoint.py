@@ -10,10 +10,13 @@ import safetensors
 
 from labs.models.errors import unusable
 from labs.models.folder_config import read_folder_config
+from labs.models.json_file import read_json
 from labs.text import Text
 
 if TYPE_CHECKING:
     import torch
+
+    from labs.spec import LabError
 
 _INDEX = "model.safetensors.index.json"
 _FLOATS = ("F32", "F16", "BF16")
@@ -34,6 +37,8 @@ class SafetensorsCheckpoint:
         for file in _files(path):
             for name in _opened(file).keys():
                 canonical = name.removeprefix("model.")
+                if canonical in self._files:
+                    raise _twice(file, name, self._files[canonical])
                 self._files[canonical], self._stored[canonical] = file, name
 
     @property
@@ -64,6 +69,11 @@ class SafetensorsCheckpoint:
         return tensor
 
 
+def _twice(file: Path, name: str, first: Path) -> LabError:
+    zh = f"{name} 已出现在 {first.name} 中，无法确定应使用哪一个"
+    return unusable(file, zh=zh, en=f"{name} is also in {first.name}: which one is meant is unknown")
+
+
 def _opened(file: Path) -> Any:
     # Any, because safe_open's methods carry no annotations.
     try:
@@ -78,10 +88,7 @@ def _files(folder: Path) -> list[Path]:
     index = folder / _INDEX
     if not index.is_file():
         return sorted(folder.glob("*.safetensors"))
-    try:
-        names = set(msgspec.json.decode(index.read_bytes(), type=_Index).weight_map.values())
-    except (OSError, msgspec.DecodeError) as error:
-        raise unusable(index, zh=f"索引无法读取：{error}", en=f"the index cannot be read: {error}") from error
+    names = set(read_json(index, _Index).weight_map.values())
     for name in sorted(names):
         # The index comes with the model, from anywhere: it may not point out of the folder.
         if Path(name).name != name or not (folder / name).is_file():

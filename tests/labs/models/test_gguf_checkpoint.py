@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any
 
 import gguf
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Q8_0 = gguf.GGMLQuantizationType.Q8_0
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return SmallGGUF(quantization=Q8_0).write(tmp_path_factory.mktemp("gguf") / "small.gguf")
 
 
 def load(path: Path) -> dict[str, torch.Tensor]:
@@ -104,6 +110,8 @@ WRONG_SHAPE = np.zeros((HIDDEN + 1,), dtype=np.float32)
         (SmallGGUF(keys={"llama.expert_count": 8}), "mixture of experts"),
         (SmallGGUF(keys={"llama.rope.dimension_count": 4}), "partial rotary"),
         (SmallGGUF(keys={"llama.rope.scaling.type": "yarn"}), "yarn"),
+        (SmallGGUF(keys={"llama.rope.scale_linear": 2.0}), "scale_linear"),
+        (SmallGGUF(keys={"split.count": 3}), "one of 3 parts"),
         (SmallGGUF(keys={"llama.block_count": "two"}), "llama.block_count = 'two', expected an integer"),
         (
             SmallGGUF(keys={"llama.rope.freq_base": "fast"}),
@@ -148,6 +156,33 @@ def test_missing_key_is_named(tmp_path: Path) -> None:
         read_config(path)
 
 
+def test_a_key_or_a_tensor_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    data = SmallGGUF().write(tmp_path / "small.gguf").read_bytes()
+    for first, second, reason in (
+        (b"llama.block_count", b"general.alignment", "the key general.alignment twice"),
+        (b"blk.0.attn_q", b"blk.1.attn_q", "two tensors of one name"),
+    ):
+        path = tmp_path / "wrong.gguf"
+        path.unlink(missing_ok=True)
+        path.write_bytes(data.replace(first, second))
+        with pytest.raises(LabError, match=rf"wrong\.gguf.*{reason}"):
+            read_config(path)
+
+
+@pytest.mark.parametrize("step", [-32, 32, 2**40])
+def test_a_tensor_in_the_place_of_another_is_refused(sound: Path, tmp_path: Path, step: int) -> None:
+    """The weights would be of the right shape, and another tensor's."""
+    header, data = read_header(sound), sound.read_bytes()
+    start = min(entry.offset for entry in header.tensors.values())
+    offset = header.tensors["blk.0.ffn_up.weight"].offset - start
+    name = data.index(b"blk.0.ffn_up.weight")
+    place = data.index(struct.pack("<Q", offset), name)
+    path = tmp_path / "wrong.gguf"
+    path.write_bytes(data[:place] + struct.pack("<Q", offset + step) + data[place + 8 :])
+    with pytest.raises(LabError, match=r"wrong\.gguf.*(begins at .*, within blk|ends at)"):
+        GGUFCheckpoint(path)
+
+
 def test_type_without_a_dequantiser_is_named(tmp_path: Path) -> None:
     """A tensor that says it is I8, which stores no scale and has no dequantiser."""
     path = tmp_path / "wrong.gguf"
@@ -182,11 +217,6 @@ def test_every_truncation_is_refused(tmp_path: Path) -> None:
         path.write_bytes(data[:kept])
         with pytest.raises(LabError, match=rf"cut-{kept}\.gguf"):
             load(path)
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return SmallGGUF(quantization=Q8_0).write(tmp_path_factory.mktemp("gguf") / "small.gguf")
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,6 +23,14 @@ MINIMAL = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "vocab_size": 100,
+}
+
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
 }
 
 
@@ -81,14 +90,7 @@ def test_architecture_decides_biases_norms_and_head(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["rope_scaling", "rope_parameters"])
 def test_llama3_scaling_keeps_fast_pairs_and_slows_the_slowest(tmp_path: Path, key: str) -> None:
-    scaling = {
-        "rope_type": "llama3",
-        "factor": 8.0,
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-        "original_max_position_embeddings": 64,
-    }
-    factors = read_config(write(tmp_path, **{key: scaling, "rope_theta": 500.0})).rope_factors
+    factors = read_config(write(tmp_path, **{key: LLAMA3, "rope_theta": 500.0})).rope_factors
     assert factors[0] == 1.0
     assert factors[-1] == 8.0
     assert list(factors) == sorted(factors)
@@ -119,6 +121,18 @@ def test_end_of_text_ids(tmp_path: Path, given: Any, expected: tuple[int, ...]) 
         ({"vocab_size": -1}, "vocab = -1"),
         ({"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "RoPE scaling 'yarn'"),
         ({"rope_scaling": {"rope_type": "llama3"}}, "positive factor"),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "positive low_freq_factor"),
+        (
+            {"rope_scaling": LLAMA3 | {"original_max_position_embeddings": None}},
+            "positive original_max_position_embeddings",
+        ),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}, "head_dim": 10**12}, "head_dim = 1000000000000"),
+        ({"rope_parameters": {"full_attention": {"rope_theta": 1e6}}}, "differ by layer"),
+        ({"rope_theta": 0.0}, "rope_theta = 0.0"),
+        ({"rope_theta": 0.5}, "rope_theta = 0.5, expected at least 1"),
+        ({"head_dim": 0}, "head_dim = 0"),
+        ({"num_key_value_heads": 0}, "kv_heads = 0"),
+        ({"layer_types": ["full_attention", "sliding_attention"]}, "layer_types.*sliding_attention"),
         ({"attention_bias": True}, "attention_bias"),
         ({"mlp_bias": True}, "mlp_bias"),
         ({"use_sliding_window": True}, "use_sliding_window"),
@@ -134,8 +148,11 @@ def test_what_cannot_be_run_is_refused_with_the_reason(
         read_config(write(tmp_path, **changes))
 
 
-def test_broken_json_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "llama"')
+@pytest.mark.parametrize(
+    "data", [b'{"model_type": "llama"', b'{"model_type": "\xff"}', b'{"a":' * 100_000, b""]
+)
+def test_broken_json_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "config.json").write_bytes(data)
     with pytest.raises(LabError, match=r"config\.json"):
         read_config(tmp_path)
 
@@ -156,3 +173,7 @@ def test_rotary_factors_must_fit_the_head() -> None:
     )
     with pytest.raises(ValueError, match="3 rotary factors, expected 4"):
         msgspec.structs.replace(config, rope_factors=(1.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match="not all positive"):
+        msgspec.structs.replace(config, rope_factors=(1.0, 1.0, 1.0, math.nan))
+    with pytest.raises(ValueError, match="rms_norm_eps = inf"):
+        msgspec.structs.replace(config, rms_norm_eps=math.inf)

@@ -90,9 +90,10 @@ def test_folder_without_a_tokenizer_or_with_a_broken_one(tmp_path: Path) -> None
     with pytest.raises(LabError, match=r"tokenizer\.json.*not a tokenizer file"):
         read_folder_tokenizer(tmp_path)
     save_tokenizer(tmp_path)
-    (tmp_path / "tokenizer_config.json").write_text('{"chat_template": 3}')
-    with pytest.raises(LabError, match=r"tokenizer_config\.json"):
-        read_folder_tokenizer(tmp_path)
+    for damaged in (b'{"chat_template": 3}', b'{"bos_token": "\xff"}'):
+        (tmp_path / "tokenizer_config.json").write_bytes(damaged)
+        with pytest.raises(LabError, match=r"tokenizer_config\.json"):
+            read_folder_tokenizer(tmp_path)
 
 
 def chat_of(folder: Path, config: dict[str, Any] | None, file: str | None = None) -> str:
@@ -113,6 +114,10 @@ def chat_of(folder: Path, config: dict[str, Any] | None, file: str | None = None
         ({"chat_template": "old"}, "new", "new"),
         (None, "{% if add_generation_prompt %}\n  go\n{% endif %}", "  go\n"),
         (None, "{{ messages | tojson }}", '[{"role": "user", "content": "hi"}]'),
+        (None, "{{ '<b>&中' | tojson(indent=1) }}", '"<b>&中"'),
+        (None, "{% generation %}a{% endgeneration %}b", "ab"),
+        (None, "{{ 'tools' if tools is not none else 'none' }}", "none"),
+        ({"unk_token": "<unk>"}, "{{ unk_token }}", "<unk>"),
     ],
 )
 def test_where_a_chat_template_may_stand(
@@ -121,12 +126,81 @@ def test_where_a_chat_template_may_stand(
     assert chat_of(tmp_path, config, file) == expected
 
 
+TEMPLATE = """{%- set ns = namespace(system='', turns=0) -%}
+{{ bos_token }}
+{% for message in messages %}
+    {%- if message.role == 'system' %}{% set ns.system = message.content | trim %}{% continue %}{% endif %}
+    {%- set ns.turns = ns.turns + 1 %}
+<|{{ message['role'] }}|>{{ ns.system }}
+    {%- generation %}{{ message.content | tojson }}{% endgeneration -%}
+    {{ eos_token if not loop.last }}
+{% endfor %}
+{% if tools is not none %}tools{% endif %}{% if add_generation_prompt %}<|assistant|>{{ ns.turns }}{% endif %}
+"""
+CONVERSATIONS: list[list[dict[str, str]]] = [
+    [{"role": "user", "content": ""}],
+    [{"role": "system", "content": " 你是助手。\n"}, {"role": "user", "content": "“2 < 3 & 4 > 3”吗？"}],
+    [
+        {"role": "user", "content": "<|end|> </s> {{ bos_token }} {% raw %}"},
+        {"role": "assistant", "content": "it's\ttabs\u2028and\\slashes 🙂"},
+        {"role": "user", "content": "go on"},
+    ],
+]
+
+
+@pytest.mark.parametrize("conversation", CONVERSATIONS)
+@pytest.mark.parametrize("prompt", [True, False])
+def test_chats_equal_those_of_transformers(
+    tmp_path: Path, conversation: list[dict[str, str]], prompt: bool
+) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    save_tokenizer(tmp_path)
+    names = {"bos_token": "<s>", "eos_token": "</s>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": TEMPLATE, **names}))
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"), **names)
+    ours = read_folder_tokenizer(tmp_path).chat(conversation, add_generation_prompt=prompt)
+    assert ours == theirs.apply_chat_template(
+        conversation, chat_template=TEMPLATE, tokenize=False, add_generation_prompt=prompt
+    )
+
+
+def test_a_chat_template_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    save_tokenizer(tmp_path)
+    (tmp_path / "chat_template.jinja").write_bytes(b"\xff\xfe{")
+    with pytest.raises(LabError, match=r"chat_template\.jinja.*cannot be read"):
+        read_folder_tokenizer(tmp_path)
+
+
+def test_a_text_is_neither_cut_nor_padded(tmp_path: Path) -> None:
+    """As the tokenizer's training may have been, which its file remembers."""
+    save_tokenizer(tmp_path)
+    for key, value in (
+        ("truncation", {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}),
+        (
+            "padding",
+            {
+                "strategy": {"Fixed": 16},
+                "direction": "Right",
+                "pad_to_multiple_of": None,
+                "pad_id": 0,
+                "pad_type_id": 0,
+                "pad_token": "<|end|>",
+            },
+        ),
+    ):
+        file = tmp_path / "tokenizer.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
+    assert len(read_folder_tokenizer(tmp_path).encode("abcdefgh")) == 8
+
+
 @pytest.mark.parametrize(
     ("file", "reason"),
     [
         (None, "no chat template"),
         ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
         ("{% if %}", "refuses these messages"),
+        ("{{ messages + 1 }}", "refuses these messages: TypeError"),
         ("{{ messages.append(1) }}", "refuses these messages"),
         ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "refuses these messages"),
     ],

@@ -7,6 +7,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from labs import memory_budget
 from labs.models.checkpoint import checked_tensors
 from labs.models.config import tensor_shapes
 from labs.models.loading import load_model
@@ -112,6 +113,7 @@ def test_several_files_with_an_index(folder: Path) -> None:
         ('{"weight_map": {"model.norm.weight": "../secret.safetensors"}}', "secret.safetensors"),
         ('{"weight_map": 3}', "cannot be read"),
         ("{", "cannot be read"),
+        ('{"a":' * 100_000, "cannot be read"),
     ],
 )
 def test_bad_index_is_refused(folder: Path, index: str, reason: str) -> None:
@@ -140,8 +142,46 @@ def test_missing_and_unexpected_tensors_are_named(folder: Path) -> None:
 
 
 def test_redundant_tensors_are_ignored(folder: Path) -> None:
-    extra = {"lm_head.weight": torch.zeros(1), "model.layers.0.self_attn.rotary_emb.inv_freq": torch.zeros(1)}
-    load_model(write(folder, weights(folder) | extra))
+    stored = weights(folder)
+    head = stored["model.embed_tokens.weight"].clone()
+    extra = {"lm_head.weight": head, "model.layers.0.self_attn.rotary_emb.inv_freq": torch.zeros(1)}
+    load_model(write(folder, stored | extra))
+
+
+@pytest.mark.parametrize("shape", [(1,), (VOCAB, HIDDEN)])
+def test_a_tied_head_of_other_values_is_refused(folder: Path, shape: tuple[int, ...]) -> None:
+    write(folder, weights(folder) | {"lm_head.weight": torch.zeros(shape)})
+    with pytest.raises(LabError, match=r"ties lm_head\.weight to embed_tokens\.weight, but .* differ"):
+        load_model(folder)
+
+
+def test_a_tensor_that_is_there_twice_is_refused(folder: Path) -> None:
+    stored = weights(folder)
+    write(folder, stored | {"norm.weight": torch.zeros(HIDDEN)})
+    with pytest.raises(LabError, match=r"model\.safetensors.*norm\.weight is also in model\.safetensors"):
+        SafetensorsCheckpoint(folder)
+    write(folder, stored)
+    write(folder, {"model.norm.weight": torch.zeros(HIDDEN)}, "other.safetensors")
+    with pytest.raises(LabError, match=r"other\.safetensors.*norm\.weight is also in model\.safetensors"):
+        SafetensorsCheckpoint(folder)
+
+
+def test_weights_that_do_not_fit_into_memory_are_not_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, weights(folder))
+    monkeypatch.setattr(memory_budget, "free_bytes", lambda device: 600 * 2**20)
+    load_model(folder)
+    monkeypatch.setattr(memory_budget, "free_bytes", lambda device: memory_budget.HEADROOM_BYTES)
+    with pytest.raises(LabError, match="the model's weights"):
+        load_model(folder, on_progress=lambda share: pytest.fail("a tensor was read"))
+
+
+def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps(CONFIG | {"vocab_size": VOCAB - 8}))
+    write(folder, weights(folder))
+    with pytest.raises(LabError, match="ids reach 94, and the embedding has 88 rows"):
+        load_model(folder)
 
 
 def test_wrong_shape_and_type_are_named(folder: Path) -> None:
