@@ -106,6 +106,9 @@ class GGUFHeader:
         alignment = self.values.get("general.alignment", 32)
         if not isinstance(alignment, int) or alignment < 1:
             raise _Malformed(f"general.alignment = {alignment!r}")
+        for entry in entries:
+            if entry.offset % alignment:
+                raise _Malformed(f"tensor {entry.name} at {entry.offset}, which is no multiple of {alignment}")
         start = -(-self._position // alignment) * alignment
         self.tensors = {entry.name: entry._replace(offset=start + entry.offset) for entry in entries}
         if len(self.tensors) < len(entries):

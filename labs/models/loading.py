@@ -52,10 +52,10 @@ def load_model(
     checkpoint = open_checkpoint(found)
     tokenizer = _tokenizer(found)
     _check_vocabulary(found, tokenizer, checkpoint.config)
-    size_bytes = checkpoint.config.parameters * dtype.itemsize
-    reserve(size_bytes, Text(zh="模型的权重", en="the model's weights"), str(device))
-    model = _model(checkpoint, torch.device(device), dtype, on_progress)
     name = found.resolve().name.removesuffix(".gguf")
+    size_bytes = checkpoint.config.parameters * dtype.itemsize
+    reserve(size_bytes, Text(zh=f"{name} 的权重", en=f"the weights of {name}"), str(device))
+    model = _model(checkpoint, torch.device(device), dtype, on_progress)
     return LoadedModel(model, tokenizer, checkpoint.config, name, checkpoint.source_text, found)
 
 
