@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,9 @@ class Options:
 
 def make_application(argv: list[str]) -> QApplication:
     """The one QApplication, with InferLab's name (its data folders follow from it), icon and font."""
+    # Qt hands each patterned rectangle to a pool of threads and waits: 250 switches in a frame of bars, 3 ms
+    # of 10, and all of a busy core's time slice when a lab computes. Read once, before the first paint.
+    os.environ.setdefault("QT_NO_GUI_THREADPOOL", "1")
     # Fusion by argument: setStyle returns a style, whose Python classes would cost 15 ms of every start.
     app = QApplication.instance() or QApplication([*argv, "-style", "Fusion"])
     assert isinstance(app, QApplication)
