@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -142,8 +143,11 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
         raise unknown_name("preset", "预设", preset_id, known)
 
 
-def fields_of(params: type[LabParams]) -> dict[str, tuple[Any, Field]]:
-    """``{name: (type, Field)}`` in declaration order. A field without a ``Field`` is our bug: TypeError."""
+@functools.cache
+def fields_of(params: type[LabParams]) -> Mapping[str, tuple[Any, Field]]:
+    """``{name: (type, Field)}`` in declaration order. A field without a ``Field`` is our bug: TypeError.
+
+    Read once a class: each set of parameters that is made asks, and evaluating annotations takes a while."""
     found: dict[str, tuple[Any, Field]] = {}
     hints = typing.get_type_hints(params, include_extras=True)
     for name in params.__struct_fields__:

@@ -16,14 +16,22 @@ def pack(codes: Tensor, bits: int) -> Tensor:
     4-bit codes lie two to a byte, the first in the low nibble, as in GGUF. Odd widths cross byte borders:
     eight 3-bit codes fill three bytes. Raises ValueError for a code that does not fit.
     """
-    flat = codes.reshape(-1).to(torch.int64)
-    if flat.numel() and (int(flat.min()) < 0 or int(flat.max()) >= 2**bits):
-        raise ValueError(f"codes must lie in 0..{2**bits - 1}, got {int(flat.min())}..{int(flat.max())}")
-    # Eight codes are always `bits` whole bytes, so a word of 8 * bits <= 64 bits holds them.
-    padded = torch.nn.functional.pad(flat, (0, -flat.numel() % 8)).view(-1, 8)
-    word = (padded << (torch.arange(8) * bits)).sum(dim=1)
-    packed: Tensor = (word[:, None] >> (torch.arange(bits) * 8)) & 0xFF
-    return packed.to(torch.uint8).view(-1)[: packed_bytes(flat.numel(), bits)]
+    flat = codes.reshape(-1)
+    if flat.numel():
+        low, high = (int(end) for end in torch.aminmax(flat))
+        if low < 0 or high >= 2**bits:
+            raise ValueError(f"codes must lie in 0..{2**bits - 1}, got {low}..{high}")
+    ragged = flat.numel() % 8
+    eights = (torch.nn.functional.pad(flat, (0, 8 - ragged)) if ragged else flat).view(-1, 8)
+    # Eight codes are always `bits` whole bytes, so a word of 8 * bits <= 64 bits holds them. Place by place,
+    # for the words are an eighth of what the codes would take as int64.
+    words = torch.zeros(len(eights), dtype=torch.int64)
+    for place in range(8):
+        words |= eights[:, place].to(torch.int64) << place * bits
+    packed = torch.empty(len(eights), bits, dtype=torch.uint8)
+    for place in range(bits):
+        packed[:, place] = (words >> 8 * place) & 0xFF
+    return packed.view(-1)[: packed_bytes(flat.numel(), bits)]
 
 
 def unpack(packed: Tensor, bits: int, count: int) -> Tensor:
