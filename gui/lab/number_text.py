@@ -91,5 +91,5 @@ def signed_percent(value: float, reference: float) -> str:
 def exact(value: float | int) -> str:
     """The shortest text that reads back as the same number: for inputs and CSV."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
+        return f"{value:.0f}"  # not through int, which has no -0
     return repr(value)

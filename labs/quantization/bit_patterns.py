@@ -52,7 +52,7 @@ def _floating(unit: float, form: FloatFormat, scale: float = 1.0) -> BitPattern:
     condition: Condition = "exact" if stored == unit else "rounded"
     if math.isinf(stored):
         condition = "overflow"
-    elif abs(unit) > form.max and stored != unit:
+    elif abs(unit) > form.max and form.specials != "ieee":
         condition = "clipped"
     elif stored == 0 and unit != 0:
         condition = "underflow"

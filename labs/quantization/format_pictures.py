@@ -31,7 +31,9 @@ def levels_within(name: str, absmax: float, points: int = 1600) -> Array:
     form = FORMATS[name]
     if form.bits > 8:
         grid = torch.linspace(-absmax, absmax, points, dtype=torch.float64)
-        return np.unique(cast(grid, name).double().numpy())
+        sample = np.unique(cast(grid, name).double().numpy())
+        finite: Array = sample[np.isfinite(sample)]  # FP16 ends at 65504, and absmax may lie beyond
+        return finite
     values = np.array(form.unit_levels()) * (form.scale(absmax) if form.scaled else 1.0)
     kept: Array = values[np.abs(values) <= absmax * (1 + 1e-9)]
     return kept

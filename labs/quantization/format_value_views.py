@@ -33,7 +33,7 @@ def bit_rows(value: float, highlight: FormatName, patterns: dict[str, BitPattern
         )
     return Bits(
         id="bits",
-        title=Text(zh=f"{value:g} 的位", en=f"The bits of {value:g}"),
+        title=Text(zh=f"{value:.10g} 的位", en=f"The bits of {value:.10g}"),
         provenance=_MEASURED,
         rows=rows,
         edits="value",

@@ -117,16 +117,20 @@ def zero_bars(all_tokens: dict[str, Damage], later: dict[str, Damage]) -> Bars:
     )
 
 
-def explanation(bits: int, peak: Peak, all_tokens: dict[str, Damage], later: dict[str, Damage]) -> Markdown:
-    """The figures of this run in words."""
+def explanation(
+    bits: int, peak: Peak, shown: dict[str, Damage], other: dict[str, Damage], first: int
+) -> Markdown:
+    """The figures of this run in words: ``peak`` and ``shown`` are those of the tokens from ``first`` (0 or
+    1) on, ``other`` of those that the other choice takes."""
     step = peak.value / (2 ** (bits - 1) - 1)
-    lost, kept = 100 * all_tokens["tensor"].zeroed, 100 * later["tensor"].zeroed
-    token, channel = 100 * all_tokens["token"].zeroed, 100 * all_tokens["channel"].zeroed
+    tensor, beside = 100 * shown["tensor"].zeroed, 100 * other["tensor"].zeroed
+    token, channel = 100 * shown["token"].zeroed, 100 * shown["channel"].zeroed
+    contrast = WITH if first else WITHOUT
     zh = (
         f"通道 {peak.channel} 的最大幅值 {peak.value:,.0f}，是中位通道 {peak.median:.3g} 的 "
         f"**{peak.ratio:.0f} 倍**。"
         f"逐张量 {bits} 位的步长因此是 {step:.3g}，小于半步的值全部变成 0。\n\n"
-        f"- 逐张量：{lost:.1f}% 的值变成 0；去掉首个 token 后 {kept:.1f}%。\n"
+        f"- 逐张量：{tensor:.1f}% 的值变成 0；{contrast.zh}则为 {beside:.1f}%。\n"
         f"- 逐 token：{token:.1f}%。每个 token 用自己的步长，首个 token 连累不到别人；整数 GEMM 也能用，"
         "因为 scale 对应输出的一行。\n"
         f"- 逐通道：{channel:.1f}%，误差只留在离群的列里。但 scale 沿求和维变化，整数 GEMM 用不了；"
@@ -136,7 +140,7 @@ def explanation(bits: int, peak: Peak, all_tokens: dict[str, Damage], later: dic
         f"Channel {peak.channel} reaches {peak.value:,.0f}, **{peak.ratio:.0f} times** the median channel's "
         f"{peak.median:.3g}. One scale for the tensor at {bits} bits therefore has a step of "
         f"{step:.3g}, and whatever is smaller than half of that becomes 0.\n\n"
-        f"- Per tensor: {lost:.1f} % of the values become 0; {kept:.1f} % without the first token.\n"
+        f"- Per tensor: {tensor:.1f} % of the values become 0; {beside:.1f} % {contrast.en}.\n"
         f"- Per token: {token:.1f} %. Each token has its own step, so the first one harms no other; an "
         "integer GEMM can use it, for the scale belongs to a row of the output.\n"
         f"- Per channel: {channel:.1f} %, the error stays in outlying columns. But the scale varies "

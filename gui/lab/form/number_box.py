@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QCoreApplication, Qt, Signal
@@ -11,6 +12,10 @@ from PySide6.QtWidgets import QLineEdit
 from gui.lab.number_text import exact
 
 translate = QCoreApplication.translate
+
+# Groups of three digits, parted by commas or by the thin space that this app itself writes. Any other comma
+# may be a decimal one, and is refused: 0,1 must not become 1.
+_GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}([,\u2009]\d{3})+(\.\d*)?")
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QFocusEvent, QKeyEvent
@@ -60,9 +65,10 @@ class NumberBox(QLineEdit):
             self.typed.emit(how)
 
     def _parse(self, text: str) -> tuple[str, float]:
-        text = text.strip().replace("−", "-").replace(",", "")
+        text = text.strip().replace("−", "-")
+        plain = re.sub("[,\u2009]", "", text) if _GROUPED.fullmatch(text) else text
         try:
-            number = float(text)
+            number = float(plain)
         except ValueError:
             return translate("NumberBox", "{text} is not a number.").format(text=repr(text)), 0.0
         if not math.isfinite(number):

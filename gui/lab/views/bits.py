@@ -224,7 +224,9 @@ class BitCells(QWidget):
             box = QRectF(self.width() / 3, top + 4, self.width() * 2 / 3 - 8, 22)
         flip = self.flip_of(*self._at) if self._at is not None and self._at[0] == index else None
         error = plain(float(row["error"]), 3)
-        value = plain(float(row["value"]), 7)
+        stored = float(row["value"])
+        # Zero with its sign: here the sign is a bit on show.
+        value = plain(stored, 7) if stored or math.copysign(1, stored) > 0 else "−0"
         tail = f"→ {plain(flip, 5)}" if flip is not None else f"{translate('BitsView', 'error')} {error}"
         painter.setFont(self._font(12))
         painter.setPen(QColor(theme.accent if flip is not None else theme.muted))

@@ -105,7 +105,7 @@ def run(params: Params, ctx: Context) -> Iterator[Result]:
     both = (others, damages) if first else (damages, others)
     yield harm.sqnr_bars(*both)
     yield harm.zero_bars(*both)
-    yield harm.explanation(params.bits, peak, *both)
+    yield harm.explanation(params.bits, peak, damages, others, first)
 
 
 LAB = Lab(

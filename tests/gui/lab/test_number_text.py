@@ -54,6 +54,7 @@ def test_with_unit_and_percent() -> None:
     assert signed_percent(100.0, 100.0) == "0%"
 
 
-@pytest.mark.parametrize("value", [0.1, 1e-40, 3.4e38, 1 / 3, 2.0, -7])
+@pytest.mark.parametrize("value", [0.1, 1e-40, 3.4e38, 1 / 3, 2.0, -7, 0.0, -0.0, 1e15])
 def test_exact_reads_back(value: float) -> None:
-    assert float(exact(value)) == value
+    read = float(exact(value))
+    assert (read, math.copysign(1, read)) == (value, math.copysign(1, value))

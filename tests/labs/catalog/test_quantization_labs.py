@@ -8,7 +8,7 @@ import pytest
 
 from labs.catalog.model import activation_outliers, number_formats, quantization_granularity
 from labs.context import Cancelled, Context, Session
-from labs.results import Bits, Histogram, Lines, Markdown, Metric, Table
+from labs.results import Bars, Bits, Histogram, Lines, Markdown, Metric, Scatter, Table
 from labs.runner import execute
 from labs.spec import UsageError
 
@@ -143,6 +143,32 @@ def test_the_massive_channel_is_found_where_it_is_known_to_be(session):
     assert ratio is not None and ratio > 300
     without = results(activation_outliers, session, layer=12, site="residual", skip_first_token=True)
     assert metric(without, "peak").value < metric(found, "peak").value
+
+
+def test_the_outlier_lab_says_what_becomes_of_the_tokens_that_it_shows(session):
+    step, lost = [], []
+    for skip in (False, True):
+        found = results(activation_outliers, session, layer=12, tokens=64, skip_first_token=skip)
+        zeroed, told = found["zeroed"], found["explanation"]
+        assert isinstance(zeroed, Bars) and isinstance(told, Markdown)
+        step.append(metric(found, "peak").value / 127)
+        lost.append(zeroed.series[skip].values[0])
+        assert f"a step of {step[-1]:.3g}" in told.body.en
+        assert f"Per tensor: {lost[-1]:.1f} % of the values" in told.body.en
+    assert step[0] > 10 * step[1] and lost[0] > lost[1]
+
+
+def test_points_of_formats_are_numbers_even_beyond_fp16(session):
+    found = results(number_formats, session, module="k_proj", absmax=1e6)
+    for name in ("levels", "log_levels"):
+        plot = found[name]
+        assert isinstance(plot, Scatter)
+        assert all(np.isfinite(series.x).all() for series in plot.series)
+
+
+def test_the_title_says_the_very_number_that_is_stored(session):
+    found = results(number_formats, session, preview=True, value=65519.99)
+    assert found["bits"].title.en == "The bits of 65519.99"
 
 
 def test_a_layer_that_is_not_there_is_refused_even_where_no_model_is_needed(session):

@@ -57,6 +57,7 @@ def test_fp32_bits_are_the_machine_s_own():
         (70000.0, "fp16", "overflow"),
         (1e-7, "fp16", "subnormal"),
         (1e-9, "fp16", "underflow"),
+        (65510.0, "fp16", "rounded"),
         (500.0, "fp8_e4m3", "clipped"),
         (2.0, "int8", "clipped"),
         (0.001, "int8", "underflow"),

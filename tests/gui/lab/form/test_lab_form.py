@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.lab.form.form import FIELDS_A_TURN, LabForm
+from gui.lab.form.number_box import NumberBox
 from gui.lab.form.slider import slider_values
 from gui.language import language_switch
 from tests.gui.lab import samples
@@ -154,6 +155,27 @@ def test_typing_a_number_and_return_is_exact(qtbot: Any, form: LabForm) -> None:
         qtbot.keyClick(box, Qt.Key.Key_Return)
     assert settled.args[0]["value"] == 1e-40
     assert settled.args[1] is False
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [("70,000", 70000.0), ("1\u2009234\u2009567.5", 1234567.5), ("−0.5", -0.5), ("1e-45", 1e-45)]
+    + [(text, None) for text in ("0,1", "1,5", "1,23,456", "0x10", "inf")],
+)
+def test_a_comma_groups_digits_and_is_never_taken_for_a_point(
+    qtbot: Any, typed: str, number: float | None
+) -> None:
+    box = NumberBox(integer=False)
+    qtbot.addWidget(box)
+    box.show_number(3.0)
+    box.setFocus()
+    box.selectAll()
+    reasons: list[str] = []
+    box.refused.connect(reasons.append)
+    box.insert(typed)
+    box.textEdited.emit(typed)
+    assert box.number() == (3.0 if number is None else number)
+    assert bool(reasons[-1]) == (number is None)
 
 
 @pytest.mark.parametrize(("typed", "said"), [("12", "2 to 8"), ("3.5", "nearest 4"), ("x", "not a number")])
