@@ -57,8 +57,9 @@ def _as_extension(value: Any) -> Any:
 
 
 def _array_body(array: np.ndarray[Any, Any]) -> bytes:
-    if array.dtype.hasobject:
-        raise TypeError("an array of Python objects cannot be sent")
+    # bfloat16 and other types that numpy knows only by their size would arrive as nameless bytes.
+    if array.dtype.hasobject or array.dtype.kind == "V":
+        raise TypeError(f"an array of type {array.dtype} cannot be sent")
     little = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
     return msgspec.msgpack.encode([little.dtype.str, little.shape, little.reshape(-1).view(np.uint8).data])
 

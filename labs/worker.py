@@ -23,7 +23,7 @@ import msgspec
 from labs import registry, wire
 from labs.context import Cancelled, Context, Session
 from labs.environment import environment
-from labs.failure import explanation
+from labs.failure import explanation, sendable
 from labs.lifetime import die_first_without_memory, die_with_parent, give_way
 from labs.memory_budget import give_back
 from labs.model_bounds import model_bounds
@@ -33,12 +33,10 @@ from labs.runner import execute
 from labs.schema import describe, values
 from labs.spec import LabError, parse_params
 from labs.streams import claim_stdin, claim_stdout
-from labs.text import same
+from labs.text import Text, same
 
 if TYPE_CHECKING:
     from typing import NoReturn
-
-    from labs.text import Text
 
 
 class _Job:
@@ -148,7 +146,7 @@ class Worker:
             return _failed(run, True, error.text, "")
         except registry.BrokenLabError as error:
             return _failed(run, False, same(str(error)), error.entry.traceback)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # whatever a lab or a library raises, the loaded model is kept
             trace = traceback.format_exc()
             if type(error).__name__ == "AcceleratorError":  # what CUDA refuses once it refuses ever after
                 print(trace, file=sys.stderr, flush=True)
@@ -184,7 +182,14 @@ def _finished(run: int, status: str, seconds: float) -> dict[str, Any]:
 
 
 def _failed(run: int, user_error: bool, text: Text, trace: str) -> dict[str, Any]:
-    return {"type": "failed", "run": run, "user_error": user_error, "text": text, "traceback": trace}
+    said = Text(zh=sendable(text.zh), en=sendable(text.en))
+    return {
+        "type": "failed",
+        "run": run,
+        "user_error": user_error,
+        "text": said,
+        "traceback": sendable(trace),
+    }
 
 
 def main() -> NoReturn:
@@ -192,6 +197,8 @@ def main() -> NoReturn:
     stdout, stdin = claim_stdout(), claim_stdin()
     faulthandler.enable()
     die_with_parent()
+    if sys.platform == "linux":  # what a lab forks is not left behind either
+        os.register_at_fork(after_in_child=die_with_parent)
     die_first_without_memory()
     give_way()
     # Ctrl-C in the shell that started the window is the window's to handle.

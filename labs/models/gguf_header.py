@@ -108,7 +108,9 @@ class GGUFHeader:
             raise _Malformed(f"general.alignment = {alignment!r}")
         for entry in entries:
             if entry.offset % alignment:
-                raise _Malformed(f"tensor {entry.name} at {entry.offset}, which is no multiple of {alignment}")
+                raise _Malformed(
+                    f"tensor {entry.name} at {entry.offset}, which is no multiple of {alignment}"
+                )
         start = -(-self._position // alignment) * alignment
         self.tensors = {entry.name: entry._replace(offset=start + entry.offset) for entry in entries}
         if len(self.tensors) < len(entries):

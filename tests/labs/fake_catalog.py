@@ -144,6 +144,40 @@ def write_fake_catalog(folder: Path) -> Path:
         """,
     )
     write_lab(folder, "model/leaving", "def run(params, ctx):\n    sys.exit(3)\n    yield\n")
+    write_lab(folder, "model/interrupting", "def run(params, ctx):\n    raise KeyboardInterrupt\n    yield\n")
+    write_lab(
+        folder,
+        "model/undecodable",
+        r"""
+        def run(params, ctx):
+            raise LabError(same("cannot use caf\udce9.gguf"))
+            yield
+        """,
+    )
+    write_lab(
+        folder, "model/verbose", "def run(params, ctx):\n    raise ValueError('x' * 10**6)\n    yield\n"
+    )
+    write_lab(
+        folder,
+        "model/speechless",
+        """
+        class Speechless(Exception):
+            def __str__(self):
+                raise RuntimeError
+
+        def run(params, ctx):
+            raise Speechless
+            yield
+        """,
+    )
+    write_lab(
+        folder,
+        "model/forking",
+        """
+        def run(params, ctx):
+            yield metric("child", float(os.fork()))
+        """,
+    )
     write_lab(folder, "model/aborting", "def run(params, ctx):\n    os.abort()\n    yield\n")
     write_lab(
         folder,

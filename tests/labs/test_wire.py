@@ -69,7 +69,9 @@ def test_numpy_scalars_are_numbers() -> None:
     assert unframed(wire.frame({"a": np.float32(0.5), "b": np.int64(3)})) == {"a": 0.5, "b": 3}
 
 
-@pytest.mark.parametrize("value", [np.array([object()]), object(), {1, 2}.__iter__()])
+@pytest.mark.parametrize(
+    "value", [np.array([object()]), np.zeros(2, dtype="V2"), object(), {1, 2}.__iter__()]
+)
 def test_what_cannot_be_sent_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match="cannot be sent"):
         wire.frame({"value": value})

@@ -112,6 +112,10 @@ def test_a_worker_whose_gpu_is_lost_ends(worker: WorkerClient) -> None:
         ("model/missing_import", {}, False, "does not import: ModuleNotFoundError"),
         ("model/exhausting", {}, False, "Out of memory"),
         ("model/leaving", {}, False, "SystemExit: 3"),
+        ("model/interrupting", {}, False, "KeyboardInterrupt"),
+        ("model/undecodable", {}, True, r"cannot use caf\udce9.gguf"),
+        ("model/verbose", {}, False, "xx … xx"),
+        ("model/speechless", {}, False, "Speechless"),
     ],
 )
 def test_failures_say_whose_fault_they_are(
@@ -274,6 +278,20 @@ time.sleep(3600)
     finally:
         os.close(read_end)
         os.close(write_end)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can ask for it")
+def test_what_a_lab_forks_dies_with_the_worker(worker: WorkerClient) -> None:
+    """The child of such a lab goes on as a worker of its own, which nobody would ever end."""
+    worker.run(1, "model/forking")
+    (child,) = [int(result["value"]) for result in results(worker.until("finished"))]
+    assert _alive(child)
+    worker.process.kill()
+    worker.process.wait()
+    deadline = time.monotonic() + PATIENCE_S
+    while _alive(child) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not _alive(child)
 
 
 def _alive(pid: int) -> bool:
