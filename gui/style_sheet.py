@@ -37,18 +37,19 @@ QComboBox::drop-down { border: 0; width: 22px; }
 QComboBox::down-arrow { image: url($down); width: 12px; height: 12px; }
 QComboBox QAbstractItemView { background: $raised; border: 1px solid $rule; selection-background-color: $selection;
     selection-color: $ink; padding: 4px; outline: 0; }
-QPushButton { background: $raised; border: 1px solid $rule; border-radius: 6px; padding: 5px 12px; }
+QPushButton { background: $raised; border: 1px solid $rule; border-radius: 6px; padding: 5px 12px; outline: 0; }
 QPushButton:hover { background: $hover; }
 QPushButton:focus { border-color: $accent; }
 QPushButton:pressed, QPushButton:checked { background: $selection; border-color: $accent; }
 QPushButton:disabled { color: $muted; background: $chrome; }
 QPushButton[role="primary"] { background: $accent; color: $accent_ink; border-color: $accent; font-weight: 600; }
-QPushButton[role="primary"]:hover { border-color: $ink; }
+QPushButton[role="primary"]:hover, QPushButton[role="primary"]:focus { border-color: $ink; }
 QPushButton[role="primary"]:disabled { background: $rule; color: $muted; border-color: $rule; }
 QPushButton[role="chip"] { border-radius: 12px; padding: 3px 11px; min-height: 18px; background: $chrome; }
 QPushButton[role="chip"]:hover { background: $hover; }
 QPushButton[role="chip"]:checked { background: $selection; border-color: $accent; color: $ink; }
 QPushButton[role="link"], QToolButton[role="link"] { border: 0; background: transparent; color: $accent; padding: 2px; }
+QPushButton[role="link"]:focus { text-decoration: underline; }
 QToolButton { background: transparent; border: 1px solid transparent; border-radius: 6px; padding: 4px; }
 QToolButton:hover { background: $hover; }
 QToolButton:focus { border-color: $accent; }

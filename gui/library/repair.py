@@ -44,6 +44,8 @@ def open_or_repair(path: Path) -> tuple[sqlite3.Connection, str | None]:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
+    # SQLite's check looks at pages, not at the text in them: a bad byte costs a character, not every reading.
+    connection.text_factory = _text
     try:
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = full")
@@ -56,6 +58,10 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "replace")
 
 
 def _set_aside(path: Path) -> Path | None:

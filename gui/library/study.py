@@ -37,7 +37,7 @@ class Study:
     def read_marks(self) -> dict[str, datetime]:
         """Every id that is marked as read, with the time (UTC)."""
         rows = self._database.connection.execute("select node_id, read_at from read_marks")
-        return {node_id: datetime.fromisoformat(read_at) for node_id, read_at in rows}
+        return {node_id: _time(read_at) for node_id, read_at in rows}
 
     def remember_place(self, *places: Place) -> None:
         """Make these the last places, in this order, at once. Going where one is already writes nothing."""
@@ -60,17 +60,23 @@ class Study:
         return [Place(*row) for row in self._database.connection.execute(query, (limit,))]
 
     def scroll_of(self, node_id: str) -> float:
-        """How far the node's note was scrolled when it was last seen; 0 for one never seen."""
+        """How far the node's note was scrolled when it was last seen, 0 to 1; 0 for one never seen."""
         row = self._database.connection.execute(
             "select scroll from places where node_id = ?", (node_id,)
         ).fetchone()
-        return float(row[0]) if row else 0.0
+        return min(max(float(row[0]), 0.0), 1.0) if row else 0.0
 
     def get(self, key: str, default: Any = None) -> Any:
-        """A setting as JSON returns it (a tuple becomes a list), or ``default`` where it was never set."""
+        """A setting as JSON returns it (a tuple becomes a list), or ``default`` where it was never set.
+
+        One that was damaged on the disk is as good as never set: it must not keep the app from starting.
+        """
         query = "select value from settings where key = ?"
         row = self._database.connection.execute(query, (key,)).fetchone()
-        return json.loads(row[0]) if row else default
+        try:
+            return json.loads(row[0]) if row else default
+        except ValueError:
+            return default
 
     def set(self, key: str, value: Any) -> None:
         """Store a setting; the value is anything that JSON can hold."""
@@ -82,3 +88,11 @@ class Study:
         """Back to the default."""
         with self._database.transaction() as connection:
             connection.execute("delete from settings where key = ?", (key,))
+
+
+def _time(text: str) -> datetime:
+    """A time that was damaged on the disk does not take its mark with it: the mark is then the oldest."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)

@@ -12,6 +12,7 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     QPointF,
     QRect,
+    QRectF,
     QSize,
     Qt,
     QTimer,
@@ -153,9 +154,10 @@ class _NodeDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if selected or is_hovered(self._view, rect):
-            painter.setPen(Qt.PenStyle.NoPen)
+            # The outline says that the arrow keys move this row.
+            painter.setPen(QColor(theme.accent) if selected and self._view.hasFocus() else Qt.PenStyle.NoPen)
             painter.setBrush(QColor(theme.selection if selected else theme.hover))
-            painter.drawRoundedRect(rect.adjusted(0, 1, -4, -1), 6, 6)
+            painter.drawRoundedRect(QRectF(rect).adjusted(0.5, 1.5, -4.5, -1.5), 6, 6)
         title = self._title(node, marks)
         painter.setFont(title.layout.font())
         self._draw_marks(painter, rect, marks, theme, title.beside)
@@ -206,6 +208,7 @@ class OutlineTree(QWidget):
         self._summary = QLabel()
         self._summary.setProperty("role", "muted")
         self._summary.setWordWrap(True)
+        self._summary.setContentsMargins(0, 0, 8, 0)
         self._lay_out()
         self._expanded_before_filter: set[str] | None = None
         self._announce = True

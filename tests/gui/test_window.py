@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
-from PySide6.QtGui import QInputMethodEvent
-from PySide6.QtWidgets import QApplication, QLabel, QMessageBox, QStyleOptionViewItem
+from PySide6.QtGui import QColor, QImage, QInputMethodEvent
+from PySide6.QtWidgets import QApplication, QLabel, QMessageBox, QStyleOptionViewItem, QWidget
 
 from gui.app import VERSION, Options, make_window
 from gui.commands import COMMANDS
 from gui.lab.worker.client import WorkerClient
+from gui.theme import theme_switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +132,39 @@ def test_the_keyboard_walks_from_the_filter_into_the_tree(qtbot: QtBot, window: 
     assert first is not None and first.kind == "question"
     qtbot.keyClick(window.tree.view, Qt.Key.Key_Down)
     assert window.current_node() is not first
+
+
+def test_the_row_that_arrow_keys_move_is_outlined_while_the_tree_has_the_keyboard(
+    qtbot: QtBot, window: MainWindow
+) -> None:
+    view = window.tree.view
+    window.show()
+    qtbot.waitExposed(window)
+
+    def outlined(focus: QWidget) -> bool:
+        focus.setFocus()
+        qtbot.waitUntil(focus.hasFocus)
+        row = view.visualRect(view.currentIndex())
+        picture = view.viewport().grab(row).toImage()
+        accent = QColor(theme_switch.current.accent)
+        return any(picture.pixelColor(x, 1) == accent for x in range(picture.width()))
+
+    assert outlined(view)
+    assert not outlined(window.tree.filter)
+
+
+def test_a_focused_button_is_framed_once(qtbot: QtBot, window: MainWindow) -> None:
+    button = window.top_bar.search
+    window.show()
+    qtbot.waitExposed(window)
+    qtbot.keyClick(window, Qt.Key.Key_Tab)  # until then Qt shows no focus
+
+    def inside(focus: QWidget) -> QImage:
+        focus.setFocus()
+        qtbot.waitUntil(focus.hasFocus)
+        return button.grab(button.rect().adjusted(4, 4, -4, -4)).toImage()
+
+    assert inside(button) == inside(window.tree.filter)
 
 
 def test_search_finds_two_character_chinese_and_opens_the_note(qtbot: QtBot, window: MainWindow) -> None:

@@ -95,3 +95,32 @@ def test_recent_places_are_the_visits_reversed_without_repeats(
     for node_id, scroll in reversed(visits):
         expected.setdefault(node_id, scroll)
     assert study.recent_places(limit=len(expected)) == [Place(*pair) for pair in expected.items()]
+
+
+@pytest.mark.parametrize("damaged", [b"", b"1.", b'"da\xf2k"x', b"\xff\xfe", b"{"])
+def test_a_damaged_setting_is_one_never_set(study: Study, damaged: bytes) -> None:
+    study.set("zoom", 1.5)
+    with study._database.transaction() as connection:
+        connection.execute("update settings set value = cast(? as text)", (damaged,))
+    assert study.get("zoom", 1.0) == 1.0
+    study.set("zoom", 2.0)
+    assert study.get("zoom", 1.0) == 2.0
+
+
+@pytest.mark.parametrize("damaged", [b"", b"2026-13-01", b"\xff026-01-01"])
+def test_a_damaged_time_costs_no_mark(study: Study, damaged: bytes) -> None:
+    study.mark_read("1.2.1-07")
+    study.mark_read("1.2.1-08")
+    with study._database.transaction() as connection:
+        connection.execute(
+            "update read_marks set read_at = cast(? as text) where node_id = '1.2.1-07'", (damaged,)
+        )
+    marks = study.read_marks()
+    assert set(marks) == {"1.2.1-07", "1.2.1-08"}
+    assert marks["1.2.1-07"] < marks["1.2.1-08"]
+
+
+@pytest.mark.parametrize("damaged", [-3.0, 1e300])
+def test_a_damaged_scroll_is_within_the_page(study: Study, damaged: float) -> None:
+    study.remember_place(Place("1.2.1-07", damaged))
+    assert 0.0 <= study.scroll_of("1.2.1-07") <= 1.0
