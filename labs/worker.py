@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from labs import registry, wire
+from labs.allocator import keep_freed_memory, return_freed_memory
 from labs.context import Cancelled, Context, Session
 from labs.environment import environment
 from labs.failure import explanation, sendable
@@ -133,6 +134,8 @@ class Worker:
     def _run(self, job: _Job) -> None:
         message = self._outcome(job)
         give_back()
+        if not job.request.preview:  # the next preview is about to use it again
+            return_freed_memory()
         self._outbox.finish(message, deliver=message.get("status") != "superseded")
 
     def _outcome(self, job: _Job) -> dict[str, Any]:
@@ -201,6 +204,7 @@ def main() -> NoReturn:
         os.register_at_fork(after_in_child=die_with_parent)
     die_first_without_memory()
     give_way()
+    keep_freed_memory()
     # Ctrl-C in the shell that started the window is the window's to handle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Threads that wait must not spin: the window needs the core. Read once, when torch is first imported.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from labs.allocator import return_freed_memory
 from labs.engine.batch import flat_batch
 from labs.engine.kv_store import KVStore
 from labs.engine.torch_path import TorchPath
@@ -104,8 +105,9 @@ def _chunk(context: int, chunk: int, block_size: int) -> Work:
 
 
 def _resident() -> int | None:
-    """Bytes of this process that are in memory; None where the system does not say."""
+    """Bytes of this process that are in memory and in use; None where the system does not say."""
     gc.collect()
+    return_freed_memory()
     try:
         return int(_STATUS.read_text().split()[1]) * _PAGE
     except OSError:
