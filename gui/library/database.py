@@ -79,16 +79,26 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing; when the block has been left, it is on the disk."""
-        self.connection.execute("begin immediate")
+        """All or nothing; when the block has been left, it is on the disk. LibraryError where it cannot be
+        (disk full, read-only, locked for long)."""
         try:
+            self.connection.execute("begin immediate")
             yield self.connection
             self.connection.execute("commit")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise LibraryError(
+                f"未能保存：{error}（{self.path}）\nThis could not be saved: {error} ({self.path})"
+            ) from error
         except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # what failed first is what is told
             # A failed commit (disk full) may have rolled back already.
             if self.connection.in_transaction:
                 self.connection.execute("rollback")
-            raise
 
     def _migrate(self, migrations: Sequence[Migration]) -> None:
         found, known = self._version(), len(migrations)

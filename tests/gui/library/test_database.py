@@ -62,6 +62,20 @@ def test_a_failed_transaction_changes_nothing(path: Path) -> None:
         assert Study(database).get("a") == 2
 
 
+def test_a_full_disk_is_told_and_what_was_saved_stays(path: Path) -> None:
+    with opened(path) as database:
+        study, full = Study(database), "pragma max_page_count = {}"
+        study.set("a", 1)
+        (pages,) = database.connection.execute("pragma page_count").fetchone()
+        database.connection.execute(full.format(pages))
+        with pytest.raises(LibraryError, match=r"未能保存.*full(?s:.)*could not be saved: .*full"):
+            study.set("a", "x" * 100_000)
+        assert study.get("a") == 1
+        database.connection.execute(full.format(2**30))
+        study.set("a", 2)
+        assert study.get("a") == 2
+
+
 def test_opening_twice_at_once_works(path: Path) -> None:
     with opened(path) as first, opened(path) as second:
         Study(first).set("theme", "dark")
