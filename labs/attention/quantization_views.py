@@ -9,6 +9,7 @@ from labs.attention.quantized_kv import FULL, GROUP, KVFormat, quantized
 from labs.formulas.kv_compression import bits_per_number, quantized_kv_bytes, sealed_tokens
 from labs.models.perplexity import paired_difference
 from labs.quantization.config import QuantizerConfig
+from labs.relative_error import relative_error
 from labs.results import (
     Axis,
     Bars,
@@ -100,7 +101,7 @@ def error_bars(study: Study, keys: Tensor, values: Tensor) -> Bars:
     bits = min(study.chosen.bits, 8)
 
     def error(x: Tensor, along: Along) -> float:
-        return float((quantized(x, bits, along) - x).norm() / x.norm())
+        return relative_error(quantized(x, bits, along), x)
 
     return Bars(
         id="errors",

@@ -18,6 +18,7 @@ from labs.distributed.pool import pool_of
 from labs.distributed.ring import Record
 from labs.distributed.shape import HEAD_DIM, HEADS, KV_HEADS, NUMBER_BYTES
 from labs.formulas.ring_attention import positions
+from labs.relative_error import relative_error
 from labs.text import Text
 
 if TYPE_CHECKING:
@@ -157,5 +158,5 @@ def _ran(
         for rank in range(study.ranks):
             own = positions(rank, study.ranks, tokens, layout)
             found[:, own] = torch.from_numpy(np.load(Path(folder) / f"out-{rank}.npy"))
-    difference = float((found - expected).norm() / expected.norm())
-    return Ran(tokens, layout, [Record(**one) for one in answers], difference)
+    records = [Record(**one) for one in answers]
+    return Ran(tokens, layout, records, relative_error(found, expected))

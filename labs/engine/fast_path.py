@@ -12,6 +12,7 @@ import torch
 from labs.engine.native_matrix import KINDS, naive_product, native_matrix
 from labs.engine.native_step import native_step
 from labs.quantization.speed_modes import MODES
+from labs.relative_error import relative_error
 from labs.spec import LabError
 from labs.text import Text
 
@@ -60,7 +61,7 @@ def checked_library() -> ctypes.CDLL | Text:
     weight = torch.randn(outputs, inputs, generator=generator)
     for kind in KINDS:
         expected = naive_product(x, weight, kind)
-        difference = float((native_product(library, x, weight, kind) - expected).norm() / expected.norm())
+        difference = relative_error(native_product(library, x, weight, kind), expected)
         if not difference < _TOLERANCE:
             zh = f"原生内核的 {kind} 乘积与朴素实现相差 {difference:.2g}，检查未过"
             en = f"the native {kind} product is off by {difference:.2g} from the naive one: failed its check"

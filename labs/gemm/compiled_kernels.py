@@ -14,7 +14,8 @@ import torch
 
 from labs.device import no_kernels
 from labs.formulas.memory import gemm_flops
-from labs.ops.operator import HAS_TRITON, Case, difference
+from labs.ops.operator import HAS_TRITON, Case
+from labs.relative_error import relative_error
 from labs.results import Bars, BarSeries, Column, Provenance, Table, array
 from labs.results.plots import Axis
 from labs.text import Text, same
@@ -158,7 +159,7 @@ def against_library(ctx: Context) -> Bars:
     }
     expected, rates = a.float() @ b.float(), []
     for call in ways.values():
-        right = difference(call(), expected) <= 2e-3
+        right = relative_error(call(), expected) <= 2e-3
         seconds = ctx.measure(call).median_s if right else float("nan")
         rates.append(gemm_flops(_SIDE, _SIDE, _SIDE) / seconds / 1e12)
     return Bars(

@@ -18,7 +18,8 @@ from labs.inspection.interpreted import Recording
 from labs.inspection.text_module import text_module
 from labs.ladder.exercise import EXERCISES, told
 from labs.measure import Timing, time_calls
-from labs.ops.operator import Case, difference
+from labs.ops.operator import Case
+from labs.relative_error import relative_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,7 +163,7 @@ def _gap(
     try:
         with _loaded(source) as module:
             found = module.launch(**arguments, **settings)
-        return difference(found, EXERCISES[name].specification(**arguments)), None  # type: ignore[index]
+        return relative_error(found, EXERCISES[name].specification(**arguments)), None  # type: ignore[index]
     except Exception as error:
         return float("nan"), _fault(error, source)
 

@@ -19,6 +19,7 @@ from labs.formulas.low_rank import (
 from labs.low_rank.layers import measured_roofs, shape_of
 from labs.low_rank.merged_weights import DRIFTS, Step, cache_lines, drift_metric, round_trip, zipf_requests
 from labs.low_rank.race import METHOD, Racer
+from labs.relative_error import relative_error
 from labs.results import Axis, Column, Lines, Metric, Provenance, Series, Table, array
 from labs.roofline.explanation import prose
 from labs.text import Text
@@ -218,7 +219,7 @@ def mixed_batch(ctx: Context, race: Adapted, adapters: int) -> dict[str, tuple[T
         thin = torch.bmm(downs, x[:, :, None])
         return F.linear(x, base) + torch.bmm(ups, thin)[:, :, 0]
 
-    gap = float((one_by_one() - batched()).norm() / batched().norm())
+    gap = relative_error(one_by_one(), batched())
     return {
         "merged": (ctx.measure(one_by_one, budget_s=_BUDGET_S), gap),
         "apart": (ctx.measure(batched, budget_s=_BUDGET_S), gap),

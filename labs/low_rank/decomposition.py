@@ -70,8 +70,3 @@ def decompose(weight: Tensor, inputs_covariance: Tensor | None = None) -> Decomp
         basis = torch.linalg.qr(root @ vectors.flip(1))[0]
     singular = values.flip(0).clamp_min(0).sqrt()
     return Decomposition([float(one) for one in singular], basis.float(), weight.detach().float().cpu())
-
-
-def relative_error(found: Tensor, expected: Tensor) -> float:
-    """By Frobenius norms."""
-    return float((found - expected).norm() / expected.norm())

@@ -12,7 +12,8 @@ from labs.inspection.interpreted import RecordedTensor, Recorder
 from labs.inspection.launches import launches_of
 from labs.ladder.sandbox import Played
 from labs.ops.low_rank_gemm import OPERATOR, fused_low_rank_gemm, naive_low_rank_gemm, split_low_rank_gemm
-from labs.ops.operator import Case, difference
+from labs.ops.operator import Case
+from labs.relative_error import relative_error
 
 _WAYS = {"fused": fused_low_rank_gemm, "split": split_low_rank_gemm}
 
@@ -46,7 +47,7 @@ def counted(way: str, sizes: dict[str, int]) -> Counted:
     recorder = Recorder()
     with recorder.entered():
         found = _WAYS[way](**arguments)
-    gap, counts = difference(found, naive_low_rank_gemm(**arguments)), recorder.recording()
+    gap, counts = relative_error(found, naive_low_rank_gemm(**arguments)), recorder.recording()
     return Counted(len(counts.kernels), gap, counts.outside, counts.matrix_flops, counts.tensors)
 
 

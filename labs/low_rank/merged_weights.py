@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from labs.relative_error import relative_error
 from labs.results import Array, Axis, Lines, Metric, Provenance, Series, array
 from labs.text import Text
 
@@ -101,7 +102,7 @@ def round_trip(ctx: Context, n: int, k: int, rank: int) -> dict[str, float]:
         now = start.clone()
         for delta in deltas:
             now = (now + delta.to(dtype)) - delta.to(dtype)
-        found[name] = float((now.float() - start.float()).norm() / start.float().norm())
+        found[name] = relative_error(now, start)
     return found
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from labs.formulas.low_rank import calls_to_repay, low_rank_flops, randomized_svd_flops, truncation_error
-from labs.low_rank.decomposition import decompose, relative_error
+from labs.low_rank.decomposition import decompose
 from labs.low_rank.layers import weight_of
 from labs.low_rank.race import METHOD, Racer
+from labs.relative_error import relative_error
 from labs.results import Axis, Column, Lines, Metric, Provenance, Series, Table, array
 from labs.roofline.explanation import prose
 from labs.text import Text

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from labs.formulas.low_rank import parameter_break_even, rank_for_error, truncation_error
-from labs.low_rank.decomposition import Decomposition, decompose, relative_error
+from labs.low_rank.decomposition import Decomposition, decompose
 from labs.low_rank.layers import decomposition, held_out, inputs_of, weight_of
+from labs.relative_error import relative_error
 from labs.results import Axis, Lines, Mark, Metric, Provenance, Series, array
 from labs.roofline.explanation import prose
 from labs.text import Text

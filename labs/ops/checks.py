@@ -11,7 +11,8 @@ import msgspec
 
 from labs.inspection.compiled import Compiled, Target, compile_launch
 from labs.inspection.interpreted import RecordedTensor, Recorder
-from labs.ops.operator import Case, difference, operators, poison_unwritten
+from labs.ops.operator import Case, operators, poison_unwritten
+from labs.relative_error import relative_error
 
 _OPERATORS = operators()
 
@@ -59,7 +60,7 @@ def interpreted_check(name: str, sizes: dict[str, int], dtype: str) -> Check:
     recorder = Recorder()
     with recorder.entered():
         found = operator.triton(**arguments)
-    gap, counts = difference(found, operator.naive(**arguments)), recorder.recording()
+    gap, counts = relative_error(found, operator.naive(**arguments)), recorder.recording()
     return Check(
         difference=gap,
         tolerance=operator.tolerance[case.dtype],
@@ -75,7 +76,7 @@ def device_check(name: str, case: Case, device: str) -> Check:
     operator = _OPERATORS[name]
     assert operator.triton is not None
     arguments = operator.make(case, device=device, poisoned=True)
-    gap = difference(operator.triton(**arguments), operator.naive(**arguments))
+    gap = relative_error(operator.triton(**arguments), operator.naive(**arguments))
     return Check(gap, operator.tolerance[case.dtype])
 
 

@@ -173,16 +173,3 @@ def operators() -> dict[str, Operator]:
     modules = (importlib.import_module(f"labs.ops.{name}") for name in names)
     found = [module.OPERATOR for module in modules if hasattr(module, "OPERATOR")]
     return {operator.name: operator for operator in found}
-
-
-def difference(found: Any, expected: Any) -> float:
-    """The greatest relative difference, by norms, of one tensor or several; NaN where one has a NaN."""
-    pairs = zip(found, expected, strict=True) if isinstance(expected, tuple) else [(found, expected)]
-    return max(_difference(one, other) for one, other in pairs)
-
-
-def _difference(found: Tensor, expected: Tensor) -> float:
-    wanted = expected.double()
-    norm = float(wanted.norm())
-    gap = float((found.double() - wanted).norm())
-    return gap / norm if norm else gap

@@ -15,6 +15,7 @@ from labs.engine.attention import decode_attention
 from labs.formulas.paged_attention import gathered_traffic
 from labs.ops.native_attention import NativeAttention, native_attention
 from labs.ops.paged_attention import naive_paged_attention, parts_for
+from labs.relative_error import relative_error
 from labs.spec import LabError
 from labs.text import Text
 
@@ -107,7 +108,7 @@ def off_by(out: Tensor, case: Case) -> float:
     every = torch.arange(store.blocks * size, device=case.q.device)
     keys, values = store.read(0, every, torch.float32)
     expected = naive_paged_attention(case.q, keys, values, case.tables, case.lengths, size)
-    return float((out.float() - expected).norm() / expected.norm())
+    return relative_error(out, expected)
 
 
 def ways(device: str) -> list[Way]:

@@ -27,12 +27,6 @@ def sqnr_db(reference: Tensor, approximation: Tensor) -> float:
     return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
 
 
-def relative_error(reference: Tensor, approximation: Tensor) -> float:
-    """``|x - y| / |x|`` in the Euclidean norm: the noise-to-signal amplitude ratio, 0.1 at 20 dB."""
-    signal = float(reference.square().sum())
-    return math.sqrt(float((reference - approximation).square().sum()) / signal) if signal > 0 else 0.0
-
-
 def zeroed_share(reference: Tensor, approximation: Tensor) -> float:
     """Share, 0 to 1, of the values that are not zero but became zero."""
     lost = (reference != 0) & (approximation == 0)

@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from labs.formulas.clipping import gaussian_absmax
 from labs.formulas.quantization import uniform_sqnr_db
 from labs.models.config import LINEARS, linear_shapes
-from labs.quantization.fidelity import predicted_sqnr_db, relative_error, sqnr_db
+from labs.quantization.fidelity import predicted_sqnr_db, sqnr_db
 from labs.quantization.layer_data import CALIBRATION_TOKENS, layer_data
 from labs.quantization.quantizer import quantize_dequantize
 from labs.quantization.reduction import reduce_max
+from labs.relative_error import relative_error
 from labs.results import (
     Array,
     Axis,
@@ -102,7 +103,7 @@ def output_metric(data: LayerData, quantized: Quantized) -> Metric:
         title=Text(zh="该层输出的相对误差", en="Relative error of the layer's output"),
         provenance=_MEASURED,
         unit="%",
-        value=100 * relative_error(data.outputs, outputs),
+        value=100 * relative_error(outputs, data.outputs),
         predicted=100 * 10 ** (-measured / 20),
         formula=Text(
             zh="10^(−SQNR/20)：假设误差与输入无关。离群的输入通道会打破这个假设",

@@ -11,7 +11,7 @@ import torch
 
 from labs.caches import last_level_cache_bytes
 from labs.formulas.memory import gemm_flops, roofline_seconds
-from labs.quantization.linear import relative_difference
+from labs.quantization.linear import kernel_error
 from labs.quantization.roofs import gemm_peak, read_bandwidth
 from labs.spec import LabError
 from labs.text import Text
@@ -81,7 +81,7 @@ def time_kernel(
     try:
         layer = shape.builder(mode)(shape.weight(ctx.model().model), ctx.device)
         x = torch.randn(rows, shape.inputs, generator=ctx.generator()).to(ctx.device, layer.activations)
-        difference = relative_difference(layer, x)
+        difference = kernel_error(layer, x)
     except (LabError, RuntimeError, NotImplementedError, AttributeError) as error:
         return KernelTime(shape, phase, rows, 0, 0, math.nan, None, None, _reason(error))
     moved = layer.weight_bytes + x.nbytes + rows * shape.outputs * x.element_size()

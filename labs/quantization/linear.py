@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from labs.quantization.config import QuantizerConfig
 from labs.quantization.quantizer import quantize_dequantize
+from labs.relative_error import relative_error
 from labs.spec import LabError
 from labs.text import Text
 
@@ -269,10 +270,9 @@ def fbgemm_saturates() -> bool:
     return not torch.allclose(y, torch.full_like(y, width), rtol=1e-3)
 
 
-def relative_difference(layer: LowPrecisionLinear, x: Tensor) -> float:
-    """How far the kernel is from its naive reference on ``x``, in the Euclidean norm."""
-    expected = layer.reference(x)
-    return float((layer(x).float().cpu() - expected).norm() / expected.norm().clamp(min=1e-30))
+def kernel_error(layer: LowPrecisionLinear, x: Tensor) -> float:
+    """How far the kernel is from its naive reference on ``x``, relative, by norms."""
+    return relative_error(layer(x).cpu(), layer.reference(x))
 
 
 def _int8_rows(weight: Tensor) -> tuple[Tensor, Tensor]:

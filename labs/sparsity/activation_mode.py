@@ -15,6 +15,7 @@ from labs.models.perplexity import paired_difference, perplexity
 from labs.models.texts import load_text
 from labs.quantization.layer_data import calibration_ids
 from labs.quantization.threads import threads
+from labs.relative_error import relative_error
 from labs.results import Axis, Lines, Mark, Markdown, Metric, Provenance, Series, array
 from labs.sparsity.native import Kernels, kernels
 from labs.text import Text
@@ -139,8 +140,7 @@ def error_lines(inputs: list[Tensor], model: Llama, shown: list[int], now: int) 
 @torch.no_grad()
 def _error(x: Tensor, weight: Tensor, share: float) -> float:
     kept = dropped(x, threshold_of(x, share))
-    whole = x @ weight.t()
-    return float(((x - kept) @ weight.t()).norm() / whole.norm())
+    return relative_error(kept @ weight.t(), x @ weight.t())
 
 
 def dropped_figures(x: Tensor, weight: Tensor, share: float) -> Iterator[Metric]:
@@ -156,7 +156,6 @@ def dropped_figures(x: Tensor, weight: Tensor, share: float) -> Iterator[Metric]
         unit="%",
         value=100 * float((x == 0).float().mean()),
     )
-    small = x - dropped(x, threshold_of(x, share))
     yield Metric(
         id="drop_error",
         title=Text(zh="丢弃之后的输出误差", en="Output error after dropping"),
@@ -167,7 +166,7 @@ def dropped_figures(x: Tensor, weight: Tensor, share: float) -> Iterator[Metric]
         ),
         provenance=Provenance.MEASURED,
         value=_error(x, weight, share),
-        predicted=float(small.norm() / x.norm()),
+        predicted=relative_error(dropped(x, threshold_of(x, share)), x),
         formula=Text(zh="‖丢掉的‖ ÷ ‖全部‖", en="|dropped| / |all|"),
         better="lower",
     )

@@ -16,6 +16,7 @@ from labs.ops import sparse_24, spmm
 from labs.ops.native_decode import NativeDecode, native_decode
 from labs.quantization.layer_data import layer_data
 from labs.quantization.threads import threads
+from labs.relative_error import relative_error
 from labs.results import Axis, Lines, Markdown, Metric, Provenance, Series, array
 from labs.sparsity.native import Kernels, kernels
 from labs.sparsity.patterns import Pattern, mask_of
@@ -180,7 +181,7 @@ def _on_gpu(ctx: Context, curves: Curves, weight: Tensor, x: Tensor) -> None:
         curves.refused = (str(error).splitlines() or [type(error).__name__])[0][:160]
         return
     expected = dense @ wide
-    if float((found - expected).float().norm() / expected.float().norm()) > 1e-2:
+    if not relative_error(found, expected) <= 1e-2:
         curves.wrong.append("sparse_tensor_core")
         return
     plain, quick = (ctx.measure(partial(torch.matmul, one, wide)) for one in (dense, sparse))

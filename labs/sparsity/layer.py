@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 
-from labs.quantization.fidelity import relative_error
 from labs.quantization.layer_data import LayerData, layer_data
+from labs.relative_error import relative_error
 from labs.sparsity.patterns import Pattern, Score, mask_of, scores
 
 if TYPE_CHECKING:
@@ -49,4 +49,4 @@ def pruned(
 
 def output_error(data: LayerData, weight: Tensor) -> float:
     """Of the layer's output on real text, relative, by norms."""
-    return relative_error(data.outputs, F.linear(data.inputs, weight))
+    return relative_error(F.linear(data.inputs, weight), data.outputs)

@@ -9,6 +9,7 @@ import torch
 
 from labs.caches import rotate
 from labs.measure import time_calls
+from labs.relative_error import relative_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ def in_turn(source: Source, make: Callable[[], tuple[Tensor, ...]]) -> Callable[
 
 def right(out: Tensor, expected: Tensor) -> bool:
     """Within what fp32 sums in another order may differ by."""
-    return float((out - expected).norm() / expected.norm()) <= TOLERANCE
+    return relative_error(out, expected) <= TOLERANCE
 
 
 def dense_call(weight: Tensor, x: Tensor, source: Source) -> Call:

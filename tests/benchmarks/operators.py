@@ -14,7 +14,8 @@ import torch
 from labs.caches import rotate
 from labs.measure import time_calls
 from labs.ops.gemm import tuned_gemm
-from labs.ops.operator import Case, Operator, difference, operators
+from labs.ops.operator import Case, Operator, operators
+from labs.relative_error import relative_error
 from tests.benchmarks.figures import Figure, short
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def seconds(
 def _gap(operator: Operator, case: Case, call: Callable[..., object], device: str) -> float:
     """A function of its own: what it made is gone before operands are made to take turns."""
     arguments = operator.make(case, device=device)
-    return difference(call(**arguments), operator.naive(**arguments))
+    return relative_error(call(**arguments), operator.naive(**arguments))
 
 
 def copy_bandwidth() -> float:

@@ -52,7 +52,8 @@ def counted(order: Order, length: int, dim: int, rows: int, columns: int, causal
     from labs.inspection.interpreted import Recorder
     from labs.ops.flash_attention import Launch, naive_flash_attention, triton_flash_attention
     from labs.ops.flash_attention_v1 import OPERATOR, triton_flash_attention_v1
-    from labs.ops.operator import Tensors, difference
+    from labs.ops.operator import Tensors
+    from labs.relative_error import relative_error
 
     make = Tensors(torch.float16, poisoned=True)
     q, k, v = (make.normal(1, 1, length, dim) for _ in range(3))
@@ -72,6 +73,6 @@ def counted(order: Order, length: int, dim: int, rows: int, columns: int, causal
         found.matrix_flops,
         found.vector_flops,
         sum(math.prod(grid) for grid in found.grids),
-        difference(out, naive_flash_attention(q, k, v, causal)),
+        relative_error(out, naive_flash_attention(q, k, v, causal)),
         OPERATOR.tolerance["fp16"],
     )

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from labs.relative_error import relative_error
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -28,7 +30,7 @@ def error(q: Tensor, k: Tensor, v: Tensor, method: Method, generator: torch.Gene
         q, k = q.double() @ turn, k.double() @ turn
     rows = len(q) if method == "tensor" else BLOCK
     found = _attention(*(rounded(one, rows) for one in (q, k, v)))
-    return float((found - exact).norm() / exact.norm())
+    return relative_error(found, exact)
 
 
 def rounded(x: Tensor, rows: int) -> Tensor:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
+import torch
 
 from labs.formulas.flash_attention import Shape, three_kernels
+from labs.relative_error import relative_error
 from labs.text import Text
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ class Study:
 
     @property
     def difference(self) -> float:
-        norm = float(np.linalg.norm(self.expected))
-        return float(np.linalg.norm(self.found.out - self.expected)) / norm
+        return relative_error(torch.from_numpy(self.found.out), torch.from_numpy(self.expected))
 
     @property
     def states(self) -> list[RowState]:

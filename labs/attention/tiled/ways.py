@@ -16,7 +16,7 @@ from labs.ops.flash_attention import (
     triton_flash_attention,
     visible,
 )
-from labs.ops.operator import difference
+from labs.relative_error import relative_error
 from labs.spec import LabError
 from labs.text import Text, same
 
@@ -154,7 +154,7 @@ def measure(
         if ctx.device == "cpu" or way.name not in ("triton", "compiled"):  # a GPU's compiler may refuse
             raise
         return Measured(q.shape[2], reason=refusal(error))
-    gap = difference(found, expected)
+    gap = relative_error(found, expected)
     if not gap <= TOLERANCE:
         zh, en = f"检查未过：相差 {gap:.1e}", f"failed its check: {gap:.1e} off"
         return Measured(q.shape[2], difference=gap, reason=Text(zh=zh, en=en))

@@ -76,7 +76,7 @@ class Timed(msgspec.Struct, frozen=True):
 
 def count(name: ChainName, groups: list[list[int]], rows: int, columns: int, dtype: Dtype) -> Counted:
     """In the interpreter, on inputs between margins of NaN."""
-    from labs.ops.operator import difference
+    from labs.relative_error import relative_error
 
     chain = CHAINS[name]
     given = inputs(chain, rows, columns, dtype, poisoned=True)
@@ -89,7 +89,7 @@ def count(name: ChainName, groups: list[list[int]], rows: int, columns: int, dty
             outside += beyond
     found = tuple(held[one] for one in chain.outputs)
     wanted = chain.fused(**{one: tensor.float() for one, tensor in given.items()})
-    return Counted(counted, difference(found, wanted), TOLERANCE[dtype], outside)
+    return Counted(counted, relative_error(found, wanted), TOLERANCE[dtype], outside)
 
 
 def time(
@@ -103,7 +103,7 @@ def time(
 ) -> Timed:
     """Natively on ``device``: checked there, then timed; outputs are allocated once, before."""
     from labs.measure import time_calls
-    from labs.ops.operator import difference
+    from labs.relative_error import relative_error
 
     chain, parts = CHAINS[name], kernels(CHAINS[name], groups)
     given = inputs(chain, rows, columns, dtype, device=device)
@@ -118,7 +118,7 @@ def time(
 
         launch()
         wanted = chain.fused(**{one: tensor.float() for one, tensor in given.items()})
-        gap = difference(tuple(held[one] for one in chain.outputs), wanted)
+        gap = relative_error(tuple(held[one] for one in chain.outputs), wanted)
         return Timed(gap, time_calls(launch, device) if gap <= TOLERANCE[dtype] else None)
 
 

@@ -15,8 +15,8 @@ from labs.fusion.compilers.pattern_kernels import kernel
 from labs.fusion.compilers.pattern_language import LanguageError, parse_patterns
 from labs.fusion.compilers.pattern_matching import Matcher, rewrite
 from labs.measure import time_calls
-from labs.ops.operator import difference
 from labs.quantization.threads import threads
+from labs.relative_error import relative_error
 from labs.results import Markdown, Metric, Provenance
 from labs.text import Text
 from labs.timing_results import noise_warning, time_metric
@@ -91,7 +91,7 @@ def _fused(
         return
     got = record_shapes(after, available)
     yield fx_views.graph(after.graph, "after", Text(zh="改写后", en="After"), [])
-    error = max(difference(a, b) for a, b in zip(got, expected, strict=True))
+    error = relative_error(got, expected)
     yield _error(error)
     if error <= TOLERANCE:
         yield from _timed(ctx, (module, after), available, savings, model, matcher.comparisons)

@@ -18,7 +18,7 @@ import torch
 from labs.fusion.compilers.fx_chain import graph_module
 from labs.fusion.compilers.pattern_language import parse_chain
 from labs.measure import Timing, time_calls
-from labs.ops.operator import difference
+from labs.relative_error import relative_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +104,7 @@ def compiled_by_inductor(chain: str, tensors: dict[str, np.ndarray[Any, Any]]) -
         function = torch.compile(module)
         got, codes = run_and_get_code(function, *inputs)
         seconds = time.perf_counter() - start
-        error = max(difference(a, b) for a, b in zip(got, module(*inputs), strict=True))
+        error = relative_error(got, module(*inputs))
         eager = time_calls(lambda: module(*inputs), budget_s=_BUDGET_S)
         fast = time_calls(lambda: function(*inputs), budget_s=_BUDGET_S)
     before, after = stages["before"], stages["after"]

@@ -132,7 +132,7 @@ def _counted(asked: Question) -> Count:
 
     from labs.fusion.compilers.fx_chain import graph_module
     from labs.inspection.interpreted import Recorder
-    from labs.ops.operator import difference
+    from labs.relative_error import relative_error
 
     laid = _laid(asked)
     make = torch.Generator().manual_seed(0)
@@ -148,7 +148,7 @@ def _counted(asked: Question) -> Count:
         sum(one.distinct_loaded_bytes for one in tensors),
         sum(one.distinct_stored_bytes for one in tensors),
         sum(one.loaded_bytes for one in tensors),
-        max(difference(a, b) for a, b in zip(made, expected, strict=True)),
+        relative_error(made, expected),
     )
 
 

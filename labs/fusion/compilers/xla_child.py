@@ -238,14 +238,14 @@ def _torch(
     import torch
 
     from labs.fusion.compilers.fx_chain import graph_module
-    from labs.ops.operator import difference
+    from labs.relative_error import relative_error
 
     module = graph_module(chain)
     inputs = [torch.from_numpy(tensors[name].copy()) for name in chain.inputs]
     with torch.no_grad():
         expected = module(*inputs)
         results = (torch.from_numpy(np.array(one)) for one in got)
-        error = max(difference(a, b) for a, b in zip(results, expected, strict=True))
+        error = relative_error(results, expected)
         return error, time_calls(lambda: module(*inputs), budget_s=budget_s)
 
 

@@ -14,8 +14,8 @@ from labs.fusion.layers.triton_kernels import TritonKernels
 from labs.inspection.compiled import Compiled, Target  # noqa: TC001 - read from annotations when asked
 from labs.inspection.interpreted import Recorder
 from labs.models.config import ModelConfig
-from labs.ops.operator import difference
 from labs.ops.rope import angles
+from labs.relative_error import relative_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ def count_block(
     weights, entering = random_block(shape, tokens, context, int8)
     expected = FusibleBlock(shape, kernels, frozenset())(weights, entering)
     found = FusibleBlock(shape, kernels, frozenset(steps))(weights, entering)
-    return CountedBlock(kernels.watched, difference(found, expected))
+    return CountedBlock(kernels.watched, relative_error(found, expected))
 
 
 def compiled_block(

@@ -10,8 +10,8 @@ import torch
 
 from labs.fusion.layers.block import weights_of
 from labs.fusion.layers.int8 import quantised, scaled
-from labs.ops.operator import difference
-from labs.quantization.linear import int8_dynamic, relative_difference
+from labs.quantization.linear import int8_dynamic, kernel_error
+from labs.relative_error import relative_error
 from labs.results import Axis, Bars, BarSeries, Provenance, array
 from labs.spec import LabError
 from labs.text import Text, same
@@ -42,7 +42,7 @@ def int8_ways(ctx: Context, kernels: FusedKernels, layer: int, case: Case) -> Ba
     x: Tensor = block.input_layernorm(case.entering)
     codes = quantised(x)
     exact = scaled(codes.numbers.double() @ projection.weight.double().t(), codes, projection)
-    ways = [one for one in _ways(kernels, projection, codes) if difference(one[1](), exact) <= _TOLERANCE]
+    ways = [one for one in _ways(kernels, projection, codes) if relative_error(one[1](), exact) <= _TOLERANCE]
     ways = [(same("FP32"), lambda: x @ fp32.weight.t()), *ways, *_dynamic(fp32.weight, x)]
     timings = [ctx.measure(call, budget_s=_BUDGET_S) for _, call in ways]
     return Bars(
@@ -86,5 +86,5 @@ def _dynamic(weight: Tensor, x: Tensor) -> Iterator[Way]:
         return
     with contextlib.suppress(LabError):  # not every build of torch has it
         layer = int8_dynamic(weight, "cpu")
-        if relative_difference(layer, x) <= layer.tolerance:
+        if kernel_error(layer, x) <= layer.tolerance:
             yield same("fbgemm"), lambda: layer(x)

@@ -14,7 +14,7 @@ from labs.formulas.decoder_block import groups
 from labs.formulas.fusion import kernels, moved_bytes, saving_s
 from labs.fusion.layers.block import FusibleBlock, weights_of
 from labs.models.llama import rotate
-from labs.ops.operator import difference
+from labs.relative_error import relative_error
 from labs.roofline.dispatches import dispatches
 
 if TYPE_CHECKING:
@@ -134,10 +134,10 @@ def _checked(
     counted = _counted(kernels, lambda: block(w, case.inputs))
     out = total + delta
     if w.qkv.scale is None:
-        return Measured(added, block.steps, counted, difference(out, case.expected))
+        return Measured(added, block.steps, counted, relative_error(out, case.expected))
     # The stream is far longer than what one block adds, and would hide its errors.
     adds, wanted, fp32 = (one - case.entering for one in (out, case.expected, case.fp32))
-    return Measured(added, block.steps, counted, difference(adds, wanted), difference(adds, fp32))
+    return Measured(added, block.steps, counted, relative_error(adds, wanted), relative_error(adds, fp32))
 
 
 @torch.inference_mode()

@@ -21,8 +21,8 @@ from labs.formulas.flash_attention import Shape, Tile, keys_outer, queries_outer
 from labs.inspection.process import KernelProcess
 from labs.memory.live_storage import allocator_peak
 from labs.ops.flash_attention import naive_flash_attention
-from labs.ops.operator import difference
 from labs.registry import load_catalog
+from labs.relative_error import relative_error
 from labs.results import Metric, Table, Trace
 from labs.runner import execute
 from labs.spec import LabError
@@ -47,7 +47,7 @@ def test_the_ways_in_torch_are_exact(
     call: Callable[[Tensor, Tensor, Tensor], Tensor], tokens: int, seen: int
 ) -> None:
     q, k, v = heads(tokens, seen)
-    assert difference(call(q, k, v), naive_flash_attention(q, k, v, causal=True)) < 1e-5
+    assert relative_error(call(q, k, v), naive_flash_attention(q, k, v, causal=True)) < 1e-5
 
 
 def test_extra_memory_is_quadratic_for_naive_and_at_most_linear_in_tiles() -> None:

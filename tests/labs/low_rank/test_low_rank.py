@@ -15,10 +15,11 @@ from labs.context import Context
 from labs.formulas.low_rank import Roofs, product_seconds, truncation_error
 from labs.low_rank.allocation import FULL, Choice, allocate, hull, uniform
 from labs.low_rank.break_even_mode import _faster_than_roofs, crossing, ranks
-from labs.low_rank.decomposition import LowRankLinear, covariance, decompose, relative_error
+from labs.low_rank.decomposition import LowRankLinear, covariance, decompose
 from labs.low_rank.merged_weights import hit_ratio, zipf_requests
 from labs.low_rank.race import Racer
 from labs.measure import Timing
+from labs.relative_error import relative_error
 
 
 @pytest.mark.parametrize("shape", [(20, 33), (33, 20)])

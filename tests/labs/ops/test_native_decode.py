@@ -10,8 +10,9 @@ import torch
 
 from labs.ops import int4_gemm, sparse_24
 from labs.ops.native_decode import MANY, NativeDecode, native_decode
-from labs.ops.operator import Case, difference
+from labs.ops.operator import Case
 from labs.quantization.threads import threads
+from labs.relative_error import relative_error
 from labs.text import same
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ def test_few_rows_are_right_and_nothing_else_is_written(n: int, m: int, count: i
             halved = sparse_24.OPERATOR.make(Case({"m": m, "n": n, "k": 72}, dtype))
             x, values, meta = (halved[name] for name in ("x", "values", "meta"))
             out = guarded(m, n, lambda out: native.two_four(x.float(), values, meta, out))  # noqa: B023
-            assert difference(out, sparse_24.naive_sparse_24(x, values, meta)) < 1e-5
+            assert relative_error(out, sparse_24.naive_sparse_24(x, values, meta)) < 1e-5
         packed = int4_gemm.OPERATOR.make(Case({"m": m, "n": n, "k": 192, "group": 64}))
         out = guarded(m, n, lambda out: native.int4(**packed, out=out))
-        assert difference(out, int4_gemm.naive_int4_gemm(**packed)) < 1e-5
+        assert relative_error(out, int4_gemm.naive_int4_gemm(**packed)) < 1e-5
 
 
 def test_a_weight_that_is_unfolded_is_the_weight() -> None:
@@ -71,4 +72,4 @@ def test_without_native_kernels_torch_computes_the_same(
     for m in (1, MANY):
         case = Case({"m": m, "n": 24, "k": 64, "group": 32})
         arguments = found.make(case)
-        assert difference(found.fast(**arguments), found.naive(**arguments)) <= found.tolerance["fp32"]
+        assert relative_error(found.fast(**arguments), found.naive(**arguments)) <= found.tolerance["fp32"]

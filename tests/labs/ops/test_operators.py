@@ -17,7 +17,8 @@ from labs.formulas.occupancy import MULTIPROCESSORS
 from labs.measure import Timing
 from labs.ops import gemm
 from labs.ops.checks import compiled_kernels, device_check, interpreted_check
-from labs.ops.operator import Case, Operator, difference, operators
+from labs.ops.operator import Case, Operator, operators
+from labs.relative_error import relative_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,9 +84,8 @@ def test_the_fast_path_equals_the_reference(operator: Operator, case: Case) -> N
     if operator.fast is None:
         pytest.skip("there is none beside the reference")
     arguments = operator.make(case)
-    assert (
-        difference(operator.fast(**arguments), operator.naive(**arguments)) <= operator.tolerance[case.dtype]
-    )
+    error = relative_error(operator.fast(**arguments), operator.naive(**arguments))
+    assert error <= operator.tolerance[case.dtype]
 
 
 @needs_cuda

@@ -30,10 +30,10 @@ every_chain = pytest.mark.parametrize("name", CHAINS)
 
 @every_chain
 def test_the_steps_make_what_torch_makes_in_one_call(name: ChainName) -> None:
-    from labs.ops.operator import difference
+    from labs.relative_error import relative_error
 
     chain, given = CHAINS[name], kernel_runs.inputs(CHAINS[name], 5, COLUMNS[name], "fp32")
-    assert difference(chain.eager(given), chain.fused(**given)) < 1e-6
+    assert relative_error(chain.eager(given), chain.fused(**given)) < 1e-6
 
 
 @needs_triton

@@ -22,7 +22,7 @@ from labs.fusion.compilers.pattern_loops import loops
 from labs.fusion.compilers.pattern_matching import EFFORT, Matcher, rewrite
 from labs.fusion.compilers.pattern_triton import alone, count, question
 from labs.inspection.process import HAS_TRITON
-from labs.ops.operator import difference
+from labs.relative_error import relative_error
 from labs.spec import LabError
 from labs.text import Text
 
@@ -179,7 +179,7 @@ def test_fused_kernels_give_what_the_graph_gives(tensors: dict[str, Tensor]) -> 
         assert len(fused) == 1
         after = rewrite(module, fused, kernel)
         for got, expected in zip(record_shapes(after, tensors), record_shapes(module, tensors), strict=True):
-            assert difference(got, expected) < 1e-6
+            assert relative_error(got, expected) < 1e-6
 
 
 def test_without_a_compiler_it_says_so(tensors: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
