@@ -213,9 +213,9 @@ def _block_map(study: Study, events: list[Event]) -> BlockMap:
         id="ring_blocks",
         title=Text(zh="哪个进程手里有哪一块 KV", en="Which rank has which block of KV"),
         help=Text(
-            zh="每个进程两格：正在用的，和正从左邻传来的。谁也不同时拥有全部 KV。",
-            en="Two places a rank: the block in use, and the one arriving from the left. Nobody ever has all "
-            "KV.",
+            zh="一行一个进程，两格：正在用的，和正从左邻传来的。谁也不同时拥有全部 KV。",
+            en="A row a rank, two places: the block in use, and the one arriving from the left. Nobody ever "
+            "has all KV.",
         ),
         provenance=_MEASURED,
         count=2 * study.ranks,
@@ -223,6 +223,7 @@ def _block_map(study: Study, events: list[Event]) -> BlockMap:
         unit="token",
         owners=[Owner(name=Text(zh=f"块 {block}", en=f"block {block}")) for block in range(study.ranks)],
         changes=BlockChanges(event=columns[0], block=columns[1], owner=columns[2]),
+        row_names=[Text(zh=f"进程 {rank}", en=f"rank {rank}") for rank in range(study.ranks)],
         clock=CLOCK,
     )
 

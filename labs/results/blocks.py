@@ -60,6 +60,8 @@ class BlockMap(Result, frozen=True, kw_only=True, tag="block_map"):
     """``count`` blocks of ``block_size`` tokens (or whatever ``unit`` says), and who holds each, over time.
 
     With a ``clock`` (a trace's id) it follows that trace; without, it shows the state after all changes.
+    ``row_names`` give the map rows of equal length, a name before each: blocks 0 to count / rows - 1 lie in
+    the first. Without them a row has as many blocks as fit.
     """
 
     count: int
@@ -68,9 +70,12 @@ class BlockMap(Result, frozen=True, kw_only=True, tag="block_map"):
     changes: BlockChanges
     tables: TableChanges | None = None
     clock: str = ""
+    row_names: list[Text] = []
 
     def __post_init__(self) -> None:
         what = f"block map {self.id!r}"
+        if self.row_names and self.count % len(self.row_names):
+            raise ValueError(f"{what}: {self.count} blocks in {len(self.row_names)} rows of equal length")
         within(f"{what}, block", self.changes.block, 0, self.count)
         within(f"{what}, owner", self.changes.owner, CACHED, len(self.owners))
         if self.tables is not None:

@@ -206,3 +206,11 @@ def test_elements_of_a_grid_become_runs_within_its_rows() -> None:
     assert runs(elements) == [(0, 5), (9, 10), (11, 13)]
     assert list(grid_runs(elements, 4)) == [(0, 0, 4), (1, 0, 1), (2, 1, 2), (2, 3, 4), (3, 0, 1)]
     assert runs(elements[:0]) == [] and list(grid_runs(elements[:0], 4)) == []
+
+
+def test_named_rows_of_blocks_are_of_equal_length() -> None:
+    known: dict[str, Any] = COMMON | {"count": 4, "block_size": 1, "owners": []}
+    nothing = BlockChanges(event=ints(), block=ints(), owner=ints())
+    assert BlockMap(**known, changes=nothing, row_names=[same("a"), same("b")]).row_names
+    with pytest.raises(ValueError, match="4 blocks in 3 rows"):
+        BlockMap(**known, changes=nothing, row_names=[same(name) for name in "abc"])

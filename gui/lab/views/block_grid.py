@@ -58,6 +58,7 @@ class BlockGrid(QWidget):
         self._tiles: tuple[tuple[int, int, str], Tiles] | None = None
         self._shapes: dict[int, tuple[int, int]] = {}
         self._gutter = 0
+        self._names: list[str] = []
         self._card = HoverCard(self)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -69,9 +70,11 @@ class BlockGrid(QWidget):
         """The result, the theme or the language is another."""
         self._card.restyle(self._view.theme)
         self._tiles, self._shapes = None, {}
-        metrics = QFontMetricsF(self._font(10))
-        # Room for the number of each row's first block.
-        self._gutter = round(metrics.horizontalAdvance(str(max(0, self._count - 1)))) + GUTTER_GAP
+        self._names = [pick(name) for name in self._view.result.get("row_names") or []]
+        metrics = QFontMetricsF(self._row_font())
+        # Room for each row's name, or the number of its first block.
+        names = self._names or [str(max(0, self._count - 1))]
+        self._gutter = round(max(metrics.horizontalAdvance(name) for name in names)) + GUTTER_GAP
         if self._at is not None and self._at >= self._count:
             self._at = None
         self.setAccessibleName(self.tr("Blocks; arrow keys move, Space plays"))
@@ -106,6 +109,9 @@ class BlockGrid(QWidget):
     def _fitting(self, width: int) -> tuple[int, int]:
         """The largest blocks that fit."""
         room = max(40, width - self._gutter)
+        if self._names:
+            columns = max(1, self._count // len(self._names))
+            return columns, max(SMALLEST, min(LARGEST, room // columns, TALLEST // len(self._names)))
         for side in range(LARGEST, SMALLEST, -1):
             columns = _round_columns(room // side)
             if -(-self._count // columns) * side <= TALLEST:
@@ -116,6 +122,9 @@ class BlockGrid(QWidget):
         font = QFont(self.font())
         font.setPixelSize(size)
         return font
+
+    def _row_font(self) -> QFont:
+        return self._font(11 if self._names else 10)
 
     def box(self, block: int) -> QRectF:
         columns, side = self._shape(self.width())
@@ -128,7 +137,7 @@ class BlockGrid(QWidget):
         return block if 0 <= column < columns and 0 <= row and block < self._count else None
 
     def update_blocks(self) -> None:
-        """All but the numbers of the rows."""
+        """All but the heads of the rows."""
         self.update(self._gutter, 0, self.width() - self._gutter, self.height() - CAPTION)
         self.update(0, self.height() - CAPTION * 2, self.width(), CAPTION * 2)
 
@@ -144,7 +153,7 @@ class BlockGrid(QWidget):
         if side >= LEAST_NAMED and self._count <= MOST_NAMED:
             self._paint_names(painter)
         if event.region().intersects(QRect(0, 0, self._gutter, self.height() - CAPTION * 2)):
-            self._paint_row_numbers(painter, columns, side)
+            self._paint_row_heads(painter, columns, side)
         self._paint_caption(painter, -(-self._count // columns) * side)
         if self._at is not None:
             painter.setPen(QPen(QColor(self._view.theme.accent), 2))
@@ -202,15 +211,17 @@ class BlockGrid(QWidget):
             painter.setPen(readable_on(ground))
             painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, name)
 
-    def _paint_row_numbers(self, painter: QPainter, columns: int, side: int) -> None:
-        painter.setFont(self._font(10))
+    def _paint_row_heads(self, painter: QPainter, columns: int, side: int) -> None:
+        """Names, or numbers of the first blocks, of as many rows as there is height for."""
+        painter.setFont(self._row_font())
         painter.setPen(QColor(self._view.theme.muted))
         every = -(-14 // side)
         right = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         for row in range(0, -(-self._count // columns), every):
             height = max(side, 12)
             box = QRectF(0, row * side + side / 2 - height / 2, self._gutter - GUTTER_GAP + 1, height)
-            painter.drawText(box.translated(0, max(0.0, -box.top())), right, str(row * columns))
+            head = self._names[row] if self._names else str(row * columns)
+            painter.drawText(box.translated(0, max(0.0, -box.top())), right, head)
 
     def _paint_caption(self, painter: QPainter, top: float) -> None:
         painter.setFont(self._font(12))

@@ -109,7 +109,12 @@ class BlockMapView(View):
         return lines
 
     def block_title(self, block: int) -> str:
-        return self.tr("block {number}").format(number=block)
+        """In a named row its place there, counted from 1."""
+        names = self.result.get("row_names")
+        if not names:
+            return self.tr("block {number}").format(number=block)
+        row, place = divmod(block, int(self.result["count"]) // len(names))
+        return f"{pick(names[row])} · {place + 1}"
 
     def caption(self) -> str:
         """How the blocks are used at the cursor."""

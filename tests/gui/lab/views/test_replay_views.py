@@ -298,6 +298,23 @@ def test_a_template_formats_its_columns() -> None:
 # What the pointer and the keyboard tell
 
 
+def test_blocks_in_named_rows_have_a_row_each(qtbot: Any) -> None:
+    view: Any = make_view("block_map")
+    qtbot.addWidget(view)
+    map_ = replay_samples.block_map()
+    names = [samples.both(f"进程 {row}", f"rank {row}") for row in range(4)]
+    view.show_result(map_ | {"row_names": names})
+    view.resize(600, 400)
+    grid, each = view.grid, map_["count"] // 4
+    tops = [grid.box(block).top() for block in range(map_["count"])]
+    assert [tops.count(top) for top in sorted(set(tops))] == [each] * 4
+    assert view.block_title(each + 1) == "rank 1 · 2"
+    svg = view.to_svg().decode()
+    assert all(f"rank {row}" in svg for row in range(4))
+    view.show_result(map_)
+    assert view.block_title(5) == "block 5" and "rank 0" not in view.to_svg().decode()
+
+
 def test_a_block_tells_who_holds_it(area: ResultsArea, qtbot: Any) -> None:
     view = area.card("block_map").view
     clock_of(area).seek(SHARE)
