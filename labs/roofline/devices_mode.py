@@ -126,10 +126,12 @@ def _roofline(case: Case, one: Device) -> Result:
     decode, prefill = case.placed(one, prefill=False), case.placed(one, prefill=True)
     assert decode is not None and prefill is not None
     span = roof_views.span_of([part.demand.intensity for part in [*decode, *prefill]])
-    roofs = []
-    for compute in one.computes:
-        name = same(f"{compute.upper()} {one.peak(compute) / 1e12:.4g} TFLOP/s")
-        roofs.append(roof_views.roof_line(name, one.peak(compute), one.memory_bandwidth, _REPORTED, span))
+    memory = {Text(zh=f"显存 {_terabytes(one)}", en=f"memory {_terabytes(one)}"): one.memory_bandwidth}
+    peaks = {
+        same(f"{compute.upper()} {one.peak(compute) / 1e12:.4g} TFLOP/s"): one.peak(compute)
+        for compute in one.computes
+    }
+    roofs = roof_views.roofs(memory, peaks, _REPORTED, span)
     points = [
         _points(Text(zh="预填充的各部分", en="parts of the prefill"), prefill),
         _points(Text(zh="解码的各部分", en="parts of decode"), decode),
@@ -138,13 +140,17 @@ def _roofline(case: Case, one: Device) -> Result:
     sources = dict.fromkeys(figure.source for figure in one.figures.values())
     return roof_views.roofline(
         [*roofs, *points],
-        title=same(f"{one.title}, {one.memory_bandwidth / 1e12:.4g} TB/s"),
+        title=same(f"{one.title}, {_terabytes(one)}"),
         source=Text(
             zh=f"屋顶：{'；'.join(sources)}。只取稠密峰值。点：{_BOUND.zh}",
             en=f"Roofs: {'; '.join(sources)}. Dense peaks only. Points: {_BOUND.en}",
         ),
         provenance=_ESTIMATED,
     )
+
+
+def _terabytes(one: Device) -> str:
+    return f"{one.memory_bandwidth / 1e12:.4g} TB/s"
 
 
 def _batches(case: Case, one: Device) -> Series:

@@ -51,18 +51,15 @@ def _results(machines: list[Machine]) -> Iterator[Result]:
 
 
 def roofline(machine: Machine) -> Result:
-    """A slope for each level under the fp32 peak, and a level for each other type."""
+    """A slope for each level of memory, and a level line for each type."""
     span = roof_views.span_of([])
-    levels, peak = machine.levels(), machine.peak("fp32")
-    roofs: list[Series] = list(roof_views.level_roofs(levels, peak, span))
-    for precision in ("bf16", "int8", "fp64"):
-        if any(one.precision == precision for one in machine.ceilings):
-            name = same(f"{precision.upper()} {machine.peak(precision) / 1e9:.0f} GFLOP/s")
-            roofs.append(
-                roof_views.roof_line(
-                    name, machine.peak(precision), machine.bandwidth, Provenance.MEASURED, span
-                )
-            )
+    known = [
+        precision
+        for precision in ("fp32", "bf16", "int8", "fp64")
+        if any(one.precision == precision for one in machine.ceilings)
+    ]
+    peaks = {precision: machine.peak(precision) for precision in known}
+    roofs = roof_views.level_roofs(machine.levels(), peaks, span)
     return roof_views.roofline(
         [*roofs, _named(machine, span[0])],
         title=Text(zh="这台机器的分层屋顶线", en="This machine's hierarchical roofline"),

@@ -121,7 +121,7 @@ def _parts(ctx: Context, found: views.Found, model: Llama, budget_s: float) -> I
         found.parts[index] = replace(found.parts[index], demand=part.demand, timing=timing)
         yield views.roofline(found)
     yield from views.metrics(found)
-    yield views.table(found)
+    yield from views.tables(found)
     yield views.time_bars(found)
 
 

@@ -89,7 +89,8 @@ def roofline(found: Found) -> Result:
 def growing_roofline(found: Found, levels: list[Level], peak: float) -> Result:
     """The roofs that have been measured so far, and nothing under them yet."""
     span = roof_views.span_of([one.demand.intensity for one in found.parts])
-    return _roofline(list(roof_views.level_roofs(levels, peak, span)), _MEASURED)
+    peaks: dict[str, float] = {found.setting.precision: peak}
+    return _roofline(list(roof_views.level_roofs(levels, peaks, span)), _MEASURED)
 
 
 def preview_roofline(found: Found) -> Result:
@@ -108,7 +109,8 @@ def preview_roofline(found: Found) -> Result:
 def _scatter(found: Found, points: list[Series], provenance: Provenance) -> Result:
     assert found.roof is not None
     span = roof_views.span_of([one.demand.intensity for one in found.parts])
-    roofs = list(roof_views.level_roofs(found.levels, found.roof.peak, span))
+    peaks: dict[str, float] = {found.setting.precision: found.roof.peak}
+    roofs = list(roof_views.level_roofs(found.levels, peaks, span))
     return _roofline([*roofs, *points], provenance)
 
 
@@ -189,11 +191,37 @@ def metrics(found: Found) -> Iterator[Metric]:
     )
 
 
-def table(found: Found) -> Table:
-    """Everything of each part; without times before they are measured."""
+def tables(found: Found) -> Iterator[Table]:
+    """How each part does, then what it asks for: in one table a reader would scroll sideways."""
+    provenance = _MEASURED if found.measured else _ESTIMATED
+    yield Table(
+        id="parts",
+        title=Text(zh="逐部分：一层一次", en="Part by part: once in a layer"),
+        provenance=provenance,
+        columns=_time_columns(),
+        rows=_time_rows(found),
+        source=_COUNTED,
+        wide=True,
+    )
+    yield Table(
+        id="demands",
+        title=Text(zh="每个部分要做多少", en="What each part asks for"),
+        provenance=provenance,
+        columns=_demand_columns(),
+        rows=_demand_rows(found),
+        source=_COUNTED,
+        wide=True,
+    )
+
+
+_Rows = list[list[Text | float | int | None]]
+
+
+def _time_rows(found: Found) -> _Rows:
+    """Without times before they are measured."""
     total = found.parts_s if len(found.measured) == len(found.parts) else math.nan
     known = found.roof is not None
-    rows: list[list[Text | float | int | None]] = []
+    rows: _Rows = []
     for one in found.parts:
         seconds = one.seconds if one.timing else None
         rows.append(
@@ -204,24 +232,24 @@ def table(found: Found) -> Table:
                 1e6 * seconds if seconds else None,
                 1e6 * one.bounds.least if known else None,
                 100 * one.share if seconds else None,
-                one.demand.intensity,
-                one.rate / 1e9 if seconds else None,
-                one.demand.moved_bytes / seconds / 1e9 if seconds else None,
-                one.demand.flops / 1e6,
-                one.demand.moved_bytes / 2**20,
-                one.demand.calls if one.timing else None,
-                one.count,
             ]
         )
-    return Table(
-        id="parts",
-        title=Text(zh="逐部分：一层一次", en="Part by part: once in a layer"),
-        provenance=_MEASURED if found.measured else _ESTIMATED,
-        columns=_columns(),
-        rows=rows,
-        source=_COUNTED,
-        wide=True,
-    )
+    return rows
+
+
+def _demand_rows(found: Found) -> _Rows:
+    return [
+        [
+            one.title,
+            one.demand.intensity,
+            one.demand.flops / 1e6,
+            one.demand.moved_bytes / 2**20,
+            one.demand.moved_bytes / one.seconds / 1e9 if one.timing else None,
+            one.demand.calls if one.timing else None,
+            one.count,
+        ]
+        for one in found.parts
+    ]
 
 
 def _verdict(one: Placed) -> Text:
@@ -231,7 +259,7 @@ def _verdict(one: Placed) -> Text:
     return Text(zh=f"{verdict.zh}（噪声大）", en=f"{verdict.en} (noisy)")
 
 
-def _columns() -> list[Column]:
+def _time_columns() -> list[Column]:
     return [
         Column(title=Text(zh="部分", en="part")),
         Column(
@@ -261,11 +289,16 @@ def _columns() -> list[Column]:
                 en="Least over measured. Above 100 %: the data came from a cache, not from memory.",
             ),
         ),
+    ]
+
+
+def _demand_columns() -> list[Column]:
+    return [
+        Column(title=Text(zh="部分", en="part")),
         Column(title=Text(zh="强度", en="intensity"), unit="FLOP/B", provenance=_ESTIMATED),
-        Column(title=Text(zh="算力", en="rate"), unit="GFLOP/s"),
-        Column(title=Text(zh="带宽", en="traffic"), unit="GB/s"),
         Column(title=Text(zh="运算", en="FLOPs"), unit="MFLOP", provenance=_ESTIMATED),
         Column(title=Text(zh="字节", en="bytes"), unit="MiB", provenance=_ESTIMATED),
+        Column(title=Text(zh="带宽", en="traffic"), unit="GB/s"),
         Column(
             title=Text(zh="算子数", en="operators"),
             help=Text(

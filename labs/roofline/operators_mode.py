@@ -12,8 +12,7 @@ import torch
 from labs.caches import copies_beyond_cache, rotate
 from labs.device import no_kernels, refusal
 from labs.formulas.roofline import Demand
-from labs.ops.operator import operators
-from labs.relative_error import relative_error
+from labs.ops.operator import difference, operators
 from labs.quantization.threads import threads as limited
 from labs.results import Column, Provenance, Table
 from labs.roofline import roof_views
@@ -81,7 +80,7 @@ def run_operators(
             for tried in _try(ctx, operator, machine):
                 found.append(tried)
                 yield _roofline(machine, found)
-            yield _table(found)
+            yield from _tables(found)
     yield _explanation(found, chosen, machine)
 
 
@@ -105,7 +104,7 @@ def _try(ctx: Context, operator: Operator, machine: Machine) -> Iterator[Tried]:
         ctx.check()
         placed = Placed(operator.name, operator.title, demand, roof)
         try:
-            gap = relative_error(function(**first), expected)
+            gap = difference(function(**first), expected)
             if gap <= operator.tolerance[case.dtype]:
                 placed = _timed(ctx, placed, function, make)
         except Exception as error:
@@ -170,7 +169,7 @@ def _roof(case: Case, machine: Machine) -> Roof:
 def _roofline(machine: Machine, found: Sequence[Tried]) -> Result:
     timed = [one for one in found if one.placed.timing]
     span = roof_views.span_of([one.placed.demand.intensity for one in timed])
-    roofs = list(roof_views.level_roofs(machine.levels(), machine.peak("fp32"), span))
+    roofs = list(roof_views.level_roofs(machine.levels(), {"fp32": machine.peak("fp32")}, span))
     groups = {
         title: [one.placed for one in timed if one.way == way]
         for way, title in _WAYS.items()
@@ -183,59 +182,85 @@ def _roofline(machine: Machine, found: Sequence[Tried]) -> Result:
     )
 
 
-def _table(found: Sequence[Tried]) -> Table:
-    rows: list[list[Text | float | int | None]] = []
-    for one in found:
-        placed, seconds = one.placed, one.placed.seconds
-        known = placed.timing is not None
-        failed = Text(zh="未通过检查，不给速度", en="failed its check: no speed")
-        rows.append(
-            [
-                placed.title,
-                _WAYS[one.way],
-                VERDICTS[placed.verdict] if known else placed.reason or failed,
-                1e6 * seconds if known else None,
-                1e6 * placed.bounds.least,
-                100 * placed.share if known else None,
-                placed.demand.intensity,
-                placed.rate / 1e9 if known else None,
-                placed.demand.moved_bytes / seconds / 1e9 if known else None,
-                one.difference if math.isfinite(one.difference) else None,
-                Text(zh=str(one.case), en=str(one.case)),
-            ]
-        )
-    return Table(
+def _tables(found: Sequence[Tried]) -> Iterator[Table]:
+    """How fast each is, then at what size and how near the naive one: one table would scroll sideways. The
+    dots above say the intensities and rates."""
+    yield Table(
         id="operators",
         title=Text(zh="逐个算子", en="Operator by operator"),
         provenance=Provenance.MEASURED,
         columns=[
-            Column(title=Text(zh="算子", en="operator")),
-            Column(
-                title=Text(zh="实现", en="way"),
-                help=Text(
-                    zh="含 C++ 内核：行数少时由本项目编译的 C++ 直接乘压缩的权重；行数多时它只展开权重，"
-                    "由 torch 相乘。",
-                    en="With C++: few rows are multiplied with the packed weight by the project's own "
-                    "compiled C++; for many rows it unpacks the weight, and torch multiplies.",
-                ),
-            ),
+            *_name_columns(),
             Column(title=Text(zh="判断", en="verdict")),
             Column(title=Text(zh="实测", en="measured"), unit="µs"),
             Column(title=Text(zh="下界", en="least"), unit="µs", provenance=Provenance.ESTIMATED),
             Column(title=Text(zh="占上限", en="of the bound"), unit="%"),
-            Column(title=Text(zh="强度", en="intensity"), unit="FLOP/B", provenance=Provenance.ESTIMATED),
-            Column(title=Text(zh="算力", en="rate"), unit="GFLOP/s"),
-            Column(title=Text(zh="带宽", en="traffic"), unit="GB/s"),
-            Column(
-                title=Text(zh="与朴素实现之差", en="off the naive one"),
-                help=Text(zh="相对误差（范数之比）。", en="Relative, by norms."),
-            ),
-            Column(title=Text(zh="大小", en="size")),
         ],
-        rows=rows,
+        rows=[_time_row(one) for one in found],
         source=_COUNTED,
         wide=True,
     )
+    yield Table(
+        id="operator_demands",
+        title=Text(zh="大小、带宽与误差", en="Sizes, traffic, error"),
+        provenance=Provenance.MEASURED,
+        columns=[
+            *_name_columns(),
+            Column(title=Text(zh="带宽", en="traffic"), unit="GB/s"),
+            Column(
+                title=Text(zh="与朴素之差", en="off naive"),
+                help=Text(
+                    zh="与朴素实现的相对误差（范数之比）。", en="From the naive way, relative, by norms."
+                ),
+            ),
+            Column(title=Text(zh="大小", en="size")),
+        ],
+        rows=[_demand_row(one) for one in found],
+        source=_COUNTED,
+        wide=True,
+    )
+
+
+def _name_columns() -> list[Column]:
+    return [
+        Column(title=Text(zh="算子", en="operator")),
+        Column(
+            title=Text(zh="实现", en="way"),
+            help=Text(
+                zh="含 C++ 内核：行数少时由本项目编译的 C++ 直接乘压缩的权重；行数多时它只展开权重，"
+                "由 torch 相乘。",
+                en="With C++: few rows are multiplied with the packed weight by the project's own "
+                "compiled C++; for many rows it unpacks the weight, and torch multiplies.",
+            ),
+        ),
+    ]
+
+
+_Cells = list[Text | float | int | None]
+
+
+def _time_row(one: Tried) -> _Cells:
+    placed, known = one.placed, one.placed.timing is not None
+    failed = Text(zh="未通过检查，不给速度", en="failed its check: no speed")
+    return [
+        placed.title,
+        _WAYS[one.way],
+        VERDICTS[placed.verdict] if known else placed.reason or failed,
+        1e6 * placed.seconds if known else None,
+        1e6 * placed.bounds.least,
+        100 * placed.share if known else None,
+    ]
+
+
+def _demand_row(one: Tried) -> _Cells:
+    placed, known = one.placed, one.placed.timing is not None
+    return [
+        placed.title,
+        _WAYS[one.way],
+        placed.demand.moved_bytes / placed.seconds / 1e9 if known else None,
+        one.difference if math.isfinite(one.difference) else None,
+        Text(zh=str(one.case), en=str(one.case)),
+    ]
 
 
 def _explanation(found: Sequence[Tried], tried: Sequence[Operator], machine: Machine) -> Result:

@@ -31,21 +31,40 @@ def roof_line(
     name: Text, peak: float, bandwidth: float, provenance: Provenance, span: tuple[float, float]
 ) -> Series:
     """The slope up to the ridge, then level."""
-    ridge = min(max(peak / bandwidth, span[0]), span[1])
+    ridge = _within(span, peak / bandwidth)
     x = array(sorted({span[0], ridge, span[1]}))
     y = array([attainable(one, peak, bandwidth) for one in x])
     return Series(name=name, x=x, y=y, provenance=provenance, reference=True)
 
 
-def level_roofs(levels: Sequence[Level], peak: float, span: tuple[float, float]) -> Iterator[Series]:
-    for level in levels:
-        yield roof_line(
-            same(f"{level.name} {level.bandwidth / 1e9:.0f} GB/s"),
-            peak,
-            level.bandwidth,
-            Provenance.MEASURED,
-            span,
-        )
+def roofs(
+    slopes: Mapping[Text, float],
+    peaks: Mapping[Text, float],
+    provenance: Provenance,
+    span: tuple[float, float],
+) -> Iterator[Series]:
+    """A slope for each bandwidth (bytes/s) up to the highest peak (FLOP/s), and each peak from where the
+    fastest memory reaches it: no two lie on one another."""
+    highest, fastest = max(peaks.values()), max(slopes.values())
+    for name, bandwidth in slopes.items():
+        x = array([span[0], _within(span, highest / bandwidth)])
+        yield Series(name=name, x=x, y=bandwidth * x, provenance=provenance, reference=True)
+    for name, peak in peaks.items():
+        x = array([_within(span, peak / fastest), span[1]])
+        yield Series(name=name, x=x, y=array([peak, peak]), provenance=provenance, reference=True)
+
+
+def _within(span: tuple[float, float], intensity: float) -> float:
+    return min(max(intensity, span[0]), span[1])
+
+
+def level_roofs(
+    levels: Sequence[Level], peaks: Mapping[str, float], span: tuple[float, float]
+) -> Iterator[Series]:
+    """The memory levels and the precisions of a machine as measured."""
+    slopes = {same(f"{level.name} {level.bandwidth / 1e9:.0f} GB/s"): level.bandwidth for level in levels}
+    named = {same(f"{name.upper()} {peak / 1e9:.0f} GFLOP/s"): peak for name, peak in peaks.items()}
+    return roofs(slopes, named, Provenance.MEASURED, span)
 
 
 def point_series(

@@ -95,7 +95,6 @@ class LinesView(PlotView):
         return "line" if place < len(self.theme.series) else "dot"
 
     def _draw_curve(self, one: dict[str, Any], xs: Any, ys: Any, colour: str) -> None:
-        """Width 1 (2 where the points are few enough to cost nothing): wider pens are many times slower."""
         good = np.isfinite(xs) & np.isfinite(ys)
         if not good.any():
             return  # pyqtgraph asks such a curve for its bounds and fails
@@ -103,12 +102,15 @@ class LinesView(PlotView):
         xs, ys = _thinned(xs, ys)
         few = len(xs) <= SMOOTH_POINTS
         style = PEN_STYLES[self.swatch(one)]
-        wide = 2 if few and not one.get("reference") else 1
         # Not a PlotDataItem: it is thinned already, and that machinery takes 2 ms a curve.
-        pen = pg.mkPen(colour, width=wide, style=style)
+        pen = pg.mkPen(colour, width=self.pen_width(one, few), style=style)
         self.plot.addItem(pg.PlotCurveItem(xs, ys, pen=pen, antialias=few, connect="finite"))
         if self.shows_points(one, len(xs)):
             self._draw_points(xs[good], ys[good], colour)
+
+    def pen_width(self, one: dict[str, Any], few: bool) -> int:
+        """2 where the points are few enough to cost nothing, else 1: wider pens are many times slower."""
+        return 2 if few and not one.get("reference") else 1
 
     def _draw_points(self, xs: Any, ys: Any, colour: str) -> None:
         """An item of its own: that of a PlotDataItem turns to pixmaps whenever the view moves."""

@@ -14,6 +14,15 @@ from gui.lab.views.view import pick
 
 
 class ScatterView(LinesView):
+    def _colours(self, series: list[dict[str, Any]]) -> list[str]:
+        """Several roofs are told apart by the colours that the points have left over; one alone is grey."""
+        colours = super()._colours(series)
+        roofs = _roofs(series)
+        if len(roofs) > 1:
+            for place, index in enumerate(roofs):
+                colours[index] = self.series_colour(len(series) - len(roofs) + place)
+        return colours
+
     def _draw_curve(self, one: dict[str, Any], xs: Any, ys: Any, colour: str) -> None:
         if one.get("reference"):
             super()._draw_curve(one, xs, ys, colour)
@@ -24,7 +33,10 @@ class ScatterView(LinesView):
         self.plot.addItem(Points(xs[good], ys[good], 9, colour, self.theme.raised))
 
     def swatch(self, one: dict[str, Any]) -> str:
-        return "dash" if one.get("reference") else "point"
+        return super().swatch(one) if one.get("reference") else "point"
+
+    def pen_width(self, one: dict[str, Any], few: bool) -> int:
+        return 2 if few and len(_roofs(self.result["series"])) > 1 else 1  # a thin line has little colour
 
     def hover_text(self, x: float, y: float) -> tuple[float, str] | None:
         """The point nearest to the pointer on the screen."""
@@ -47,3 +59,7 @@ class ScatterView(LinesView):
         title = f"{html.escape(pick(self.result['x']['title']))} {self.canvas.x_axis.value_text(xs[index])}"
         row = hover_row(colour, html.escape(shown), self.canvas.y_axis.value_text(ys[index]))
         return float(xs[index]), hover_card(title, [row], self.theme.muted)
+
+
+def _roofs(series: list[dict[str, Any]]) -> list[int]:
+    return [index for index, one in enumerate(series) if one.get("reference")]

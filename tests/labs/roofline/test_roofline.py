@@ -231,7 +231,10 @@ def test_a_devices_roofs_are_its_dense_peaks_and_said_to_be_reported() -> None:
     assert isinstance(roofline, Scatter)
     roofs = [series for series in roofline.series if series.reference]
     card = device("h100-sxm")
-    assert [float(series.y[-1]) for series in roofs] == [card.peak(compute) for compute in card.computes]
+    slope, *levels = roofs
+    assert [series.y.tolist() for series in levels] == [[card.peak(one)] * 2 for one in card.computes]
+    assert (slope.y / slope.x).tolist() == pytest.approx([card.memory_bandwidth] * 2)
+    assert float(slope.y[-1]) == pytest.approx(max(card.peak(one) for one in card.computes))
     assert all(series.provenance == Provenance.REPORTED for series in roofs)
     assert all(
         series.provenance == Provenance.ESTIMATED for series in roofline.series if not series.reference
@@ -261,7 +264,7 @@ def test_an_operator_that_fails_its_check_shows_no_speed(monkeypatch: pytest.Mon
     assert by_name["right"]["fast"].placed.timing and by_name["right"]["naive"].placed.timing
     assert by_name["wrong"]["fast"].placed.timing is None
     tried = list(by_name["wrong"].values())
-    assert "no speed" in operators_mode._table(tried).rows[0][2].en  # type: ignore[union-attr]
+    assert "no speed" in next(operators_mode._tables(tried)).rows[0][2].en  # type: ignore[union-attr]
     demand = by_name["right"]["fast"].placed.demand
     assert (demand.flops, demand.moved_bytes, demand.calls) == (
         right.work(tried[0].case).flops,
@@ -342,7 +345,7 @@ def test_a_kernel_that_a_gpu_refuses_is_a_row_with_the_reason(monkeypatch: pytes
     machine.streamed.append(Streamed("read", 1, 1 << 30, 1 << 30, timed(1e-2)))
     with fake_cuda():
         tried = list(operators_mode._try(Context(), operator, machine))
-        table = operators_mode._table(tried)
+        table = next(operators_mode._tables(tried))
     assert [one.way for one in tried] == ["triton", "naive"]
     assert tried[0].placed.reason is not None and tried[1].placed.timing is not None
     assert "shared memory" in str(table.rows[0][2])

@@ -54,3 +54,25 @@ def test_a_range_is_made_from_the_points_alone() -> None:
 def test_any_number_of_points_is_drawn(qtbot: Any, count: int) -> None:
     xs = [float(index) for index in range(count)]
     assert "<image" not in drawn(qtbot, xs, [])
+
+
+def test_several_roofs_differ_from_one_another_and_from_the_points(qtbot: Any) -> None:
+    view: Any = make_view("scatter")
+    qtbot.addWidget(view)
+    xs = [1.0, 2.0]
+    points = [samples.series(f"points {place}", xs, xs) for place in range(3)]
+    roofs = [samples.series(f"roof {place}", xs, [3.0, 4.0], reference=True) for place in range(6)]
+    view.show_result(samples.scatter(series=[*roofs, *points]))
+    entries = view.legend._entries
+    assert [entry.name for entry in entries[:6]] == [f"roof {place}" for place in range(6)]
+    assert len({(entry.colour, entry.style) for entry in entries}) == 9
+    assert len({entry.colour for entry in entries[:4] + entries[6:]}) == 7, "the palette is used up first"
+
+
+def test_a_roof_alone_is_a_thin_grey_line(qtbot: Any) -> None:
+    view: Any = make_view("scatter")
+    qtbot.addWidget(view)
+    roof = samples.series("roof", [1.0, 2.0], [3.0, 4.0], reference=True)
+    view.show_result(samples.scatter(series=[roof, samples.series("points", [1.0], [1.0])]))
+    assert view.legend._entries[0].colour == view.theme.muted
+    assert view.pen_width(roof, few=True) == 1
