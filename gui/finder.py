@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Whoever has not found it among so many types another word.
 HITS = 30
+RECENT = 10
 
 
 class Finder(QObject):
@@ -41,7 +42,7 @@ class Finder(QObject):
         self._search_index = index
 
     def search(self) -> None:
-        """Titles and notes, as one types."""
+        """Titles and notes, as one types; before that, what was read last."""
         self.picker.open(
             self._search_items,
             placeholder=self.tr("Search titles and notes, in Chinese or English"),
@@ -49,8 +50,12 @@ class Finder(QObject):
         )
 
     def _search_items(self, text: str) -> list[PickerItem]:
-        hits = self._search_index().search(text, language_switch.current, HITS) if text.strip() else []
-        return [
+        if not text.strip():
+            return self._recent()
+        named = text.strip().upper()  # as the outline writes its numbers: 1.2.1-07, A-01
+        first = [self._place(named)] if named in self._library.outline.nodes else []
+        hits = self._search_index().search(text, language_switch.current, HITS)
+        return first + [
             PickerItem(
                 key=("note", hit.id, text),
                 title=hit.title,
@@ -59,7 +64,21 @@ class Finder(QObject):
                 later=partial(self._second_line, hit),
             )
             for hit in hits
+            if not first or hit.id != named
         ]
+
+    def _recent(self) -> list[PickerItem]:
+        places, nodes = self._library.study.recent_places(RECENT), self._library.outline.nodes
+        return [self._place(place.node_id) for place in places if place.node_id in nodes]
+
+    def _place(self, node_id: str) -> PickerItem:
+        node = self._library.outline.nodes[node_id]
+        return PickerItem(
+            key=("note", node_id, ""),
+            title=node.title(language_switch.current),
+            right=node_id,
+            later=lambda: (self._where(node_id), []),
+        )
 
     def _second_line(self, hit: Hit) -> tuple[str, list[tuple[int, int]]]:
         return (hit.snippet, hit.snippet_ranges) if hit.snippet else (self._where(hit.id), [])

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """Where the user was: an outline node, and how far its note was scrolled, 0 (top) to 1 (end)."""
+    """Where the user was: an outline node, and in its note the heading (1 is the first) + the share of the way
+    to the next one; 0 is the top."""
 
     node_id: str
     scroll: float = 0.0
@@ -60,11 +61,11 @@ class Study:
         return [Place(*row) for row in self._database.connection.execute(query, (limit,))]
 
     def scroll_of(self, node_id: str) -> float:
-        """How far the node's note was scrolled when it was last seen, 0 to 1; 0 for one never seen."""
+        """Where in the node's note the user was when it was last seen; 0 for one never seen."""
         row = self._database.connection.execute(
             "select scroll from places where node_id = ?", (node_id,)
         ).fetchone()
-        return min(max(float(row[0]), 0.0), 1.0) if row else 0.0
+        return float(row[0]) if row else 0.0
 
     def get(self, key: str, default: Any = None) -> Any:
         """A setting as JSON returns it (a tuple becomes a list), or ``default`` where it was never set.

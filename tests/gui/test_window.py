@@ -187,6 +187,26 @@ def test_search_that_finds_nothing_says_so(window: MainWindow) -> None:
     assert window.finder.picker.empty.text()
 
 
+@pytest.mark.parametrize(("typed", "found"), [("1.2.1-07", NOTE), (" a-01 ", "A-01"), ("1.2.1", "1.2.1")])
+def test_a_number_of_the_outline_is_found_first_and_once(window: MainWindow, typed: str, found: str) -> None:
+    window.finder.search()
+    window.finder.picker.line.setText(typed)
+    ids = [item.key[1] for item in window.finder.picker.items()]
+    assert ids[0] == found
+    assert len(ids) == len(set(ids))
+
+
+def test_before_one_types_search_offers_what_was_read_last(qtbot: QtBot, window: MainWindow) -> None:
+    for node_id in ("3.1.1-01", NOTE, "1.2"):
+        window.open_node(node_id)
+    qtbot.waitUntil(lambda: window.library.study.last_place() == ("1.2", 0.0))
+    window.finder.search()
+    assert [item.key[1] for item in window.finder.picker.items()][:3] == ["1.2", NOTE, "3.1.1-01"]
+    qtbot.keyClick(window.finder.picker.line, Qt.Key.Key_Down)
+    qtbot.keyClick(window.finder.picker.line, Qt.Key.Key_Return)
+    assert window.current_node() is window.library.outline.nodes[NOTE]
+
+
 def test_back_and_forward(window: MainWindow) -> None:
     for node_id in ("1.2.1-01", "1.2.1-02", "1.2.1"):
         window.open_node(node_id)
