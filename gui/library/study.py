@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """Where the user was: an outline node, and in its note the heading (1 is the first) + the share of the way
-    to the next one; 0 is the top."""
+    """Where the user was: an outline node, and how far into its note.
+
+    ``scroll`` is 0 at the top, 2.5 halfway from the second heading to the third.
+    """
 
     node_id: str
     scroll: float = 0.0
