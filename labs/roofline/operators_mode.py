@@ -12,8 +12,9 @@ import torch
 from labs.caches import copies_beyond_cache, rotate
 from labs.device import no_kernels, refusal
 from labs.formulas.roofline import Demand
-from labs.ops.operator import difference, operators
+from labs.ops.operator import operators
 from labs.quantization.threads import threads as limited
+from labs.relative_error import relative_error
 from labs.results import Column, Provenance, Table
 from labs.roofline import roof_views
 from labs.roofline.dispatches import dispatches
@@ -104,7 +105,7 @@ def _try(ctx: Context, operator: Operator, machine: Machine) -> Iterator[Tried]:
         ctx.check()
         placed = Placed(operator.name, operator.title, demand, roof)
         try:
-            gap = difference(function(**first), expected)
+            gap = relative_error(function(**first), expected)
             if gap <= operator.tolerance[case.dtype]:
                 placed = _timed(ctx, placed, function, make)
         except Exception as error:
