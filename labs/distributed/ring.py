@@ -43,7 +43,6 @@ class Record:
     pairs: list[int] = field(default_factory=list)
     cpu_s: list[float] = field(default_factory=list)
     sent_bytes: int = 0
-    received_bytes: int = 0
     held_bytes: int = 0
 
 
@@ -116,7 +115,6 @@ def _pass_on(
         ]
     )
     record.sent_bytes += current.nbytes
-    record.received_bytes += arriving.nbytes
     return arriving, requests
 
 

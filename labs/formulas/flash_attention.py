@@ -159,17 +159,6 @@ def joined(one: tuple[float, float], other: tuple[float, float]) -> tuple[float,
     return most, math.exp(one[0] - most) * one[1] + math.exp(other[0] - most) * other[1]
 
 
-def paper_tile(on_chip_bytes: float, dim: int, element_bytes: int = 2) -> Tile:
-    """Algorithm 1's sizes for ``M`` numbers on the chip: ``Bc = ceil(M / 4d)``, ``Br = min(Bc, d)``."""
-    columns = math.ceil(on_chip_bytes / element_bytes / (4 * dim))
-    return Tile(min(columns, dim), columns)
-
-
-def paper_accesses(length: int, dim: int, on_chip_numbers: float) -> float:
-    """``N^2 d^2 / M``: numbers that cross the bus, up to a constant (2205.14135, theorem 2)."""
-    return length**2 * dim**2 / on_chip_numbers
-
-
 def tile_bytes(
     tile: Tile, dim: int, element_bytes: int, stages: int = 1, *, queries_in_registers: bool = False
 ) -> int:

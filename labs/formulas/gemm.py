@@ -84,17 +84,6 @@ def packing_bytes(m: int, n: int, k: int, block_n: int, element_bytes: float = 4
     return 2 * element_bytes * (k * n + m * k * math.ceil(n / block_n))
 
 
-def usable_lines(stride_bytes: int, cache_bytes: int, ways: int, line: int = 64) -> int:
-    """Lines of a set-associative cache that a walk with this stride can use at all.
-
-    A stride of a power of two meets few sets: with 4 KiB and 64 sets one only, so ``ways`` lines.
-    """
-    sets = cache_bytes // (ways * line)
-    if stride_bytes % line:
-        return sets * ways
-    return ways * sets // math.gcd(stride_bytes // line, sets)
-
-
 def kernel_loads(rows: int, vectors: int) -> float:
     """Loads (of vectors of B, broadcasts of A) a vector multiply-add of a tile ``rows x vectors``."""
     return (rows + vectors) / (rows * vectors)

@@ -90,10 +90,5 @@ def largest_batch(free_bytes: float, tokens: int, token_bytes: float, block_size
     return blocks // blocks_for(tokens, block_size)
 
 
-def longest_sequence(free_bytes: float, batch: int, token_bytes: float, block_size: int = 1) -> int:
-    """Tokens to which each of ``batch`` sequences may grow within ``free_bytes``, in whole blocks."""
-    return int(free_bytes // (block_size * token_bytes)) // batch * block_size
-
-
 def _waste(lengths: Sequence[int], slots: int) -> float:
     return 1 - sum(lengths) / slots if slots else 0.0

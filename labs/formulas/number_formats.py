@@ -65,10 +65,6 @@ class FloatFormat:
         return math.ldexp(1.0, 1 - self.bias - self.mantissa_bits)
 
     @property
-    def max_subnormal(self) -> float:
-        return self.min_normal - self.min_subnormal
-
-    @property
     def epsilon(self) -> float:
         """Gap between 1 and the next value: a normal value is stored within half of it, relatively."""
         return math.ldexp(1.0, -self.mantissa_bits)

@@ -90,14 +90,3 @@ def hidden_block_tokens(
     bytes/s of one direction. Causal blocks with half the pairs need twice as many tokens.
     """
     return peak_flops / link_bandwidth * (kv_heads / heads) * bytes_per_element / 2
-
-
-def ulysses_sent_bytes(
-    tokens: int, ranks: int, heads: int, kv_heads: int, head_dim: int, bytes_per_element: float
-) -> float:
-    """Bytes that each rank sends for one layer with DeepSpeed-Ulysses (2309.14509): queries, keys, values and
-    results change from sequence to heads and back by all-to-all; 1/N of each stays. ``ranks`` at most
-    ``kv_heads``, or KV heads are repeated."""
-    repeated = max(kv_heads, ranks)
-    numbers = tokens / ranks * head_dim * (2 * heads + 2 * repeated)
-    return numbers * (ranks - 1) / ranks * bytes_per_element

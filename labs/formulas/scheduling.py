@@ -46,21 +46,6 @@ def mg1_sjf_wait(arrival_rate: float, service_s: Sequence[float]) -> float:
     return _mean(mg1_sjf_waits(arrival_rate, service_s))
 
 
-def priority_waits(classes: Sequence[tuple[float, Sequence[float]]]) -> list[float]:
-    """Mean wait of each class, the most urgent first, each with its arrival rate and its service times.
-
-    Cobham (1954): ``W0 / ((1 - below) (1 - upto))``. The mean over all work does not change (Kleinrock's
-    conservation law): what one class gains, the others pay.
-    """
-    residual = sum(_residual(rate, service) for rate, service in classes)
-    waits, below = [], 0.0
-    for rate, service in classes:
-        upto = below + rate * _mean(service)
-        waits.append(residual / ((1 - below) * (1 - upto)) if upto < 1 else math.inf)
-        below = upto
-    return waits
-
-
 def mgk_wait(arrival_rate: float, service_s: float, variation: float, servers: int) -> float:
     """Approximate mean wait before ``servers`` servers: Erlang's C for exponential times, scaled by
     ``(1 + c**2) / 2`` (Lee and Longton, 1959). Exact for one server, and for ``variation`` 1."""

@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from labs.gpu.language import WARP
-
 if TYPE_CHECKING:
     from labs.gpu.program import Program
     from labs.results import Array
@@ -49,7 +45,3 @@ class Recording:
     def lines(self) -> list[int]:
         """Lines that were executed, ascending."""
         return sorted({step.line for step in self.steps})
-
-    def active_share(self) -> float:
-        """Mean share of the lanes that take part, over all steps of all warps: what divergence leaves."""
-        return float(np.mean([step.active.sum() for step in self.steps])) / WARP

@@ -47,14 +47,6 @@ def fixed_lengths(input_tokens: int, output_tokens: int) -> Iterator[Lengths]:
     return itertools.repeat((input_tokens, output_tokens))
 
 
-def uniform_lengths(inputs: tuple[int, int], outputs: tuple[int, int], seed: int) -> Iterator[Lengths]:
-    """Each length anywhere between two bounds, both included; prompt and answer independent."""
-    for least, most in (inputs, outputs):
-        _check_positive(least=least, range=most - least + 1)
-    draw = _random(seed, "lengths").randint
-    return ((draw(*inputs), draw(*outputs)) for _ in itertools.repeat(None))
-
-
 def lognormal_lengths(
     mean_input: float, mean_output: float, variation: float, most: int, seed: int
 ) -> Iterator[Lengths]:
@@ -72,11 +64,6 @@ def lognormal_lengths(
         return min(max(round(exp(draw(mu, sigma))), 1), most)
 
     return ((tokens(means[0]), tokens(means[1])) for _ in itertools.repeat(None))
-
-
-def lengths_of(requests: Iterable[Request]) -> Iterator[Lengths]:
-    """The lengths of a trace in their order, over and over; keeps one pair a request of it in memory."""
-    return itertools.cycle((request.input_tokens, request.output_tokens) for request in requests)
 
 
 def open_workload(arrivals: Iterator[float], lengths: Iterator[Lengths], count: int) -> Iterator[Request]:

@@ -51,9 +51,6 @@ class Drawing:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         self._add("polyline", points=path, fill="none", stroke=color, **({"stroke_width": 2.2} | more))
 
-    def polygon(self, points: list[tuple[float, float]], fill: str) -> None:
-        self._add("polygon", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), fill=fill)
-
     def text(
         self,
         x: float,

@@ -30,7 +30,6 @@ from labs.formulas.gemm import (
     tile_intensity,
     tile_share,
     tiled_bytes,
-    usable_lines,
     wave_share,
     winograd_saving,
 )
@@ -92,17 +91,6 @@ def test_packing_one_rows_product_moves_three_times_its_bytes() -> None:
     assert (row + packing_bytes(1, 4096, 4096, 4096)) / row == pytest.approx(3, rel=1e-3)
     square = gemm_bytes(4096, 4096, 4096, 32, 32, 32)
     assert packing_bytes(4096, 4096, 4096, 4096) / square == pytest.approx(4 / 3)
-
-
-def test_powers_of_two_meet_few_sets() -> None:
-    # 32 KiB, 8 ways, 64 sets: a stride of 4 KiB meets one set, of 2 KiB two, of 3 KiB four.
-    assert [usable_lines(stride, 2**15, 8) for stride in (4096, 2048, 3072, 64, 3088)] == [
-        8,
-        16,
-        32,
-        512,
-        512,
-    ]
 
 
 def test_the_micro_kernel_of_six_by_two_needs_two_loads_for_three_multiply_adds() -> None:

@@ -15,7 +15,6 @@ from labs.formulas.kv_cache import (
     largest_batch,
     last_block_waste,
     least_overhead_block_size,
-    longest_sequence,
     mla_bytes_per_token,
     paged_waste,
     reserved_waste,
@@ -126,7 +125,3 @@ def test_the_largest_batch_fits_and_one_more_does_not(
     batch = largest_batch(free, tokens, slot, block_size)
     sequence = blocks_for(tokens, block_size) * block_size * slot
     assert batch * sequence <= free < (batch + 1) * sequence
-    if batch:
-        longest = longest_sequence(free, batch, slot, block_size)
-        assert longest >= tokens and largest_batch(free, longest, slot, block_size) >= batch
-        assert largest_batch(free, longest + 1, slot, block_size) < batch

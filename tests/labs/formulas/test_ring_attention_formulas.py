@@ -19,7 +19,6 @@ from labs.formulas.ring_attention import (
     rank_kv_bytes,
     sent_bytes,
     step_pairs,
-    ulysses_sent_bytes,
 )
 
 layouts = st.sampled_from(["contiguous", "zigzag", "striped"])
@@ -66,11 +65,3 @@ def test_a_block_is_hidden_when_computing_takes_as_long() -> None:
     assert computing == pytest.approx(sending)
     mha = hidden_block_tokens(peak, link, heads=heads, kv_heads=heads, bytes_per_element=2)
     assert mha == peak / link  # the paper's condition
-
-
-def test_ulysses_sends_less_with_more_ranks() -> None:
-    shape = {"heads": 32, "kv_heads": 8, "head_dim": 128, "bytes_per_element": 2}
-    four, eight = (ulysses_sent_bytes(8192, ranks, **shape) for ranks in (4, 8))
-    assert eight < four
-    # Queries and results of all heads, keys and values of the KV heads, but for what stays.
-    assert eight == 8192 / 8 * 128 * (64 + 16) * 7 / 8 * 2

@@ -24,7 +24,6 @@ from labs.formulas.scheduling import (
     mgk_wait,
     pooled_wait,
     prediction_tau,
-    priority_waits,
     supermarket_time,
 )
 
@@ -76,17 +75,6 @@ def test_shortest_first_leaves_the_longest_waiting() -> None:
 
 def test_equal_lengths_make_all_orders_alike() -> None:
     assert mg1_sjf_wait(0.5, [1.0] * 4) == pytest.approx(mg1_fcfs_wait(0.5, [1.0]))
-
-
-def test_priorities_conserve_work() -> None:
-    """Kleinrock: the load-weighted sum of waits is the same whatever the order of the classes."""
-    urgent, rest = (0.3, [1.0]), (0.1, [4.0, 6.0])
-    loads = [0.3, 0.5]
-    first = priority_waits([urgent, rest])
-    last = priority_waits([rest, urgent])[::-1]
-    assert first[0] < last[0] and first[1] > last[1]
-    weighted = [sum(load * wait for load, wait in zip(loads, waits, strict=True)) for waits in (first, last)]
-    assert weighted[0] == pytest.approx(weighted[1])
 
 
 def test_several_servers() -> None:

@@ -11,21 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labs.simulator.traces import Request
 from labs.simulator.workloads import (
     ClosedLoop,
     OpenLoop,
     fixed_lengths,
     gamma_arrivals,
-    lengths_of,
     lognormal_lengths,
     open_workload,
     poisson_arrivals,
-    uniform_lengths,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from labs.simulator.traces import Request
 
 COUNT = 20_000
 
@@ -58,12 +57,6 @@ def test_even_arrivals_keep_no_rounding_error() -> None:
     assert list(islice(gamma_arrivals(10.0, 0.0, seed=1), 3)) == [0.1, 0.2, 0.3]
 
 
-def test_uniform_lengths_reach_both_bounds() -> None:
-    pairs = list(islice(uniform_lengths((3, 5), (7, 7), seed=0), 200))
-    assert {pair[0] for pair in pairs} == {3, 4, 5}
-    assert {pair[1] for pair in pairs} == {7}
-
-
 def test_lognormal_lengths_have_the_mean_and_the_variation_asked_for() -> None:
     pairs = list(islice(lognormal_lengths(1000.0, 200.0, 0.8, most=10**6, seed=3), COUNT))
     for place, mean in ((0, 1000.0), (1, 200.0)):
@@ -92,12 +85,6 @@ def test_another_rate_keeps_the_lengths() -> None:
     slow, fast = workload(seed=4, rate=1.0), workload(seed=4, rate=9.0)
     assert [r.input_tokens for r in slow] == [r.input_tokens for r in fast]
     assert [r.arrival_s for r in slow] != [r.arrival_s for r in fast]
-
-
-def test_lengths_of_a_trace_come_in_order_and_again() -> None:
-    lengths = lengths_of([Request(0.0, 1, 2), Request(9.0, 3, 4)])
-    made = list(open_workload(gamma_arrivals(1.0, 0.0, seed=0), lengths, 5))
-    assert [(r.input_tokens, r.output_tokens) for r in made] == [(1, 2), (3, 4), (1, 2), (3, 4), (1, 2)]
 
 
 def test_an_open_loop_hands_out_everything_in_order() -> None:
@@ -151,7 +138,6 @@ def test_users_without_thinking_ask_at_once() -> None:
         (lambda: poisson_arrivals(0.0, 0), "rate_per_s = 0.0, expected a positive number"),
         (lambda: gamma_arrivals(1.0, -1.0, 0), "variation = -1.0"),
         (lambda: fixed_lengths(0, 1), "input_tokens = 0"),
-        (lambda: uniform_lengths((5, 3), (1, 1), 0), "range = -1"),
         (lambda: ClosedLoop(0, 1.0, fixed_lengths(1, 1), 1, 0), "users = 0"),
         (lambda: ClosedLoop(1, -1.0, fixed_lengths(1, 1), 1, 0), "think_s = -1.0"),
     ],
