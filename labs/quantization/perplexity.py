@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,10 @@ from labs.quantization.whole_model import WeightBuffers, quantized_model
 from labs.text import Text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from labs.context import Context
+    from labs.models.llama import Llama
     from labs.models.perplexity import Perplexity
     from labs.quantization.config import QuantizerConfig
 
@@ -80,10 +84,23 @@ def _measure(ctx: Context, windows: int, start: float, share: float, what: Text)
     loaded = ctx.model()
     ids = ctx.memo(("evaluation ids",), lambda: loaded.tokenizer.encode(load_text(EVALUATION_TEXT)))
     ctx.progress(start, what)
-    return perplexity(
-        loaded.model,
-        ids,
-        window=WINDOW,
-        windows=windows,
-        on_window=lambda done, total, so_far: ctx.progress(start + share * done / total, what),
-    )
+    with _stopping_at_layers(loaded.model, ctx):
+        return perplexity(
+            loaded.model,
+            ids,
+            window=WINDOW,
+            windows=windows,
+            on_window=lambda done, total, so_far: ctx.progress(start + share * done / total, what),
+        )
+
+
+@contextlib.contextmanager
+def _stopping_at_layers(model: Llama, ctx: Context) -> Iterator[None]:
+    """A window takes seconds on a busy machine, and a process that does not stop in two is killed, with all
+    that it remembers: so each layer is a point where a run may stop."""
+    hooks = [layer.register_forward_pre_hook(lambda *_: ctx.check()) for layer in model.layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

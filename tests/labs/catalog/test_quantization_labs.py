@@ -8,6 +8,7 @@ import pytest
 
 from labs.catalog.model import activation_outliers, number_formats, quantization_granularity
 from labs.context import Cancelled, Context, Session
+from labs.quantization.perplexity import baseline
 from labs.results import Bars, Bits, Histogram, Lines, Markdown, Metric, Scatter, Table
 from labs.runner import execute
 from labs.spec import UsageError
@@ -113,6 +114,23 @@ def test_a_stopped_sweep_restores_the_model_and_resumes_where_it_was(session):
                     cancelled.set()
     assert points == 2
     assert checksum(session) == before
+
+
+def test_perplexity_stops_in_the_middle_of_a_window_and_leaves_no_hook(session):
+    cancelled = threading.Event()
+    ctx = Context(session, cancelled=cancelled)
+    model = ctx.model().model
+    reached = []
+    hooks = [
+        model.layers[2].register_forward_hook(lambda *_: cancelled.set()),
+        model.layers[3].register_forward_hook(lambda *_: reached.append(3)),
+    ]
+    with pytest.raises(Cancelled):
+        baseline(ctx, windows=7)
+    for hook in hooks:
+        hook.remove()
+    assert not reached
+    assert not any(layer._forward_pre_hooks for layer in model.layers)
 
 
 def test_bits_of_a_dragged_value_need_no_model():
