@@ -76,7 +76,7 @@ def is_good(file: Path) -> bool:
         uri = f"{file.absolute().as_uri()}?immutable=1"
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
             return passes_check(connection)
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):  # the latter where a message quotes a damaged schema
         return False
 
 

@@ -30,6 +30,8 @@ def open_or_repair(path: Path) -> tuple[sqlite3.Connection, str | None]:
     if not (lost and backups.dated()):
         try:
             return _connect(path), None
+        except UnicodeDecodeError:
+            pass  # SQLite's message quotes the damaged schema
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", None) not in _DAMAGE:
                 raise

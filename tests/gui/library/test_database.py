@@ -251,7 +251,14 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("damage", [damage_header, damage_pages, truncate, empty])
+def damage_schema(path: Path) -> None:
+    """With bytes that SQLite quotes in its message, which then is no text."""
+    data = path.read_bytes()
+    assert b"scroll real not null" in data
+    path.write_bytes(data.replace(b"scroll real not null", b"scroll real not nu\xf5l"))
+
+
+@pytest.mark.parametrize("damage", [damage_header, damage_pages, damage_schema, truncate, empty])
 def test_a_damaged_file_is_set_aside_and_the_newest_backup_restored(path: Path, damage: object) -> None:
     fill(path, marks=5)
     Backups(path).make()
@@ -277,6 +284,7 @@ def test_a_damaged_backup_is_passed_over(path: Path) -> None:
     good = Backups(path).make()
     fill(path, marks=3)
     damage_pages(Backups(path).make())
+    damage_schema(Backups(path).make())
     damage_header(path)
     assert marks(path) == {"1.2.1-00", "1.2.1-01"}
     assert is_good(good)
