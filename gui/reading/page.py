@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -94,6 +95,11 @@ def foot_html(page: NotePage, related: Iterable[str], language: Language) -> str
     if any(page.neighbours()):
         parts.append(_neighbours(page, language))
     return f'<div class="foot">{"".join(parts)}</div>'
+
+
+def for_paper(html: str) -> str:
+    """The page without the links to the neighbouring questions, which lead nowhere on paper."""
+    return re.sub(r'<table class="neighbours".*?</table>', "", html, flags=re.DOTALL)
 
 
 def missing_html(page: NotePage, language: Language) -> str:

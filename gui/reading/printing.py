@@ -17,6 +17,7 @@ from PySide6.QtGui import (
 )
 
 from gui.reading.inline_objects import Drawing, InlineObjects
+from gui.reading.page import for_paper
 from gui.reading.page_style import page_font, page_style
 from gui.theme import LIGHT
 
@@ -54,7 +55,7 @@ def print_pdf(
     document.setIndentWidth(26 * _ZOOM)
     document.setDefaultFont(page_font(_ZOOM))
     document.setDefaultStyleSheet(page_style(LIGHT, _ZOOM))
-    document.setHtml(html)
+    document.setHtml(for_paper(html))
     document.setPageSize(page)
     painter = QPainter()
     if not painter.begin(writer):
