@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from labs.batching.strategies import EXPLAINED, TITLES
-from labs.engine.replay import ints
-from labs.results import Axis, EventKind, Timeline, Trace, array
+from labs.results import Axis, EventKind, Timeline, Trace, array, ints
 from labs.text import Text, same
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from labs.batching.replay import CATEGORIES, SECONDS, Event, race_trace
 from labs.batching.scale_charts import SIMULATED, SOURCE
 from labs.batching.strategies import EXPLAINED, TITLES
-from labs.results import Axis, Lines, Series, Timeline, array
+from labs.results import Axis, Lines, Series, Timeline, array, ints
 from labs.text import Text, same
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def waiting(runs: Sequence[ScaleRun]) -> Lines:
         help=Text(
             zh="已到达而还没入批的请求数。静态批处理要凑满、要等整批结束，队伍就长。",
             en="Requests that have come and are not in a batch. Static batching waits until a batch is full "
-            "and "
-            "until it ends, hence its queue.",
+            "and until it ends, hence its queue.",
         ),
         provenance=SIMULATED,
         source=SOURCE,
@@ -93,10 +92,10 @@ def timeline(run: ScaleRun) -> Timeline:
         source=SOURCE,
         x=SECONDS,
         lanes=[same(f"#{name}") for name in chosen],
-        lane=array([lane for lane, *_ in bars], np.int32),
+        lane=ints(lane for lane, *_ in bars),
         start=array([start for _, _, start, _ in bars]),
         end=array([end for *_, end in bars]),
-        category=array([keys.index(phase) for _, phase, _, _ in bars], np.int32),
+        category=ints(keys.index(phase) for _, phase, _, _ in bars),
         categories=list(CATEGORIES.values()),
         clock=CLOCK,
     )

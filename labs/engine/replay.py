@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from labs.engine.events import EventKind
 from labs.results import (
     Axis,
@@ -18,17 +16,16 @@ from labs.results import (
     Tokens,
     Trace,
     array,
+    ints,
 )
 from labs.results import EventKind as TraceKind
 from labs.text import Text, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from labs.engine.events import Event
     from labs.engine.recording import Recording
     from labs.models.tokenizer import ModelTokenizer
-    from labs.results import Array, Provenance
+    from labs.results import Provenance
 
 CLOCK = "events"
 
@@ -139,8 +136,8 @@ def trace(
     number = {-1: 0, **{sequence: index for index, sequence in enumerate(recording.sequences, start=1)}}
     blocks, words = _Names(), _Names()
     reasons = list(_REASONS)
-    columns: dict[str, list[float]] = {
-        key: [] for key in ("name", "tokens", "blocks", "reason", "rows", "took", "word")
+    columns: dict[str, list[int]] = {
+        key: [] for key in ("name", "tokens", "blocks", "reason", "rows", "word")
     }
     for event in events:
         columns["name"].append(number[event.sequence])
@@ -148,7 +145,6 @@ def trace(
         columns["blocks"].append(blocks.index(_blocks_text(event.kind, event.blocks)))
         columns["reason"].append(reasons.index(event.reason) if event.reason in reasons else 0)
         columns["rows"].append(len(event.rows))
-        columns["took"].append(1e3 * (event.time_s - event.start_s) if event.kind is EventKind.STEP else 0.0)
         columns["word"].append(words.index(_word(event, tokenizer)))
     return Trace(
         id=CLOCK,
@@ -158,9 +154,10 @@ def trace(
         wide=True,
         times=array([event.time_s for event in events]),
         kinds=[TraceKind(name=_KINDS[kind][0], template=_KINDS[kind][1]) for kind in kinds],
-        kind_index=array([kinds.index(event.kind) for event in events], np.int32),
+        kind_index=ints(kinds.index(event.kind) for event in events),
         columns={
-            key: array(values, np.float64 if key == "took" else np.int32) for key, values in columns.items()
+            **{key: ints(values) for key, values in columns.items()},
+            "took": array([_took_ms(event) for event in events]),
         },
         names={
             "name": names,
@@ -278,6 +275,10 @@ def spoken(
     )
 
 
+def _took_ms(event: Event) -> float:
+    return 1e3 * (event.time_s - event.start_s) if event.kind is EventKind.STEP else 0.0
+
+
 def _word(event: Event, tokenizer: ModelTokenizer | None) -> str:
     if event.kind is not EventKind.TOKEN or tokenizer is None:
         return _NONE
@@ -308,8 +309,3 @@ def _blocks_text(kind: EventKind, blocks: tuple[int, ...]) -> str:
     told = ", ".join(map(str, blocks[:_MOST_BLOCKS_TOLD]))
     more = len(blocks) - _MOST_BLOCKS_TOLD
     return f"{told} … (+{more})" if more > 0 else told
-
-
-def ints(values: Iterable[int]) -> Array:
-    """A column of a trace: numbers of blocks, sequences, kinds."""
-    return array(list(values), np.int32)

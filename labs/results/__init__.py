@@ -7,7 +7,7 @@ A result yielded again under the same ``id`` replaces the earlier one in place.
 from __future__ import annotations
 
 from labs.languages import LANGUAGES
-from labs.results.array import Array, array
+from labs.results.array import Array, array, ints
 from labs.results.bits import BitField, BitRow, Bits
 from labs.results.blocks import CACHED, FREE, BlockChanges, BlockMap, Owner, TableChanges
 from labs.results.code import Code, CodeMark, CodePane, line_count
@@ -98,6 +98,7 @@ __all__ = [
     "Trace",
     "array",
     "grid_runs",
+    "ints",
     "line_count",
     "runs",
 ]

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from labs.engine import events
-from labs.engine.replay import ints
-from labs.results import Axis, EventKind, Provenance, Timeline, Trace, array
+from labs.results import Axis, EventKind, Provenance, Timeline, Trace, array, ints
 from labs.scheduling.orders import EXPLAINED, TITLES
 from labs.scheduling.workload import URGENT
 from labs.text import Text, same

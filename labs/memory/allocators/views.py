@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from labs.formulas.allocation import MIB
 from labs.memory.allocators.contest import TITLES
 from labs.memory.allocators.memory_map import NOBODY
@@ -23,6 +21,7 @@ from labs.results import (
     Table,
     Trace,
     array,
+    ints,
 )
 from labs.text import Text, same
 
@@ -75,11 +74,11 @@ def trace(run: Replay) -> Trace:
         wide=True,
         times=array([one.time_s for one in happenings]),
         kinds=[EventKind(name=_KINDS[kind][0], template=_KINDS[kind][1]) for kind in kinds],
-        kind_index=array([kinds.index(one.kind) for one in happenings], np.int32),
+        kind_index=ints(kinds.index(one.kind) for one in happenings),
         columns={
-            "owner": array([number.get(one.owner, 0) for one in happenings], np.int32),
+            "owner": ints(number.get(one.owner, 0) for one in happenings),
             "mib": array([0 if s else one.size / MIB for one, s in zip(happenings, steps, strict=True)]),
-            "count": array([one.size * s for one, s in zip(happenings, steps, strict=True)], np.int32),
+            "count": ints(one.size * s for one, s in zip(happenings, steps, strict=True)),
         },
         names={"owner": [same("–"), *(same(f"#{owner}") for owner in sorted(run.owners))]},
         at=max(0, run.worst().event - 1),
@@ -110,10 +109,10 @@ def memory_map(run: Replay, name: Name, unit_bytes: int, unit: str) -> BlockMap:
         block_size=cell // unit_bytes,
         owners=[Owner(name=same(f"#{owner}")) for owner in owners],
         changes=BlockChanges(
-            event=array([row.event for row in rows], np.int32),
-            block=array([row.cell for row in rows], np.int32),
-            owner=array([number[row.owner] for row in rows], np.int32),
-            filled=array([-(-row.filled // unit_bytes) for row in rows], np.int32),
+            event=ints(row.event for row in rows),
+            block=ints(row.cell for row in rows),
+            owner=ints(number[row.owner] for row in rows),
+            filled=ints(-(-row.filled // unit_bytes) for row in rows),
         ),
         clock=CLOCK,
     )
