@@ -8,6 +8,7 @@ from PySide6.QtCore import QMarginsF, QRectF, QSizeF, Qt
 from PySide6.QtGui import (
     QAbstractTextDocumentLayout,
     QColor,
+    QFont,
     QPageLayout,
     QPageSize,
     QPainter,
@@ -53,7 +54,7 @@ def print_pdf(
     objects.attach(document)
     document.setDocumentMargin(0)
     document.setIndentWidth(26 * _ZOOM)
-    document.setDefaultFont(page_font(_ZOOM))
+    document.setDefaultFont(_paper_font(_ZOOM))
     document.setDefaultStyleSheet(page_style(LIGHT, _ZOOM))
     document.setHtml(for_paper(html))
     document.setPageSize(page)
@@ -70,6 +71,14 @@ def print_pdf(
     return document.pageCount()
 
 
+def _paper_font(zoom: float) -> QFont:
+    """Without the digits that a Chinese font has for each language (``locl``): Qt tells the PDF no text for
+    their glyphs, and one who copies or searches it would miss them."""
+    font = page_font(zoom)
+    font.setFeature(QFont.Tag.fromString("locl"), 0)
+    return font
+
+
 def _draw_page(painter: QPainter, document: QTextDocument, number: int, page: QSizeF) -> None:
     context = QAbstractTextDocumentLayout.PaintContext()
     palette = QPalette()
@@ -84,8 +93,7 @@ def _draw_page(painter: QPainter, document: QTextDocument, number: int, page: QS
 
 
 def _draw_footer(painter: QPainter, document: QTextDocument, number: int, sheet: QSizeF, title: str) -> None:
-    font = page_font(0.68)
-    painter.setFont(font)
+    painter.setFont(_paper_font(0.68))
     painter.setPen(QColor(LIGHT.muted))
     box = QRectF(0, sheet.height() - _FOOTER_PX + 6, sheet.width(), _FOOTER_PX - 6)
     name = painter.fontMetrics().elidedText(title, Qt.TextElideMode.ElideRight, round(sheet.width() * 0.8))
