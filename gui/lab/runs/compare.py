@@ -139,11 +139,12 @@ class Compare(QWidget):
         return card
 
     def _names(self) -> list[str]:
-        letters = "ABCD"
-        names = []
-        for letter, run in zip(letters, self._runs, strict=False):
-            names.append(f"{letter} · {run.record.name or local_time(run.record.started)}")
-        return names
+        """A letter and the run's own name, or when it began: without the date where all began on one day."""
+        times = [local_time(run.record.started) for run in self._runs]
+        if len({time.split()[0] for time in times}) == 1:
+            times = [time.split()[1] for time in times]
+        names = [run.record.name or time for run, time in zip(self._runs, times, strict=True)]
+        return [f"{letter} · {name}" for letter, name in zip("ABCD", names, strict=False)]
 
     def _parameters(self) -> Result:
         schema = self._description["schema"]
@@ -175,6 +176,8 @@ class Compare(QWidget):
                     found.setdefault(result["id"], [None] * len(self._runs))[column] = result
         rows = []
         for metrics in found.values():
+            if all(metric is None or metric["value"] is None for metric in metrics):
+                continue  # not measured by any of them
             title = next(metric["title"] for metric in metrics if metric is not None)
             rows.append([title, *self._metric_texts(metrics)])
         return self._table("compare_metrics", self.tr("Figures"), self._names(), rows)

@@ -108,6 +108,7 @@ class MarkdownView(View):
         body.addWidget(self.prose)
 
     def redraw(self) -> None:
+        self.prose.setAccessibleName(pick(self.result["title"]))
         wanted = (pick(self.result["body"]), self.theme.ink, self.theme.accent)
         if wanted != self._drawn:
             self._drawn = wanted

@@ -73,3 +73,22 @@ def test_no_table_scrolls_inside_a_narrow_comparison(qtbot: Any) -> None:
     qtbot.waitUntil(lambda: not any(grid.verticalScrollBar().maximum() for grid in grids))
     compare.grab()
     qtbot.waitUntil(lambda: not any(grid.verticalScrollBar().maximum() for grid in grids))
+
+
+def test_heads_are_short_and_a_figure_that_no_run_has_takes_no_row(qtbot: Any) -> None:
+    compare = Compare()
+    qtbot.addWidget(compare)
+
+    def figures(*days: int) -> list[list[str]]:
+        results = [samples.metric(), samples.metric(id="unmeasured", value=None)]
+        begun = [datetime(2026, 11, day, 12, 30, tzinfo=UTC) for day in days]
+        name = samples.description()["id"]
+        compare.show_runs(
+            samples.description(), [StoredRun.new(name, {}, {}, at, 1.0, results) for at in begun]
+        )
+        return [line.split(",") for line in compare.cards()[0].view.to_csv().splitlines()]
+
+    (_, a, b), *rows = figures(2, 2)
+    assert len(rows) == 1
+    assert len(a) == len(b) == len("A · 12:30:00")
+    assert figures(2, 4)[0][2].startswith("B · 2026-11-0")

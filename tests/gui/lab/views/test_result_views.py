@@ -463,6 +463,7 @@ def test_prose_is_laid_out_for_no_width_twice_and_not_again_for_the_same_text(
     assert changed == []
     longer = "\n\n".join(f"Paragraph {number}." for number in range(30))
     view.show_result(samples.markdown(body=samples.both(longer, longer)))
+    assert view.prose.accessibleName() == view.accessibleName() != ""
     assert len(changed) < 6  # the text, and then all margins together
     own = view.prose.viewport().width()
     assert view.prose.heightForWidth(own) > 300 and copies == []
