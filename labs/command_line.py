@@ -24,12 +24,11 @@ from labs.runner import execute
 from labs.schema import describe, values
 from labs.spec import BOOLEANS, Lab, LabError, LabParams, UsageError, fields_of, parse_params
 from labs.streams import claim_stdout
-from labs.text import same
+from labs.text import Text, same
 
 if TYPE_CHECKING:
     from labs.plain_text import Language
     from labs.results import Result
-    from labs.text import Text
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -48,7 +47,8 @@ def main(arguments: list[str]) -> int:
         options, rest = _parser(language).parse_known_args(arguments)
         language = options.language
         if rest and options.command is not _run:
-            raise UsageError(same(f"unrecognized arguments: {' '.join(rest)}"))
+            unknown = " ".join(rest)
+            raise UsageError(Text(zh=f"不认识的参数：{unknown}", en=f"unrecognized arguments: {unknown}"))
         # Before the labs are imported: nothing that they print may reach it.
         with claim_stdout() as stdout:
             options.command(registry.load_catalog(options.catalog), options, rest, stdout)
@@ -67,6 +67,11 @@ def main(arguments: list[str]) -> int:
     except Exception as error:
         traceback.print_exc()
         return _complain(explanation(error), language, FAILED)
+
+
+def crashed(text: Text) -> int:
+    """Say what ended a command that could not say so itself; returns the exit status."""
+    return _complain(text, _locale_language(), FAILED)
 
 
 def _parser(language: Language) -> _Parser:
@@ -179,7 +184,12 @@ def _params(lab: Lab, preset: str, rest: list[str]) -> LabParams:
     while waiting:
         token = waiting.pop(0)
         if not token.startswith("--"):
-            raise UsageError(same(f"what is {token!r}? Parameters are given as --name value"))
+            raise UsageError(
+                Text(
+                    zh=f"{token!r} 是什么？参数写作 --名字 值",
+                    en=f"what is {token!r}? Parameters are given as --name value",
+                )
+            )
         option, equals, value = token[2:].partition("=")
         name = option.replace("-", "_")
         if not equals and kinds.get(name) is bool and not (waiting and waiting[0].lower() in BOOLEANS):
@@ -187,7 +197,7 @@ def _params(lab: Lab, preset: str, rest: list[str]) -> LabParams:
         elif not equals:
             # argparse would take -1e-3 for an option; here whatever follows a name is its value.
             if not waiting:
-                raise UsageError(same(f"--{option} needs a value"))
+                raise UsageError(Text(zh=f"--{option} 缺一个值", en=f"--{option} needs a value"))
             value = waiting.pop(0)
         given[name] = value
     return parse_params(lab.params, given)

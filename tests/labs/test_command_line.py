@@ -211,6 +211,39 @@ def test_an_interrupt_exits_with_130(fake_catalog: Path) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the command has a process of its own on Linux only")
+@pytest.mark.parametrize(
+    ("language", "reason"),
+    [
+        ("C.UTF-8", "the lab's process crashed (SIGABRT): a native library gave up"),
+        ("zh_CN.UTF-8", "实验进程崩溃（SIGABRT）：某个原生库主动中止"),
+    ],
+)
+def test_a_lab_that_aborts_has_failed(fake_catalog: Path, language: str, reason: str) -> None:
+    done = shell("run", "model/aborting", "--json", "--catalog", str(fake_catalog), language=language)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert complaint(done) == f"python -m labs: {reason}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the command has a process of its own on Linux only")
+@pytest.mark.parametrize(
+    ("sent", "status"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_nothing_goes_on_when_it_is_ended(fake_catalog: Path, sent: signal.Signals, status: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "labs", "run", "model/printing_then_busy", "--catalog", str(fake_catalog)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    assert process.stderr.readline() == "busy now\n"
+    process.send_signal(sent)
+    process.communicate(timeout=60)  # until nobody holds its streams any more
+    assert process.returncode == status
+
+
 def test_output_for_people(fake_catalog: Path) -> None:
     done = shell("run", "model/good", "--bits", "6", "--catalog", str(fake_catalog))
     assert done.stdout.splitlines() == [
