@@ -21,7 +21,7 @@ _ESTIMATED = Provenance.ESTIMATED
 
 
 def range_table(absmax: float, highlight: FormatName) -> Table:
-    """Range, precision, underflow, overflow and bytes of each format."""
+    """Range, precision, underflow, overflow and width of each format."""
     rows: list[list[Text | float | int | None]] = []
     for form in FORMATS.values():
         scale = form.scale(absmax) if form.scaled else 1.0
@@ -33,13 +33,13 @@ def range_table(absmax: float, highlight: FormatName) -> Table:
         rows.append(
             [
                 same(form.title),
-                (form.form.storage_bits if form.form and form.form.storage_bits else form.bits) / 8,
+                (form.form.storage_bits if form.form and form.form.storage_bits else form.bits),
                 top,
                 normal,
                 smallest,
                 20 * math.log10(top / smallest),
-                (form.form.mantissa_bits + 1) * math.log10(2) if form.form else None,
-                Text(zh="∞", en="infinity") if ieee else Text(zh="饱和", en="saturates"),
+                same(f"{(form.form.mantissa_bits + 1) * math.log10(2):.1f}") if form.form else same("—"),
+                same("∞") if ieee else Text(zh="饱和", en="max"),
             ]
         )
     return Table(
@@ -48,16 +48,35 @@ def range_table(absmax: float, highlight: FormatName) -> Table:
         provenance=_ESTIMATED,
         columns=[
             Column(title=Text(zh="格式", en="format")),
-            Column(title=Text(zh="每值字节", en="bytes a value"), unit="B"),
+            Column(
+                title=Text(zh="位宽", en="width"),
+                unit="bit",
+                help=Text(zh="一个值在内存里占的位数。", en="What a value takes in memory."),
+            ),
             Column(title=Text(zh="最大值", en="largest")),
             Column(title=Text(zh="最小正规数", en="smallest normal")),
             Column(
                 title=Text(zh="最小正数", en="smallest positive"),
                 help=Text(zh="不到它一半的数下溢为 0。", en="What is below half of it becomes 0."),
             ),
-            Column(title=Text(zh="动态范围", en="dynamic range"), unit="dB"),
-            Column(title=Text(zh="十进制有效位", en="decimal digits")),
-            Column(title=Text(zh="超出时", en="beyond the largest")),
+            Column(
+                title=Text(zh="范围", en="range"),
+                unit="dB",
+                help=Text(
+                    zh="动态范围：最大值与最小正数之比。", en="Dynamic range: largest over smallest positive."
+                ),
+            ),
+            Column(
+                title=Text(zh="精度", en="digits"),
+                help=Text(zh="十进制有效位数。", en="Significant decimal digits."),
+            ),
+            Column(
+                title=Text(zh="超出", en="over"),
+                help=Text(
+                    zh="超出最大值时：变成 ∞，或饱和在最大值。",
+                    en="What is beyond the largest becomes infinity, or the largest (max).",
+                ),
+            ),
         ],
         rows=rows,
         highlight=list(FORMATS).index(highlight),
