@@ -184,8 +184,7 @@ class MainWindow(QMainWindow):
 
     def _show(self, node: Node) -> None:
         if node.kind == "question":
-            self.note.show_page(self._page(node))
-            self.note.set_scroll(self._scroll_of(node.id))
+            self.note.show_page(self._page(node), self._scroll_of(node.id))
             self.reader.setCurrentWidget(self.note)
         else:
             self.overview.show_node(node, self.marks, self.labs.under(node))

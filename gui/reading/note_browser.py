@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QMimeData, QSizeF, Qt, Signal
+from PySide6.QtCore import QMimeData, QPointF, QSizeF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QTextCursor, QTextDocument, QTextFormat, QTextOption
 from PySide6.QtWidgets import QFrame, QTextBrowser, QTextEdit, QWidget
 
 from gui.reading.inline_objects import InlineObjects, object_name
+from gui.reading.page_break import page_break
 from gui.reading.page_style import MEASURE_PX, page_font, page_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from PySide6.QtCore import QUrl
-    from PySide6.QtGui import QResizeEvent, QShowEvent, QTextBlock, QWheelEvent
+    from PySide6.QtGui import QKeyEvent, QPaintEvent, QResizeEvent, QShowEvent, QTextBlock, QWheelEvent
 
 # Around the text on all sides.
 MARGIN_PX = 24
@@ -25,6 +26,10 @@ NARROW_PX = 540
 TITLE_LEVEL = 2
 # More hits than anyone steps through; a single letter in a long note would cost a second.
 MOST_HITS = 1000
+# Letters of HTML for each square pixel of the column at zoom 1: half as many again as most notes fill.
+GLANCE = 4.0 / MEASURE_PX
+# So that a picture is on the screen before its page is completed.
+FRAME_MS = 16
 _OBJECT = "\ufffc"
 
 
@@ -41,6 +46,10 @@ class NoteBrowser(QTextBrowser):
         self.hits: list[QTextCursor] = []
         self._current_hit = -1
         self._awaited: float | None = None  # the position to take once the page has its width
+        self._rest = ""  # HTML of the page that is not in the document yet
+        self._share = 1.0  # of the HTML that was in the document at first
+        self._completion = QTimer(self, singleShot=True, interval=FRAME_MS)
+        self._completion.timeout.connect(self.complete)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setOpenLinks(False)
         self.setUndoRedoEnabled(False)
@@ -50,12 +59,18 @@ class NoteBrowser(QTextBrowser):
         self.document().setDocumentMargin(MARGIN_PX)
         self.document().setIndentWidth(26)
         objects.attach(self.document())
+        self.verticalScrollBar().valueChanged.connect(self.complete)
         self.verticalScrollBar().valueChanged.connect(self.scrolled)
+        self.verticalScrollBar().rangeChanged.connect(self._foresee)
 
-    def show_html(self, html: str, zoom: float) -> None:
-        """Lay ``html`` out in the current theme and zoom, from the top."""
+    def show_html(self, html: str, zoom: float, *, whole: bool = True) -> None:
+        """Lay ``html`` out in the current theme and zoom, from the top.
+
+        If not ``whole``, as much of it as is seen; ``complete`` adds the rest, after the first paint at last.
+        """
         theme = self.objects.drawing.theme
         self.zoom = zoom
+        self._rest = ""
         self._fit()
         self._forget_hits()
         sheet = (
@@ -77,14 +92,55 @@ class NoteBrowser(QTextBrowser):
         if page_sheet != document.defaultStyleSheet():  # Qt would parse it again
             document.setDefaultStyleSheet(page_sheet)
         self.objects.forget_sizes()
-        self.setHtml(html)
+        whole = whole or not self.isVisible()
+        end = len(html) if whole else page_break(html, self._glance())
+        self.setHtml(html[:end].rstrip())  # a line's end would become a space before what is added
+        self._rest, self._share = html[end:], end / max(1, len(html))
         if self.isVisible():
             self._begin_layout()
+            if self._too_short():
+                self.complete()
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
 
     def _begin_layout(self) -> None:
         """As far as Qt lays out at once; a page that is not visible yet has no width to be laid out in."""
         self.document().setTextWidth(self.viewport().width())
+
+    def _glance(self) -> int:
+        """Letters of HTML that fill the view, with some to spare."""
+        column = self.objects.drawing.column
+        return round(GLANCE * column * self.viewport().height() / self.zoom**2)
+
+    def _too_short(self) -> bool:
+        """Whether what is in the document ends within the view; laid out no further than that."""
+        foot = QPointF(0, self.viewport().height())
+        place = self.document().documentLayout().hitTest(foot, Qt.HitTestAccuracy.FuzzyHit)
+        return place >= self.document().lastBlock().position()
+
+    @Slot()
+    def complete(self) -> None:
+        """Add what the page was opened without; the document is then as if it had always been there."""
+        if not self._rest:
+            return
+        rest, self._rest = self._rest, ""
+        cursor = QTextCursor(self.document())
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        end = cursor.position()
+        cursor.beginEditBlock()
+        # The first paragraph of what is added goes on with the last one that is there; what follows is whole.
+        cursor.insertHtml(f"<p>x</p>{rest}")
+        cursor.setPosition(end)
+        cursor.deleteChar()
+        cursor.endEditBlock()
+
+    @Slot(int, int)
+    def _foresee(self, _least: int, most: int) -> None:
+        """The bar of a page that is not complete shows it as long as it will about be."""
+        if self._rest and most > 0:
+            bar = self.verticalScrollBar()
+            bar.blockSignals(True)
+            bar.setMaximum(round((most + bar.pageStep()) / self._share) - bar.pageStep())
+            bar.blockSignals(False)
 
     @property
     def narrow(self) -> bool:
@@ -107,6 +163,7 @@ class NoteBrowser(QTextBrowser):
         value = self.verticalScrollBar().value()
         if value == 0:
             return 0.0
+        self.complete()
         marks = self._marks()
         place = max(index for index, mark in enumerate(marks[:-1]) if mark <= value or index == 0)
         length = max(1.0, marks[place + 1] - marks[place])
@@ -128,6 +185,7 @@ class NoteBrowser(QTextBrowser):
 
     def finish_layout(self) -> None:
         """Lay the whole page out now, so that its bar reaches to the end."""
+        self.complete()
         layout = self.document().documentLayout()
         layout.documentSizeChanged.emit(layout.documentSize())
 
@@ -152,6 +210,7 @@ class NoteBrowser(QTextBrowser):
 
     def find_all(self, needles: Sequence[str]) -> int:
         """Mark every occurrence of every needle, regardless of case; returns how many there are."""
+        self.complete()
         self.hits = []
         for needle in filter(None, needles):
             hit = self.document().find(needle)
@@ -212,8 +271,20 @@ class NoteBrowser(QTextBrowser):
         data.setText(selected_text(self.textCursor(), self.document()))
         return data
 
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self._rest:
+            self._completion.start()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        self.complete()  # it may select all, or go to the end
+        super().keyPressEvent(event)
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         position = self.scroll_position()
+        grown, bar = event.size() - event.oldSize(), self.horizontalScrollBar().sizeHint().height()
+        if max(grown.width(), grown.height()) > bar:  # not a bar that goes while the page is laid out
+            self.complete()
         self._fit()
         super().resizeEvent(event)
         self.set_scroll_position(position)

@@ -84,10 +84,11 @@ class NoteView(QWidget):
 
     # --- pages
 
-    def show_page(self, page: NotePage) -> None:
-        """Show a question from its top, or from where one was if it is the one already shown."""
+    def show_page(self, page: NotePage, position: float | None = None) -> None:
+        """Show a question from ``position``: by default its top, or where one is if it is already shown."""
         same = self._page is not None and self._page.id == page.id
-        position = self.scroll() if same else 0.0
+        if position is None:
+            position = self.scroll() if same else 0.0
         self._page = page
         self._terms = self._terms if same else []
         self._render(position)
@@ -195,7 +196,9 @@ class NoteView(QWidget):
         front, body = self._body(page)
         head = head_html(page, language, front)
         self._html = f"{head}{body}{foot_html(page, front.related if front else (), language)}"
-        self.browser.show_html(self._html.replace(COPY_LABEL, escape(self.tr("Copy"))), self._zoom)
+        html = self._html.replace(COPY_LABEL, escape(self.tr("Copy")))
+        whole = position > 0 or bool(self._terms) or self._finding()
+        self.browser.show_html(html, self._zoom, whole=whole)
         self._narrow = self.browser.narrow
         self.contents.fill([entry for entry in self._rendering.contents if 2 <= entry[0] <= 3])
         self._arrange()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QPoint, QPointF, QSizeF, Qt, QUrl
 from PySide6.QtGui import QGuiApplication, QImage, QTextCursor, QWheelEvent
 from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 
 from gui.language import language_switch
 from gui.library.notes import Note
 from gui.reading.figure_window import FigureWindow
+from gui.reading.page_break import page_break
 from gui.theme import DARK, LIGHT, theme_switch
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ def click(view: NoteView, link: str) -> None:
 
 
 def text_of(view: NoteView) -> str:
+    view.browser.complete()
     return view.browser.toPlainText()
 
 
@@ -86,19 +89,83 @@ def test_theme_and_language_restyle_in_place(view: NoteView) -> None:
 
 
 def last_line_is_laid_out(view: NoteView) -> bool:
-    return view.browser.document().lastBlock().layout().lineCount() > 0
+    return is_complete(view) and view.browser.document().lastBlock().layout().lineCount() > 0
+
+
+def is_complete(view: NoteView) -> bool:
+    """The next question stands at the foot."""
+    return "八？" in view.browser.toPlainText()
 
 
 def test_a_page_opens_at_its_top_before_its_end_is_laid_out(
     view: NoteView, page: NotePage, qtbot: QtBot
 ) -> None:
-    view.show_page(page._replace(id="1.2.1-08"))
+    view.show_page(page, 0.0)
     assert view.scroll() == 0.0
     assert not last_line_is_laid_out(view)
     qtbot.waitUntil(lambda: last_line_is_laid_out(view))
     bar = view.browser.verticalScrollBar()
     bar.setValue(bar.maximum())
     assert view.contents.currentItem() is view.contents.topLevelItem(len(view.contents.entries) - 1)
+
+
+def test_a_page_completed_later_equals_one_shown_whole(view: NoteView) -> None:
+    browser, html = view.browser, view._html
+    ends = sorted({page_break(html, least) for least in range(0, len(html), 40)})
+    assert len(ends) > 10
+    for end in ends:
+        browser.show_html(html, 1.0)
+        whole, height = browser.document().toHtml(), browser.document().size().height()
+        with patch("gui.reading.note_browser.page_break", return_value=end):
+            browser.show_html(html, 1.0, whole=False)
+        browser.complete()
+        assert browser.document().toHtml() == whole
+        assert browser.document().size().height() == height
+
+
+def open_afresh(view: NoteView, page: NotePage) -> None:
+    view.resize(900, 500)
+    view.show_page(page, 0.0)
+    assert not is_complete(view)
+
+
+def test_select_all_on_a_page_that_has_just_opened_selects_all(
+    view: NoteView, page: NotePage, qtbot: QtBot
+) -> None:
+    open_afresh(view, page)
+    qtbot.keyClick(view.browser, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    assert "八？" in view.browser.textCursor().selectedText()
+
+
+def test_finding_and_anchors_on_a_page_that_has_just_opened_reach_its_end(
+    view: NoteView, page: NotePage
+) -> None:
+    open_afresh(view, page)
+    assert view.browser.find_all(["八？"]) == 1
+    open_afresh(view, page)
+    view.go_to_anchor(view.contents.entries[-1][2])
+    assert view.browser.verticalScrollBar().value() > 0
+
+
+def test_the_bar_of_a_page_that_has_just_opened_shows_about_its_length(
+    view: NoteView, page: NotePage, qtbot: QtBot
+) -> None:
+    open_afresh(view, page)
+    view.grab()
+    view.browser.document().documentLayout().documentSizeChanged.emit(QSizeF(900, 1000))
+    bar = view.browser.verticalScrollBar()
+    foreseen = bar.maximum() + bar.pageStep()
+    view.browser.finish_layout()
+    assert foreseen == pytest.approx(bar.maximum() + bar.pageStep(), rel=0.5)
+
+
+def test_a_page_that_has_just_opened_fills_a_view_that_grows(view: NoteView, page: NotePage) -> None:
+    view.resize(900, 4200)
+    whole = view.grab().toImage()
+    view.resize(900, 500)
+    open_afresh(view, page)
+    view.resize(900, 4200)
+    assert view.grab().toImage() == whole
 
 
 def test_one_can_go_anywhere_on_a_page_that_has_just_opened(view: NoteView, page: NotePage) -> None:
