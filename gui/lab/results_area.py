@@ -107,9 +107,8 @@ class ResultsArea(QWidget):
                 self._move_behind(card)
             card.show_result(result, environment)
             card.mark("preview" if self._preview else "")
-            card.show()
         if not known:
-            self._grid.activate()  # no frame shows a card that has no place yet
+            self._show_in_place(card)
         if name not in self._renewed:
             self._renewed.append(name)
         # Only forwards: a figure predicted first and measured later must not draw new cards up to it.
@@ -117,9 +116,18 @@ class ResultsArea(QWidget):
         if result["kind"] == "heatmap" and result.get("scale_group"):
             self._share_scale(result["scale_group"])
 
+    def _show_in_place(self, card: Card) -> None:
+        """It has its place before it is shown, and what is in it is laid out in its width once."""
+        self._grid.activate()
+        card.show()
+        self._grid.activate()  # what follows from the width, a table's head, may want another height
+
     def _new_card(self) -> Card:
         card = Card(self)
         card.hide()
+        policy = card.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        card.setSizePolicy(policy)
         card.param_edited.connect(self.param_edited)
         card.link_activated.connect(self.link_activated)
         card.saved.connect(self.saved)
