@@ -79,6 +79,7 @@ def test_an_enlarged_card_follows_and_another_run_does_not(area: ResultsArea, qt
     qtbot.addWidget(other)
     show(other, list(RUN.values()))
     area.card("block_map").enlarge()
+    qtbot.addWidget(area.card("block_map")._enlarged)  # a window of its own: else in the next tests' way
     clock_of(area).seek(SHARE)
     assert area.card("block_map")._enlarged._view.follower.cursor == SHARE
     assert clock_of(other).cursor == len(RUN["trace"]["times"]) - 1

@@ -510,8 +510,9 @@ def test_enlarging_shows_the_same_result_and_keeps_up(qtbot: Any) -> None:
     qtbot.addWidget(card)
     drawn(card, samples.lines())
     card.enlarge()
-    card.show_result(samples.lines(title=samples.both("新", "new")), {})
     assert card._enlarged is not None
+    qtbot.addWidget(card._enlarged)
+    card.show_result(samples.lines(title=samples.both("新", "new")), {})
     assert card._enlarged.windowTitle() == "new"
 
 
