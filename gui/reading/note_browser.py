@@ -179,6 +179,7 @@ class NoteBrowser(QTextBrowser):
             return
         self.finish_layout()
         marks = self._marks()
+        position = min(len(marks) - 1.0, position)  # a stored place may be of a page that had more headings
         place = min(int(position), len(marks) - 2)
         value = marks[place] + (position - place) * (marks[place + 1] - marks[place])
         self.verticalScrollBar().setValue(round(value))

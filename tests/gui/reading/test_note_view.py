@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -176,6 +177,13 @@ def test_one_can_go_anywhere_on_a_page_that_has_just_opened(view: NoteView, page
     view.highlight("八？")  # at the foot of the page
     hit = view.browser.cursorRect(view.browser.hits[0])
     assert view.browser.viewport().rect().contains(hit)
+
+
+@pytest.mark.parametrize("position", [99.0, 1e300, math.inf])
+def test_a_place_beyond_the_page_is_its_end(view: NoteView, position: float) -> None:
+    view.set_scroll(position)
+    bar = view.browser.verticalScrollBar()
+    assert bar.value() == bar.maximum() > 0
 
 
 def test_the_other_language_is_announced(view: NoteView, page: NotePage, sample: Note) -> None:
