@@ -19,6 +19,9 @@ STOP_PATIENCE_S = 2.0
 TURN_S, REST_MS = 0.004, 1
 # A superseded run may be inside one long kernel, and killing it costs the loaded model: wait longer.
 SUPERSEDE_PATIENCE_S = 15.0
+# What is killed ends when it next gets a processor, and the worker leaves them to others: late on a busy
+# machine. A QProcess that is destroyed before that may take the window's process with it.
+KILLED_MS = 30_000
 
 
 class WorkerClient(QObject):
@@ -111,7 +114,7 @@ class WorkerClient(QObject):
             self._stop_timer.start()
 
     def shutdown(self) -> None:
-        """End the worker now. No worker outlives its window."""
+        """End the worker now; it has ended when this returns. No worker outlives its window."""
         process, self._process = self._process, None
         self._inbox.clear()
         self._delivery.stop()
@@ -122,7 +125,7 @@ class WorkerClient(QObject):
             process.blockSignals(True)  # its end is our doing: no news
             process.closeWriteChannel()
             process.kill()
-            process.waitForFinished(1000)
+            process.waitForFinished(KILLED_MS)
             process.deleteLater()
 
     def use_model(self, path: Path | None) -> None:

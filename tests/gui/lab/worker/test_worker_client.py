@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import time
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PySide6.QtCore import QProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,6 +206,23 @@ def test_shutdown_leaves_no_process(qtbot: Any, client: WorkerClient) -> None:
     with qtbot.waitSignal(client.ready):
         client.describe()
     worker = client.process_id
+    client.shutdown()
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+
+def test_shutdown_waits_for_a_worker_that_is_slow_to_die(
+    make_client: Callable[..., WorkerClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine: here the kill itself comes late."""
+
+    def kill_late(process: QProcess) -> None:
+        Timer(1.5, os.kill, (process.processId(), signal.SIGKILL)).start()
+
+    client = make_client(command=[sys.executable, "-c", "import time; time.sleep(60)"])
+    client.describe()
+    worker = client.process_id
+    monkeypatch.setattr(QProcess, "kill", kill_late)
     client.shutdown()
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
