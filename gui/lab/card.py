@@ -96,6 +96,9 @@ class Card(QFrame):
         if self.view is not None:
             self._body.removeWidget(self.view)
             self.view.deleteLater()
+        if self._enlarged is not None:
+            self._enlarged.deleteLater()
+            self._enlarged = None
         self.view, self._kind = make_view(kind), kind
         self.view.param_edited.connect(self.param_edited)
         self.view.link_activated.connect(self.link_activated)
@@ -157,6 +160,8 @@ class Card(QFrame):
         self._show_mark()
         if self.view is not None:
             self.view.retranslate()
+        if self._enlarged is not None:
+            self._enlarged.relanguage()
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
@@ -221,18 +226,22 @@ class Enlarged(QDialog):
         super().__init__(card, Qt.WindowType.Window)
         self._view = make_view(kind)
         self._view.param_edited.connect(card.param_edited)
+        self._view.link_activated.connect(card.link_activated)
         body = QVBoxLayout(self)
         body.setContentsMargins(16, 16, 16, 16)
         body.addWidget(self._view)
         self.resize(980, 680)
 
     def show_result(self, result: dict[str, Any]) -> None:
-        if self._view.shape != "compact" and result["kind"] == self._view.result.get("kind", result["kind"]):
-            self._view.show_result(result)
-            self.setWindowTitle(pick(result["title"]))
+        self._view.show_result(result)
+        self.setWindowTitle(pick(result["title"]))
 
     def restyle(self, theme: Theme) -> None:
         self._view.restyle(theme)
+
+    def relanguage(self) -> None:
+        self._view.retranslate()
+        self.setWindowTitle(pick(self._view.result["title"]))
 
 
 class Veil(QWidget):

@@ -34,6 +34,7 @@ ROLES = {"sign": 1, "exponent": 0, "mantissa": 2, "integer": 3, "code": 4, "scal
 WIDE = 680
 NAME = 112
 FIGURES = 210
+TAIL = 112  # of the figures: what the error, or what a flip would make, has
 CELL = 18
 FIELD_GAP = 5
 ROW = 34
@@ -228,13 +229,17 @@ class BitCells(QWidget):
         # Zero with its sign: here the sign is a bit on show.
         value = plain(stored, 7) if stored or math.copysign(1, stored) > 0 else "−0"
         tail = f"→ {plain(flip, 5)}" if flip is not None else f"{translate('BitsView', 'error')} {error}"
-        painter.setFont(self._font(12))
-        painter.setPen(QColor(theme.accent if flip is not None else theme.muted))
         right = int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight)
-        painter.drawText(box, right, tail)
-        painter.setFont(self._font(13, bold=True))
-        painter.setPen(QColor(theme.ink))
-        painter.drawText(box.adjusted(0, 0, -112, 0), right, value)
+        small, bold = self._font(12), self._font(13, bold=True)
+        beside = room_beside(_advance(bold, value), _advance(small, tail), box.width())
+        if beside or flip is not None:
+            painter.setFont(small)
+            painter.setPen(QColor(theme.accent if flip is not None else theme.muted))
+            painter.drawText(box, right, tail)
+        if beside or flip is None:
+            painter.setFont(bold)
+            painter.setPen(QColor(theme.ink))
+            painter.drawText(box.adjusted(0, 0, -beside, 0), right, value)
 
     def _paint_cell(self, painter: QPainter, cell: Cell, figure: QFont) -> None:
         theme = self._view.theme
@@ -323,6 +328,17 @@ class BitCells(QWidget):
             becomes = f" → {exact(flip)}" if flip is not None else ""
             name = pick(self._rows[cell.row]["name"])
             self.setAccessibleDescription(f"{name}, {cell.role} {cell.bit}: {cell.value}{becomes}")
+
+
+def room_beside(value: float, tail: float, room: float) -> float:
+    """How much of ``room`` a value leaves its tail, to the right of it; 0 where only one of them has a place:
+    half a number would be another number. All in pixels."""
+    beside = min(float(TAIL), room - value)
+    return beside if beside >= tail + FIELD_GAP else 0.0
+
+
+def _advance(font: QFont, text: str) -> float:
+    return QFontMetricsF(font).horizontalAdvance(text)
 
 
 def _width_in_cells(row: dict[str, Any]) -> float:

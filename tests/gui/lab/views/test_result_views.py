@@ -16,6 +16,7 @@ from PySide6.QtGui import QImage
 
 from gui.lab.card import Card
 from gui.lab.views import VIEWS, make_view
+from gui.lab.views.bits import TAIL, BitsView, room_beside
 from gui.language import language_switch
 from gui.theme import DARK, LIGHT, theme_switch
 from tests.gui.lab import kernel_samples, replay_samples, samples
@@ -423,6 +424,16 @@ def test_the_keyboard_flips_bits(qtbot: Any) -> None:
     assert edited.args[1] == samples.bits()["rows"][1]["flips"][1]
 
 
+@pytest.mark.parametrize("room", range(40, 260, 20))
+def test_a_stored_value_is_never_cut_by_its_error(room: int) -> None:
+    """In a comparison of four runs there is no place for both: "0.1000" stood as "00"."""
+    value, tail = 70.0, 90.0
+    beside = room_beside(value, tail, room)
+    assert beside in (0.0, min(TAIL, room - value))
+    assert beside == 0.0 or (tail < beside and value + beside <= room)
+    assert bool(beside) == (room >= 180)
+
+
 def test_bits_without_flips_cannot_be_clicked(qtbot: Any) -> None:
     view = make_view("bits")
     qtbot.addWidget(view)
@@ -514,6 +525,25 @@ def test_enlarging_shows_the_same_result_and_keeps_up(qtbot: Any) -> None:
     qtbot.addWidget(card._enlarged)
     card.show_result(samples.lines(title=samples.both("新", "new")), {})
     assert card._enlarged.windowTitle() == "new"
+
+
+def test_an_enlarged_result_speaks_the_language_and_goes_with_its_kind(qtbot: Any) -> None:
+    card = Card()
+    qtbot.addWidget(card)
+    card.show_result(samples.bits(title={"zh": "位", "en": "bits"}), {})
+    card.enlarge()
+    enlarged = card._enlarged
+    assert enlarged is not None
+    language_switch.apply("zh")
+    card.relanguage()
+    assert enlarged.windowTitle() == "位"
+    assert enlarged.findChild(BitsView).accessibleName() == "位"
+    with qtbot.waitSignal(enlarged.destroyed):
+        card.show_result(samples.lines(), {})
+    card.enlarge()
+    assert card._enlarged is not None
+    qtbot.addWidget(card._enlarged)
+    assert card._enlarged.findChild(BitsView) is None
 
 
 def test_baselines_that_are_all_grey_differ_in_their_strokes(qtbot: Any) -> None:
