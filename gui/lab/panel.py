@@ -33,6 +33,7 @@ from gui.lab.runs.history import History
 from gui.lab.runs.stored_run import StoredRun, local_time
 from gui.lab.source_view import SourceView
 from gui.lab.views import import_ahead
+from gui.lab.views.view import pick
 from gui.lab.worker.run_session import RunSession
 from gui.lab.worker.wire import FrameError
 from gui.language import language_switch
@@ -58,6 +59,7 @@ class LabPanel(QWidget):
         self._runs = runs
         self._description: dict[str, Any] = {}
         self._stored: StoredRun | None = None  # what is shown, when it is not of this session's worker
+        self._unreadable: list[Any] = []  # titles of what of it cannot be shown
         self._latest: StoredRun | None = None  # the last exact run
         self._on_notice_action: Any = None
         self._notice_outlives_run = False
@@ -145,7 +147,7 @@ class LabPanel(QWidget):
     def open_stored(self, run: StoredRun) -> None:
         """Show a stored run in the same views, without a worker."""
         self._session.leave()
-        self._stored = run
+        self._stored, self._unreadable = run, []
         self._pages.setCurrentWidget(self._body)
         self.form.set_values(checked_values(self._description["schema"], run.record.params)[0])
         self._show_preset()
@@ -202,6 +204,7 @@ class LabPanel(QWidget):
         self._results.param_edited.connect(self._on_param_edited)
         self._results.link_activated.connect(self.link_activated)
         self._results.saved.connect(self._say_saved)
+        self._results.unreadable.connect(self._on_unreadable)
         self._notice.acted.connect(lambda: self._on_notice_action and self._on_notice_action())
         bar, session = self._run_bar, self._session
         bar.run_asked.connect(self.run_exact)
@@ -364,8 +367,18 @@ class LabPanel(QWidget):
         self._on_notice_action = self.run_exact
         text = " · ".join(part for part in (device_text(record.environment), app) if part)
         # Of a lab that has changed since: what "Run now" would not repeat.
-        text = "\n".join([text, *checked_values(self._description["schema"], record.params)[1]])
+        refused = checked_values(self._description["schema"], record.params)[1]
+        text = "\n".join([text, *refused, *self._unreadable_text()])
         self._notice.show_message("accent", heading, text, action=self.tr("Run now"))
+
+    def _on_unreadable(self, title: Any) -> None:
+        self._unreadable.append(title)
+        self._say_stored()
+
+    def _unreadable_text(self) -> list[str]:
+        sentence = self.tr("Stored by another version and not shown: {titles}.")
+        titles = " · ".join(map(pick, self._unreadable))
+        return [sentence.format(titles=titles)] if titles else []
 
     def _leave_stored(self) -> None:
         if self._stored is not None:

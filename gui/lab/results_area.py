@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 from gui.lab.card import Card
 from gui.lab.layouts.grid import Grid
 from gui.lab.playback.clock import Clocks
+from gui.lab.runs.stored_run import UNLIKE
 
 if TYPE_CHECKING:
     from gui.theme import Theme
@@ -25,6 +26,7 @@ class ResultsArea(QWidget):
     param_edited = Signal(str, object)
     link_activated = Signal(str)
     saved = Signal(str)
+    unreadable = Signal(object)  # title, in both languages, of a stored result that cannot be shown
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +63,8 @@ class ResultsArea(QWidget):
 
     def show_stored(self, results: list[dict[str, Any]], environment: dict[str, Any]) -> None:
         """Show a stored run's results alone: the first at once, each further one in a turn of the event loop
-        of its own. What else begins meanwhile supersedes those that wait."""
+        of its own. What else begins meanwhile supersedes those that wait. What another version stored in
+        another form is left out and told: ``unreadable``."""
         self.clear()
         self.begin(preview=False)
         self._stored = [(result, environment) for result in results]
@@ -69,11 +72,20 @@ class ResultsArea(QWidget):
 
     def _show_next_stored(self) -> None:
         if self._stored:
-            self.show_result(*self._stored.pop(0))
+            self._try_stored(*self._stored.pop(0))
         if self._stored:
             self._turn.start()
         else:
             self.end("done")
+
+    def _try_stored(self, result: dict[str, Any], environment: dict[str, Any]) -> None:
+        try:
+            self.show_result(result, environment)
+        except UNLIKE:
+            name = result.get("id", "")
+            if name in self._cards:
+                self._remove(name)
+            self.unreadable.emit(result.get("title", name))
 
     def begin(self, preview: bool) -> None:
         self._drop_stored()

@@ -957,6 +957,10 @@
         <translation>现在运行</translation>
     </message>
     <message>
+        <source>Stored by another version and not shown: {titles}.</source>
+        <translation>由其他版本保存，这一版显示不了：{titles}。</translation>
+    </message>
+    <message>
         <source>This stored run cannot be read</source>
         <translation>这次存档的运行读不出来</translation>
     </message>

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QItemSelectionModel, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 from gui.icons import icon
 from gui.lab.parameter_text import changed_text
 from gui.lab.runs.compare import MOST_COMPARED, Compare
-from gui.lab.runs.stored_run import StoredRun, local_time
+from gui.lab.runs.stored_run import UNLIKE, StoredRun, local_time
 from gui.lab.worker.wire import FrameError
 from gui.theme import Theme, theme_switch
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from gui.library.runs import RunRecord, Runs
 
 ID = Qt.ItemDataRole.UserRole
+# A long name leaves the other columns their place; in full on hover.
+WIDEST_COLUMN = 280
 
 
 class History(QWidget):
@@ -105,13 +107,21 @@ class History(QWidget):
         self._fill()
 
     def _fill(self) -> None:
+        """List the runs as they are now; what was selected, and where the keyboard stood, stays so."""
+        selected, row = self.selected_ids(), self.list.currentIndex().row()
         listed = self._runs.listed(self._description["id"]) if self._runs is not None else []
         self._records = {record.id: record for record in listed}
-        self.list.clear()
-        for record in listed:
-            self.list.addTopLevelItem(self._item(record))
+        with QSignalBlocker(self.list):  # else the pressed button, of no run for a moment, loses the keyboard
+            self.list.clear()
+            for record in listed:
+                item = self._item(record)
+                self.list.addTopLevelItem(item)
+                item.setSelected(record.id in selected)
+            place = self.list.model().index(min(row, len(listed) - 1), 0)
+            self.list.selectionModel().setCurrentIndex(place, QItemSelectionModel.SelectionFlag.NoUpdate)
         header = self.list.header()
         header.setStretchLastSection(False)
+        header.setMaximumSectionSize(WIDEST_COLUMN)
         for column in (0, 2, 3):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
@@ -124,6 +134,7 @@ class History(QWidget):
         named = f"{record.name} · {when}" if record.name else when
         item = QTreeWidgetItem([named, changed, f"{record.seconds:.2f} s", words[record.status]])
         item.setData(0, ID, record.id)
+        item.setToolTip(0, named)
         item.setToolTip(1, changed)
         item.setTextAlignment(2, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         if record.pinned:
@@ -153,8 +164,11 @@ class History(QWidget):
         try:
             return StoredRun.of(self._runs.load(run_id))
         except (KeyError, FrameError) as error:
-            self._hint.setText(self.tr("This run cannot be read: {error}").format(error=error))
+            self._say_unreadable(error)
             return None
+
+    def _say_unreadable(self, error: Exception) -> None:
+        self._hint.setText(self.tr("This run cannot be read: {error}").format(error=error))
 
     def _open(self, item: QTreeWidgetItem) -> None:
         run = self._load(int(item.data(0, ID)))
@@ -169,8 +183,12 @@ class History(QWidget):
         """Set the selected runs side by side, oldest first."""
         runs = [run for run in map(self._load, self.selected_ids()) if run is not None]
         if 2 <= len(runs) <= MOST_COMPARED:
-            self.compare.show_runs(self._description, sorted(runs, key=lambda run: run.record.started))
-            self._pages.setCurrentWidget(self.compare)
+            try:
+                self.compare.show_runs(self._description, sorted(runs, key=lambda run: run.record.started))
+            except UNLIKE as error:
+                self._say_unreadable(error)
+            else:
+                self._pages.setCurrentWidget(self.compare)
 
     def _rename(self) -> None:
         for run_id in self.selected_ids()[:1]:
@@ -196,6 +214,7 @@ class History(QWidget):
         assert self._runs is not None
         for run_id in self.selected_ids():
             self._runs.delete(run_id)
+        self.list.setFocus()
         self._fill()
 
     def _retranslate(self) -> None:

@@ -11,6 +11,9 @@ from gui.library.runs import RunRecord
 if TYPE_CHECKING:
     from datetime import datetime
 
+# What a view raises for a result that another version stored, with other fields or of another kind.
+UNLIKE = (LookupError, TypeError, ValueError, AttributeError)
+
 
 @dataclass(frozen=True)
 class StoredRun:

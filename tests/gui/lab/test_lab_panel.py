@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPushButton, QSlider
 
 from gui.lab.panel import LabPanel
+from gui.lab.runs.history import WIDEST_COLUMN
+from gui.lab.runs.stored_run import StoredRun
+from gui.lab.worker.wire import encode
 from gui.language import language_switch
 from gui.library.database import Database
 from gui.library.runs import Runs
@@ -280,6 +284,64 @@ def test_a_stored_run_of_a_lab_that_has_changed_says_what_does_not_fit(
     panel.open_record(runs.listed()[0].id)
     assert panel.form.values()["bits"] == changed["schema"]["properties"]["bits"]["default"]
     assert "bits = 3 is not possible; allowed: 4" in panel._notice.plain_text()
+
+
+def stored_by_another_version(runs: Runs) -> int:
+    """The last run, one result of a kind and one with fields that this version does not know; its id."""
+    stored = runs.load(runs.listed()[0].id)
+    unknown = samples.metric(title=samples.both("全息", "Hologram")) | {"id": "unknown", "kind": "hologram"}
+    partial = samples.bits(title=samples.both("半个", "Half a result")) | {"id": "partial"}
+    del partial["rows"]
+    results = [unknown, *StoredRun.of(stored).results, partial, samples.lines()]
+    return runs.save(replace(stored, results=encode(results)))
+
+
+def test_results_that_another_version_stored_are_named_and_the_others_shown(
+    qtbot: Any, panel: LabPanel, runs: Runs
+) -> None:
+    ended(qtbot, panel, lambda: panel.open(samples.description(), {"bits": "3"}))
+    panel.open_record(stored_by_another_version(runs))
+    qtbot.waitUntil(lambda: "Half a result" in panel._notice.plain_text())
+    qtbot.waitUntil(lambda: samples.lines()["id"] in [card.result["id"] for card in panel._results.cards()])
+    assert metric_value(panel) == 3
+    assert "not shown: Hologram · Half a result." in panel._notice.plain_text()
+    assert not {"unknown", "partial"} & {card.result["id"] for card in panel._results.cards()}
+    panel.open_record(runs.listed()[1].id)
+    assert "not shown" not in panel._notice.plain_text()
+
+
+def test_a_run_of_another_version_is_not_compared_and_that_is_said(
+    qtbot: Any, panel: LabPanel, runs: Runs
+) -> None:
+    ended(qtbot, panel, lambda: panel.open(samples.description(), {"bits": "3"}))
+    stored_by_another_version(runs)
+    panel._run_bar.runs_button.click()
+    panel._history.list.selectAll()
+    panel._history._buttons["compare"].click()
+    assert panel._history.list.isVisible()
+    assert "cannot be read" in panel._history._hint.text()
+
+
+def test_the_list_of_runs_keeps_what_is_selected_and_the_keyboard(
+    qtbot: Any, panel: LabPanel, runs: Runs
+) -> None:
+    ended(qtbot, panel, lambda: panel.open(samples.description(), {"bits": "3"}))
+    ended(qtbot, panel, panel.form.reset)
+    panel._run_bar.runs_button.click()
+    history = panel._history
+    history.list.setCurrentItem(history.list.topLevelItem(1))
+    selected = history.selected_ids()
+    history._buttons["pin"].setFocus()
+    history._buttons["pin"].click()
+    assert history.selected_ids() == selected
+    assert history.list.currentIndex().row() == 1
+    assert panel.focusWidget() is history._buttons["pin"]
+    history.rename(selected[0], "a long name " * 20)
+    assert history.list.columnWidth(0) <= WIDEST_COLUMN
+    assert history.list.header().length() <= history.list.viewport().width()
+    history._buttons["delete"].click()
+    assert panel.focusWidget() is history.list
+    assert history.list.currentIndex().row() == 0
 
 
 def test_history_lists_opens_names_pins_and_deletes(qtbot: Any, panel: LabPanel, runs: Runs) -> None:
