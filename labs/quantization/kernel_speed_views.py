@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from labs.quantization.speed_modes import MODES
 from labs.results import Axis, Bars, BarSeries, Column, Metric, Provenance, Scatter, Series, Table, array
+from labs.roofline.roof_views import intensity_axis, peak_lines, span_of
+from labs.roofline.roof_views import roofs as roof_lines
 from labs.text import Text, same
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ PHASES = {
     "decode": Text(zh="解码（GEMV，1 行）", en="decode (GEMV, 1 row)"),
     "prefill": Text(zh="预填充（GEMM）", en="prefill (GEMM)"),
 }
+_SHORT_PHASES = {"decode": Text(zh="解码", en="decode"), "prefill": Text(zh="预填充", en="prefill")}
 _METHOD = Text(
     zh="预热后的中位数与 20/80 百分位；解码时权重在多份拷贝间轮换，总量为末级缓存的两倍以上",
     en="median and 20th/80th percentiles after warming up; in decode the weight rotates through copies of "
@@ -119,57 +120,115 @@ def kernel_bars(kernels: Kernels, phase: str) -> Bars:
     )
 
 
-def kernel_table(kernels: Kernels) -> Table:
-    """Every measurement: time, rates, bound, share, and the check that allows it to be shown."""
-    rows: list[list[Text | float | int | None]] = []
-    for (mode, phase), found in kernels.items():
-        for k in found:
-            t = k.timing
-            rows.append(
-                [
-                    MODES[mode].title,
-                    k.shape.title,
-                    PHASES[phase],
-                    t.median_s * 1e6 if t else None,
-                    t.low_s * 1e6 if t else None,
-                    t.high_s * 1e6 if t else None,
-                    k.moved_bytes / t.median_s / 1e9 if t else None,
-                    k.flops / t.median_s / 1e9 if t else None,
-                    k.bound_s * 1e6 if t else None,
-                    100 * k.share if t else None,
-                    k.difference,
-                    k.reason or Text(zh="通过", en="passed"),
-                ]
-            )
-    return Table(
-        id="kernels",
-        title=Text(zh="逐个内核", en="Kernel by kernel"),
-        provenance=_MEASURED,
-        columns=[
-            Column(title=Text(zh="模式", en="mode")),
-            Column(title=Text(zh="形状 [N×K]", en="shape [N×K]")),
-            Column(title=Text(zh="阶段", en="phase")),
-            Column(title=Text(zh="中位数", en="median"), unit="µs"),
-            Column(title=Text(zh="20%", en="20th"), unit="µs"),
-            Column(title=Text(zh="80%", en="80th"), unit="µs"),
-            Column(title=Text(zh="读写速率", en="memory rate"), unit="GB/s"),
-            Column(title=Text(zh="计算速率", en="compute rate"), unit="GFLOP/s"),
-            Column(title=Text(zh="上限", en="bound"), unit="µs", provenance=_ESTIMATED),
-            Column(
-                title=Text(zh="达到上限的", en="share of bound"),
-                unit="%",
-                help=Text(
-                    zh="上限本身也是测出来的，所以可能略超 100%。",
-                    en="The roof is a measurement too, so this may pass 100 %.",
-                ),
+def kernel_tables(kernels: Kernels) -> list[Table]:
+    """How fast each is beside its bound, then what it reads and how far it may be trusted: one table would
+    scroll sideways. The dots of the roofline say the compute rates."""
+    found = [(mode, k) for (mode, _), measured in kernels.items() for k in measured]
+    failed = any(k.reason for _, k in found)
+    checks = [Column(title=Text(zh="检查", en="check"))] if failed else []
+    return [
+        Table(
+            id="kernels",
+            title=Text(zh="逐个内核", en="Kernel by kernel"),
+            provenance=_MEASURED,
+            columns=[*_name_columns(), *_time_columns()],
+            rows=[[*_names(mode, k), *_time_cells(k)] for mode, k in found],
+            source=_METHOD,
+            wide=True,
+        ),
+        Table(
+            id="kernel_checks",
+            title=Text(zh="带宽、波动与误差", en="Traffic, spread, error"),
+            provenance=_MEASURED,
+            columns=[*_name_columns(), *_check_columns(), *checks],
+            rows=[
+                [*_names(mode, k), *_check_cells(k), *([_passed(k)] if failed else [])] for mode, k in found
+            ],
+            source=_METHOD,
+            wide=True,
+        ),
+    ]
+
+
+_Cells = list[Text | float | int | None]
+
+
+def _name_columns() -> list[Column]:
+    return [
+        Column(title=Text(zh="模式", en="mode")),
+        Column(
+            title=Text(zh="投影 N×K", en="projections N×K"),
+            help=Text(
+                zh="模型里的哪些投影是这个形状；N 个输出，K 个输入。",
+                en="The projections of the model that have this shape: N outputs, K inputs.",
             ),
-            Column(title=Text(zh="与朴素实现之差", en="off the naive product")),
-            Column(title=Text(zh="检查", en="check")),
-        ],
-        rows=rows,
-        source=_METHOD,
-        wide=True,
-    )
+        ),
+        Column(title=Text(zh="阶段", en="phase")),
+    ]
+
+
+def _names(mode: str, k: KernelTime) -> _Cells:
+    modules = ", ".join(name.removesuffix("_proj") for name in k.shape.modules)
+    return [MODES[mode].title, same(f"{modules} {k.shape.outputs}×{k.shape.inputs}"), _SHORT_PHASES[k.phase]]
+
+
+def _time_columns() -> list[Column]:
+    return [
+        Column(title=Text(zh="中位数", en="median"), unit="µs"),
+        Column(
+            title=Text(zh="下界", en="least"),
+            unit="µs",
+            provenance=_ESTIMATED,
+            help=Text(zh="两个上限允许的最短时间。", en="The shortest time that the two roofs allow."),
+        ),
+        Column(
+            title=Text(zh="占上限", en="of the bound"),
+            unit="%",
+            help=Text(
+                zh="下界 ÷ 中位数。上限本身也是测出来的，所以可能略超 100%。",
+                en="Least over median. The roof is a measurement too, so this may pass 100 %.",
+            ),
+        ),
+    ]
+
+
+def _time_cells(k: KernelTime) -> _Cells:
+    t = k.timing
+    return [t.median_s * 1e6 if t else None, k.bound_s * 1e6 if t else None, 100 * k.share if t else None]
+
+
+def _check_columns() -> list[Column]:
+    return [
+        Column(title=Text(zh="读写", en="traffic"), unit="GB/s"),
+        Column(
+            title=Text(zh="波动", en="spread"),
+            unit="%",
+            help=Text(
+                zh="第 80 与第 20 百分位之差，占中位数的比例。小于它的差别不能下结论。",
+                en="From the 20th to the 80th percentile, over the median. Smaller differences say nothing.",
+            ),
+        ),
+        Column(
+            title=Text(zh="误差", en="error"),
+            help=Text(
+                zh="与朴素实现的相对误差。超出容差的内核不显示速度。",
+                en="Relative, from the naive product. A kernel beyond its tolerance has no speed.",
+            ),
+        ),
+    ]
+
+
+def _check_cells(k: KernelTime) -> _Cells:
+    t = k.timing
+    return [
+        k.moved_bytes / t.median_s / 1e9 if t else None,
+        100 * t.spread if t else None,
+        k.difference,
+    ]
+
+
+def _passed(k: KernelTime) -> Text:
+    return k.reason or Text(zh="通过", en="passed")
 
 
 def roofline(kernels: Kernels, roofs: Roofs) -> Scatter:
@@ -191,19 +250,15 @@ def roofline(kernels: Kernels, roofs: Roofs) -> Scatter:
                 ],
             )
         )
-    intensity = np.logspace(-1, 3.2, 64)
-    for name, peak in roofs.peaks.items():
-        roof = np.minimum(intensity * roofs.bandwidth, peak) / 1e9
-        title = Text(zh=f"上限 {name.upper()}", en=f"{name.upper()} roof")
-        series.append(Series(name=title, x=intensity, y=roof, reference=True))
+    span = span_of([k.flops / k.moved_bytes for found in kernels.values() for k in found if k.timing])
     return Scatter(
         id="roofline",
         title=Text(zh="屋顶线（roofline）", en="Roofline"),
         provenance=_MEASURED,
         unit="GFLOP/s",
-        x=Axis(title=Text(zh="算术强度", en="arithmetic intensity"), unit="FLOP/B", log=True),
+        x=intensity_axis(),
         y=Axis(title=Text(zh="计算速率", en="compute rate"), unit="GFLOP/s", log=True),
-        series=series,
+        series=[*series, *_roof_lines(roofs, span)],
         help=Text(
             zh="斜线是内存带宽，横线是算力。解码的点在斜线下：少搬字节就能右移上升；预填充的点在横线下。",
             en="The slope is memory bandwidth, the level lines are compute. Decode sits under the "
@@ -213,6 +268,13 @@ def roofline(kernels: Kernels, roofs: Roofs) -> Scatter:
         source=_METHOD,
         wide=True,
     )
+
+
+def _roof_lines(roofs: Roofs, span: tuple[float, float]) -> Iterable[Series]:
+    bandwidth = roofs.bandwidth / 1e9
+    memory = Text(zh=f"读内存 {bandwidth:.3g} GB/s", en=f"reading memory {bandwidth:.3g} GB/s")
+    peaks = peak_lines({name: peak / 1e9 for name, peak in roofs.peaks.items()}, "GFLOP/s")
+    return roof_lines({memory: bandwidth}, peaks, _MEASURED, span)
 
 
 def speedup_metrics(kernels: Kernels) -> list[Metric]:

@@ -39,6 +39,11 @@ _FORMATS: Final[dict[Weights, tuple[Bits, Compute]]] = {
 }
 _BATCHES: Final = tuple(2**power for power in range(9))
 _REPORTED, _ESTIMATED = Provenance.REPORTED, Provenance.ESTIMATED
+_RIDGES: Final = Text(
+    zh="各厂商数据手册的稠密峰值 ÷ 显存带宽（labs/simulator/hardware.toml 逐项列出处）",
+    en="dense peaks over memory bandwidth, by the makers' data sheets (each named in "
+    "labs/simulator/hardware.toml)",
+)
 _BOUND: Final = Text(
     zh="数据手册的稠密峰值与带宽；矩阵乘与注意力各取访存与计算中较大的，相加；小算子算作已融合，没有任何开"
     "销：是下界",
@@ -91,7 +96,7 @@ def run_devices(ctx: Context, case: Case, chosen: str) -> Iterator[Result]:
     yield from _metrics(case, one)
     yield _roofline(case, one)
     yield _ridges(case, chosen)
-    yield _table(case, chosen)
+    yield from _tables(case, chosen)
     if not ctx.preview:
         yield _explanation(case, one)
 
@@ -127,10 +132,8 @@ def _roofline(case: Case, one: Device) -> Result:
     assert decode is not None and prefill is not None
     span = roof_views.span_of([part.demand.intensity for part in [*decode, *prefill]])
     memory = {Text(zh=f"显存 {_terabytes(one)}", en=f"memory {_terabytes(one)}"): one.memory_bandwidth}
-    peaks = {
-        same(f"{compute.upper()} {one.peak(compute) / 1e12:.4g} TFLOP/s"): one.peak(compute)
-        for compute in one.computes
-    }
+    known: dict[str, float] = {compute: one.peak(compute) for compute in one.computes}
+    peaks = roof_views.peak_lines(known, "TFLOP/s", 1e12)
     roofs = roof_views.roofs(memory, peaks, _REPORTED, span)
     points = [
         _points(Text(zh="预填充的各部分", en="parts of the prefill"), prefill),
@@ -209,11 +212,7 @@ def _ridges(case: Case, chosen: str) -> Bars:
         categories=[_marked(one, chosen) for _, one in ridges],
         y=Axis(title=Text(zh="拐点", en="ridge"), unit="FLOP/B"),
         series=[BarSeries(name=Text(zh="拐点", en="ridge"), values=array([ridge for ridge, _ in ridges]))],
-        source=Text(
-            zh="各厂商数据手册的稠密峰值 ÷ 显存带宽（labs/simulator/hardware.toml 逐项列出处）",
-            en="dense peaks over memory bandwidth, by the makers' data sheets (each named in "
-            "labs/simulator/hardware.toml)",
-        ),
+        source=_RIDGES,
         wide=True,
     )
 
@@ -224,51 +223,76 @@ def _marked(one: Device, chosen: str) -> Text:
     return Text(zh=f"▶ {one.title}", en=f"▶ {one.title}")
 
 
-def _table(case: Case, chosen: str) -> Table:
+def _tables(case: Case, chosen: str) -> Iterator[Table]:
+    """What each device could do, then what that follows from: one table would scroll sideways."""
     compute = _FORMATS[case.weights][1]
-    rows: list[list[Text | float | int | None]] = []
     names = [name for name in devices() if device(name).knows(f"peak.{compute}")]
-    for name in names:
-        one = device(name)
-        decode, prefill = case.placed(one, prefill=False), case.placed(one, prefill=True)
-        fits = case.bytes_needed <= one.memory_bytes
-        rows.append(
-            [
-                same(one.title),
-                one.memory_bandwidth / 1e12,
-                one.peak(compute) / 1e12,
-                decode[0].roof.ridge if decode else None,
-                1e3 * _least(decode) if decode and fits else None,
-                case.batch / _least(decode) if decode and fits else None,
-                1e3 * _least(prefill) if prefill and fits else None,
-                _fits(fits),
-            ]
-        )
-    return Table(
+    cards, highlight = [device(name) for name in names], names.index(chosen)
+    yield Table(
         id="devices",
         title=Text(zh="同一个模型，各设备的上限", en="One model, every device's bounds"),
         provenance=_ESTIMATED,
-        columns=[
-            Column(title=Text(zh="设备", en="device"), provenance=_REPORTED),
-            Column(title=Text(zh="带宽", en="bandwidth"), unit="TB/s", provenance=_REPORTED),
-            Column(title=Text(zh="稠密峰值", en="dense peak"), unit="TFLOP/s", provenance=_REPORTED),
-            Column(title=Text(zh="拐点", en="ridge"), unit="FLOP/B"),
-            Column(title=Text(zh="解码一步 ≥", en="decode step ≥"), unit="ms"),
-            Column(title=Text(zh="解码 ≤", en="decode ≤"), unit="token/s"),
-            Column(title=Text(zh="预填充 ≥", en="prefill ≥"), unit="ms"),
-            Column(
-                title=Text(zh="装得下", en="fits"),
-                help=Text(
-                    zh="权重加全部序列的 KV 不超过显存容量。",
-                    en="Weights and all KV do not exceed its memory.",
-                ),
-            ),
-        ],
-        rows=rows,
-        highlight=names.index(chosen),
+        columns=_bound_columns(),
+        rows=[_bound_row(case, one) for one in cards],
+        highlight=highlight,
         source=_BOUND,
         wide=True,
     )
+    yield Table(
+        id="device_figures",
+        title=Text(zh="各设备的带宽与峰值", en="Every device's bandwidth and peak"),
+        provenance=_REPORTED,
+        columns=_figure_columns(),
+        rows=[_figure_row(one, one.peak(compute)) for one in cards],
+        highlight=highlight,
+        source=_RIDGES,
+        wide=True,
+    )
+
+
+_Cells = list[Text | float | int | None]
+
+
+def _bound_columns() -> list[Column]:
+    return [
+        Column(title=Text(zh="设备", en="device"), provenance=_REPORTED),
+        Column(title=Text(zh="解码一步 ≥", en="decode step ≥"), unit="ms"),
+        Column(title=Text(zh="解码 ≤", en="decode ≤"), unit="token/s"),
+        Column(title=Text(zh="预填充 ≥", en="prefill ≥"), unit="ms"),
+        Column(
+            title=Text(zh="装得下", en="fits"),
+            help=Text(
+                zh="权重加全部序列的 KV 不超过显存容量。",
+                en="Weights and all KV do not exceed its memory.",
+            ),
+        ),
+    ]
+
+
+def _bound_row(case: Case, one: Device) -> _Cells:
+    decode, prefill = case.placed(one, prefill=False), case.placed(one, prefill=True)
+    fits = case.bytes_needed <= one.memory_bytes
+    return [
+        same(one.title),
+        1e3 * _least(decode) if decode and fits else None,
+        case.batch / _least(decode) if decode and fits else None,
+        1e3 * _least(prefill) if prefill and fits else None,
+        _fits(fits),
+    ]
+
+
+def _figure_columns() -> list[Column]:
+    return [
+        Column(title=Text(zh="设备", en="device")),
+        Column(title=Text(zh="带宽", en="bandwidth"), unit="TB/s"),
+        Column(title=Text(zh="稠密峰值", en="dense peak"), unit="TFLOP/s"),
+        Column(title=Text(zh="拐点", en="ridge"), unit="FLOP/B", provenance=_ESTIMATED),
+    ]
+
+
+def _figure_row(one: Device, peak: float) -> _Cells:
+    bandwidth = one.memory_bandwidth
+    return [same(one.title), bandwidth / 1e12, peak / 1e12, ridge_point(peak, bandwidth)]
 
 
 def _fits(fits: bool) -> Text:

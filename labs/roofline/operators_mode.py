@@ -21,7 +21,7 @@ from labs.roofline.dispatches import dispatches
 from labs.roofline.explanation import above_roof, prose, roofs_by_torch
 from labs.roofline.machine import measure_machine
 from labs.roofline.placed import VERDICTS, Placed, Roof
-from labs.text import Text
+from labs.text import Text, same
 from labs.timing_results import noise_warning
 
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ _WAYS: Final = {
     "native": Text(zh="快路径（含 C++ 内核）", en="fast path (with C++)"),
     "triton": Text(zh="Triton 内核", en="Triton kernel"),
     "naive": Text(zh="朴素实现", en="naive"),
+}
+_SHORT_WAYS: Final = {
+    "fast": same("torch"),
+    "native": same("C++"),
+    "triton": same("Triton"),
+    "naive": Text(zh="朴素", en="naive"),
 }
 _COUNTED: Final = Text(
     zh="字节与浮点运算由每个算子自己的公式给出（labs/ops），各读写一遍；输入轮换，不在缓存里",
@@ -228,10 +234,10 @@ def _name_columns() -> list[Column]:
         Column(
             title=Text(zh="实现", en="way"),
             help=Text(
-                zh="含 C++ 内核：行数少时由本项目编译的 C++ 直接乘压缩的权重；行数多时它只展开权重，"
-                "由 torch 相乘。",
-                en="With C++: few rows are multiplied with the packed weight by the project's own "
-                "compiled C++; for many rows it unpacks the weight, and torch multiplies.",
+                zh="torch：快路径。C++：快路径，行数少时由本项目编译的 C++ 直接乘压缩的权重；行数多时它只展开"
+                "权重，由 torch 相乘。",
+                en="torch: the fast path. C++: the fast path; few rows are multiplied with the packed weight "
+                "by the project's own compiled C++; for many it unpacks the weight, and torch multiplies.",
             ),
         ),
     ]
@@ -245,7 +251,7 @@ def _time_row(one: Tried) -> _Cells:
     failed = Text(zh="未通过检查，不给速度", en="failed its check: no speed")
     return [
         placed.title,
-        _WAYS[one.way],
+        _SHORT_WAYS[one.way],
         VERDICTS[placed.verdict] if known else placed.reason or failed,
         1e6 * placed.seconds if known else None,
         1e6 * placed.bounds.least,
@@ -257,7 +263,7 @@ def _demand_row(one: Tried) -> _Cells:
     placed, known = one.placed, one.placed.timing is not None
     return [
         placed.title,
-        _WAYS[one.way],
+        _SHORT_WAYS[one.way],
         placed.demand.moved_bytes / placed.seconds / 1e9 if known else None,
         one.difference if math.isfinite(one.difference) else None,
         Text(zh=str(one.case), en=str(one.case)),

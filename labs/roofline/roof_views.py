@@ -44,7 +44,7 @@ def roofs(
     span: tuple[float, float],
 ) -> Iterator[Series]:
     """A slope for each bandwidth (bytes/s) up to the highest peak (FLOP/s), and each peak from where the
-    fastest memory reaches it: no two lie on one another."""
+    fastest memory reaches it: no two lie on one another. Or both in the same multiple of these units."""
     highest, fastest = max(peaks.values()), max(slopes.values())
     for name, bandwidth in slopes.items():
         x = array([span[0], _within(span, highest / bandwidth)])
@@ -52,6 +52,14 @@ def roofs(
     for name, peak in peaks.items():
         x = array([_within(span, peak / fastest), span[1]])
         yield Series(name=name, x=x, y=array([peak, peak]), provenance=provenance, reference=True)
+
+
+def peak_lines(peaks: Mapping[str, float], unit: str, size: float = 1.0) -> dict[Text, float]:
+    """Peaks, named by type and figure in ``unit`` of ``size``; equal ones are one that names both types."""
+    names: dict[float, list[str]] = {}
+    for name, peak in peaks.items():
+        names.setdefault(peak, []).append(name.upper())
+    return {same(f"{', '.join(types)} {peak / size:.4g} {unit}"): peak for peak, types in names.items()}
 
 
 def _within(span: tuple[float, float], intensity: float) -> float:

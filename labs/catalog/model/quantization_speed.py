@@ -106,7 +106,7 @@ def measure(params: Params, ctx: Context, threads: int) -> Iterator[Result]:
             yield views.kernel_bars(kernels, phase)
     yield from views.speedup_metrics(kernels)
     yield views.roofline(kernels, roofs)
-    yield views.kernel_table(kernels)
+    yield from views.kernel_tables(kernels)
 
     runs, reasons = {}, {}
     for index, (name, mode) in enumerate(MODES.items() if params.end_to_end else ()):
