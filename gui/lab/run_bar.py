@@ -66,10 +66,11 @@ class RunBar(QWidget):
         row.setSpacing(6)
         row.addWidget(self.run_button)
         row.addWidget(self.stop_button)
-        row.addSpacing(6)
         row.addWidget(self._status, 1)
+        self._tool_row = QHBoxLayout()
         for button in self._tools():
-            row.addWidget(button)
+            self._tool_row.addWidget(button)
+        row.addLayout(self._tool_row)
         body = QVBoxLayout(self)
         body.setContentsMargins(0, 0, 0, 0)
         body.setSpacing(0)
@@ -201,6 +202,7 @@ class RunBar(QWidget):
         )
         for button in self._tools():
             button.setToolButtonStyle(style)
+        self._tool_row.setSpacing(6 if roomy else 0)  # in the narrowest panel Run and Stop need that room
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
