@@ -14,7 +14,10 @@ from PySide6.QtGui import (
     QPainter,
     QPalette,
     QPdfWriter,
+    QTextBlock,
+    QTextCursor,
     QTextDocument,
+    QTextFormat,
 )
 
 from gui.reading.inline_objects import Drawing, InlineObjects
@@ -58,6 +61,7 @@ def print_pdf(
     document.setDefaultStyleSheet(page_style(LIGHT, _ZOOM))
     document.setHtml(for_paper(html))
     document.setPageSize(page)
+    keep_headings(document)
     painter = QPainter()
     if not painter.begin(writer):
         raise OSError(f"cannot write {path}")
@@ -77,6 +81,49 @@ def _paper_font(zoom: float) -> QFont:
     font = page_font(zoom)
     font.setFeature(QFont.Tag.fromString("locl"), 0)
     return font
+
+
+def keep_headings(document: QTextDocument) -> None:
+    """Start a page with each heading that would end one; not if what it heads needs a page of its own."""
+    document.pageCount()  # lays it out: before, no block has lines
+    block = document.begin()
+    while block.isValid():
+        if _is_heading(block) and _stands_alone(block):
+            _set_break(block, QTextFormat.PageBreakFlag.PageBreak_AlwaysBefore)
+            if _stands_alone(block):
+                _set_break(block, QTextFormat.PageBreakFlag.PageBreak_Auto)
+        block = block.next()
+
+
+def _is_heading(block: QTextBlock) -> bool:
+    """A line that introduces a list is one, too."""
+    if block.blockFormat().headingLevel():
+        return True
+    listed = block.next().isValid() and block.next().textList() is not None
+    return listed and block.textList() is None and block.layout().lineCount() == 1
+
+
+def _stands_alone(heading: QTextBlock) -> bool:
+    """Whether the first line of what it heads, below any lower headings, is on a later page."""
+    body = heading.next()
+    while body.isValid() and (_is_heading(body) or not body.text().strip()):
+        body = body.next()
+    return body.isValid() and _page_of(body) > _page_of(heading)
+
+
+def _page_of(block: QTextBlock) -> int:
+    """Of the block's first line: Qt moves the line to the next page, not the block."""
+    document, lines = block.document(), block.layout()
+    top = document.documentLayout().blockBoundingRect(block).top()
+    if lines.lineCount():
+        top += lines.lineAt(0).y()
+    return int((top + 1) // document.pageSize().height())  # a page's first line may be at 960.98 of 961
+
+
+def _set_break(block: QTextBlock, policy: QTextFormat.PageBreakFlag) -> None:
+    format_ = block.blockFormat()
+    format_.setPageBreakPolicy(policy)
+    QTextCursor(block).setBlockFormat(format_)
 
 
 def _draw_page(painter: QPainter, document: QTextDocument, number: int, page: QSizeF) -> None:
