@@ -119,7 +119,7 @@ class Worker:
             if self._waiting:
                 self._outbox.send(_finished(self._waiting.request.run, "superseded", 0.0))
             if self._current:
-                self._current.cancel("superseded")
+                self._cancel(self._current, "superseded")
             self._waiting = _Job(request)
             self._changed.notify()
 
@@ -129,7 +129,11 @@ class Worker:
                 self._outbox.send(_finished(run, "stopped", 0.0))
                 self._waiting = None
             elif self._current and self._current.request.run == run:
-                self._current.cancel("stopped")
+                self._cancel(self._current, "stopped")
+
+    def _cancel(self, job: _Job, status: str) -> None:
+        job.cancel(status)
+        self._outbox.end_soon(job.request.run)  # its thread may be waiting to be rid of a result
 
     def _run(self, job: _Job) -> None:
         message = self._outcome(job)

@@ -192,6 +192,18 @@ def write_fake_catalog(folder: Path) -> Path:
     )
     write_lab(
         folder,
+        "model/endless",
+        """
+        def run(params, ctx):
+            count = 0
+            while True:
+                ctx.progress(None, same(str(count)))
+                yield metric(f"result_{count}", float(count))
+                count += 1
+        """,
+    )
+    write_lab(
+        folder,
         "model/busy",
         """
         def run(params, ctx):

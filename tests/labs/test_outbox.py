@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import io
+import itertools
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from labs import wire
-from labs.outbox import INITIAL_CREDIT, Outbox
+from labs.outbox import INITIAL_CREDIT, MOST_WAITING, Outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 
 class Pipe(io.RawIOBase):
@@ -39,7 +46,7 @@ def outbox() -> tuple[Outbox, Pipe]:
     return Outbox(pipe), pipe  # type: ignore[arg-type]
 
 
-def send_results(box: Outbox, count: int, ids: str = "a") -> None:
+def send_results(box: Outbox, count: int, ids: Iterable[str] = "a") -> None:
     for value in range(count):
         for result_id in ids:
             box.result(result_id, {"type": "result", "id": result_id, "value": value})
@@ -138,3 +145,75 @@ def test_only_the_latest_progress_is_told_and_none_after_the_end() -> None:
     box.finish({"type": "finished"}, deliver=True)
     box.send({"type": "log"})
     assert [m["type"] for m in pipe.until("log")].index("finished") == len(pipe.messages) - 2
+
+
+def in_background(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(0, 3 * MOST_WAITING), max_size=400),
+    st.lists(st.integers(1, 2 * MOST_WAITING), min_size=1, max_size=20),
+)
+def test_the_last_of_each_id_arrives_whatever_the_credit(ids: list[int], grants: list[int]) -> None:
+    box, pipe = outbox()
+    box.begin(1, {"type": "started"})
+
+    def compute() -> None:
+        for value, result_id in enumerate(ids):
+            box.result(str(result_id), {"type": "result", "id": str(result_id), "value": value})
+
+    lab = in_background(compute)
+    for frames in itertools.cycle(grants):
+        lab.join(0.001)
+        if not lab.is_alive():
+            break
+        box.grant(1, frames)
+    box.finish({"type": "finished"}, deliver=True)
+    arrived = shown(pipe.until("finished"))
+    assert dict(arrived) == {str(result_id): value for value, result_id in enumerate(ids)}
+    for result_id in ids:
+        values = [value for name, value in arrived if name == str(result_id)]
+        assert values == sorted(values)
+
+
+def test_ever_new_ids_wait_for_credit_and_old_ones_do_not() -> None:
+    box, pipe = outbox()
+    box.begin(1, {"type": "started"})
+    room = INITIAL_CREDIT + MOST_WAITING
+    for value in range(room):
+        send_results(box, 1, [str(value)])
+    send_results(box, 5, [str(room - 1)])  # takes the place of an older one
+    lab = in_background(lambda: send_results(box, 1, ["one more"]))
+    lab.join(0.2)
+    assert lab.is_alive()
+    box.grant(2, 1)  # another run's
+    lab.join(0.2)
+    assert lab.is_alive()
+    box.grant(1, 1)
+    lab.join(60)
+    assert not lab.is_alive()
+    box.finish({"type": "finished"}, deliver=True)
+    assert len(shown(pipe.until("finished"))) == room + 1
+
+
+def test_a_run_that_is_to_end_waits_for_nothing() -> None:
+    box, pipe = outbox()
+    box.begin(1, {"type": "started"})
+    lab = in_background(lambda: send_results(box, 1, [str(name) for name in range(2 * MOST_WAITING)]))
+    lab.join(0.2)
+    box.end_soon(0)
+    assert lab.is_alive()
+    box.end_soon(1)
+    lab.join(60)
+    assert not lab.is_alive()
+    box.finish({"type": "finished"}, deliver=True)
+    assert len(shown(pipe.until("finished"))) == 2 * MOST_WAITING
+    box.begin(2, {"type": "started"})  # the next run has its patience again
+    lab = in_background(lambda: send_results(box, 1, [str(name) for name in range(2 * MOST_WAITING)]))
+    lab.join(0.2)
+    assert lab.is_alive()
+    box.end_soon(2)

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from labs.outbox import INITIAL_CREDIT, MOST_WAITING
 from tests.labs.worker_client import PATIENCE_S, ROOT, WorkerClient
 
 if TYPE_CHECKING:
@@ -182,6 +183,18 @@ def test_credit_holds_back_frames_and_the_last_state_arrives(worker: WorkerClien
         ("counter", 199.0),
         ("square", 199.0**2),
     ]
+
+
+def test_a_lab_with_ever_new_results_waits_for_credit_and_stops(worker: WorkerClient) -> None:
+    worker.run(1, "model/endless")
+    last = INITIAL_CREDIT + MOST_WAITING
+    messages = []
+    while not (messages and messages[-1]["type"] == "progress" and messages[-1]["text"]["en"] == str(last)):
+        messages += worker.until("progress")
+    worker.send("stop", run=1)
+    messages += worker.until("finished", run=1)
+    assert messages[-1]["status"] == "stopped"
+    assert [result["value"] for result in results(messages)] == [float(count) for count in range(last + 1)]
 
 
 def test_credit_lets_waiting_frames_through(worker: WorkerClient, fake_catalog: Path) -> None:
