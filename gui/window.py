@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QVBoxLayou
 from gui.commands import COMMANDS, CommandSet
 from gui.lab.warm_up import WarmUp
 from gui.language import language_switch
+from gui.library.database import LibraryError
 from gui.library.lab_index import LabIndex
 from gui.library.study import Place
 from gui.pane_widths import PaneWidths
@@ -25,6 +26,7 @@ from gui.reading.outline_model import Marks
 from gui.reading.outline_tree import OutlineTree
 from gui.theme import DARK, LIGHT, theme_switch
 from gui.top_bar import TopBar
+from gui.unsaved import stored, tell_unsaved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +68,8 @@ class MainWindow(QMainWindow):
         self._once_described: Callable[[], object] | None = None
         self._visited: list[str] = []
         self._at = -1
-        self._unsaved: list[Place] = []
+        self._unsaved: dict[str, Place] = {}  # the latest of each node, in the order of the visits
+        self._told: set[str] = set()
         self._painted = False
         self._indexing: Thread | None = None
         self._index: SearchIndex | None = None
@@ -177,10 +180,16 @@ class MainWindow(QMainWindow):
         node_id = self._visited[self._at]
         self._show(self.library.outline.nodes[node_id])
         self.tree.select(node_id)
-        self._unsaved.append(Place(node_id, self._scroll_of(node_id)))
+        self._name_window()
+        self._leave(Place(node_id, self._scroll_of(node_id)))
         self._update_commands()
         # Behind the paint: a commit waits for the disk, 2 ms and more.
         QTimer.singleShot(0, self._save_places)
+
+    def _name_window(self) -> None:
+        """Among other windows, by what is read in it."""
+        if node := self.current_node():
+            self.setWindowTitle(f"{node.id} {node.title(language_switch.current)} – InferLab")
 
     def _show(self, node: Node) -> None:
         if node.kind == "question":
@@ -228,17 +237,35 @@ class MainWindow(QMainWindow):
     def _remember_scroll(self) -> None:
         node = self.current_node()
         if node and node.kind == "question" and self.reader.currentWidget() is self.note:
-            self._unsaved.append(Place(node.id, self.note.scroll()))
+            self._leave(Place(node.id, self.note.scroll()))
+
+    def _leave(self, place: Place) -> None:
+        self._unsaved.pop(place.node_id, None)
+        self._unsaved[place.node_id] = place
 
     def _scroll_of(self, node_id: str) -> float:
-        unsaved = {place.node_id: place.scroll for place in self._unsaved}
-        return unsaved[node_id] if node_id in unsaved else self.library.study.scroll_of(node_id)
+        unsaved = self._unsaved.get(node_id)
+        return unsaved.scroll if unsaved else self.library.study.scroll_of(node_id)
 
     @Slot()
     def _save_places(self) -> None:
-        places, self._unsaved = self._unsaved, []
-        if places:
-            self.library.study.remember_place(*places)
+        self._store_unasked(self._store_places)
+
+    def _store_places(self) -> None:
+        """Those that cannot be stored are kept, to be stored with the next."""
+        if self._unsaved:
+            self.library.study.remember_place(*self._unsaved.values())
+            self._unsaved.clear()
+
+    def _store_unasked(self, store: Callable[[], object], wait: bool = False) -> None:
+        """Of what nobody asked to have stored, each reason is told once: a full disk stays full, and places
+        are stored at every step."""
+        try:
+            store()
+        except LibraryError as error:
+            if str(error) not in self._told:
+                self._told.add(str(error))
+                tell_unsaved(self, str(error), wait)
 
     def _travel(self, step: int) -> None:
         if 0 <= self._at + step < len(self._visited):
@@ -264,9 +291,9 @@ class MainWindow(QMainWindow):
         if node is None or node.kind != "question":
             return
         read = node.id not in self.marks.read
-        self.library.study.mark_read(node.id, read)
-        (self.marks.read.add if read else self.marks.read.discard)(node.id)
-        self.tree.refresh_marks()
+        if stored(self, lambda: self.library.study.mark_read(node.id, read)):
+            (self.marks.read.add if read else self.marks.read.discard)(node.id)
+            self.tree.refresh_marks()
         self._update_commands()
 
     def _update_commands(self) -> None:
@@ -386,7 +413,7 @@ class MainWindow(QMainWindow):
         self._update_commands()
 
     def _show_pane(self, pane: QWidget, command: str) -> None:
-        self.widths.keep()  # of all panes, as they are before one comes or goes
+        self._store_unasked(self.widths.keep)  # of all panes, as they are before one comes or goes
         pane.setVisible(self.commands[command].isChecked())
         lab_open = self.lab is not None and self.lab.isVisibleTo(self)
         if pane is self.reader and not pane.isVisibleTo(self) and not lab_open:
@@ -408,7 +435,7 @@ class MainWindow(QMainWindow):
 
     def use_model(self, path: Path | None) -> None:
         """Measure another model from now on; None is the one that InferLab ships with."""
-        self.library.study.set("model", str(path) if path else None)
+        stored(self, lambda: self.library.study.set("model", str(path) if path else None))
         self.client.use_model(path)
         self.labs = LabIndex(self.library.outline, [], [])  # their bounds are the model's
         if self.lab is not None and self.lab.isVisibleTo(self) and self.lab.lab:
@@ -454,11 +481,11 @@ class MainWindow(QMainWindow):
     def set_dark(self, dark: bool) -> None:
         theme_switch.apply(DARK if dark else LIGHT)
         self.commands["view.dark"].setChecked(dark)
-        self.library.study.set("theme", theme_switch.current.name)
+        stored(self, lambda: self.library.study.set("theme", theme_switch.current.name))
 
     def set_language(self, language: str) -> None:
         language_switch.apply("zh" if language == "zh" else "en")
-        self.library.study.set("language", language_switch.current)
+        stored(self, lambda: self.library.study.set("language", language_switch.current))
 
     def _restore(self) -> None:
         study = self.library.study
@@ -543,16 +570,32 @@ class MainWindow(QMainWindow):
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
             self.commands.retranslate()
+            self._name_window()
         super().changeEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        try:
+            self._save_all()
+        finally:
+            self._end()
+            super().closeEvent(event)
+
+    def _save_all(self) -> None:
+        """What can be: one thing that cannot be stored does not take the next with it."""
         self._remember_scroll()
-        self._save_places()
         study = self.library.study
-        study.set("geometry", bytes(self.saveGeometry().toBase64().data()).decode())
-        study.set("zoom", self.note.zoom())
-        study.set("lab", self._lab_left_open())
-        self.widths.keep()
+        geometry = bytes(self.saveGeometry().toBase64().data()).decode()
+        for store in (
+            self._store_places,
+            lambda: study.set("geometry", geometry),
+            lambda: study.set("zoom", self.note.zoom()),
+            lambda: study.set("lab", self._lab_left_open()),
+            self.widths.keep,
+        ):
+            self._store_unasked(store, wait=True)
+
+    def _end(self) -> None:
+        """No process and no thread outlives the window."""
         if "client" in self.__dict__:
             self.client.shutdown()
         if self._indexing is not None:
@@ -560,4 +603,3 @@ class MainWindow(QMainWindow):
         if self._index is not None:
             self._index.close()
             self._index = self._indexing = None
-        super().closeEvent(event)

@@ -15,7 +15,7 @@ from gui.lab.worker.client import WorkerClient
 from gui.theme import theme_switch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pytestqt.qtbot import QtBot
@@ -242,6 +242,16 @@ def test_next_question_crosses_sections(window: MainWindow) -> None:
     assert window.tree.current_id() == "1.2.2-01"
 
 
+def test_the_window_is_named_after_what_is_read_in_it(window: MainWindow) -> None:
+    window.open_node(NOTE)
+    node = window.library.outline.nodes[NOTE]
+    for language in ("en", "zh"):
+        window.set_language(language)
+        assert window.windowTitle() == f"{NOTE} {node.title(language)} – InferLab"
+    window.open_node("1.2")
+    assert window.windowTitle().startswith("1.2 ")
+
+
 def test_marked_as_read_is_kept(window: MainWindow) -> None:
     window.open_node(NOTE)
     window.commands["note.read"].trigger()
@@ -250,6 +260,81 @@ def test_marked_as_read_is_kept(window: MainWindow) -> None:
     assert window.commands["note.read"].isChecked()
     window.commands["note.read"].trigger()
     assert NOTE not in window.library.study.read_marks()
+
+
+def fill_disk(window: MainWindow) -> Callable[[], None]:
+    """Nothing can be stored from now on, until what is returned has been called."""
+    connection = window.library.study._database.connection
+    connection.execute("pragma query_only = on")
+
+    def make_room() -> None:
+        connection.execute("pragma query_only = off")
+
+    return make_room
+
+
+def boxes(window: MainWindow) -> list[str]:
+    """What the boxes over the window say; they are closed."""
+    found = [box for box in window.findChildren(QMessageBox) if box.isVisible()]
+    for box in found:
+        box.close()
+    return [box.text() for box in found]
+
+
+def test_a_mark_that_cannot_be_stored_is_not_shown_and_told_each_time(window: MainWindow) -> None:
+    window.open_node(NOTE)
+    make_room = fill_disk(window)
+    for _ in range(2):
+        window.commands["note.read"].trigger()
+        assert NOTE not in window.marks.read
+        assert not window.commands["note.read"].isChecked()
+        (told,) = boxes(window)
+        assert "未能保存" in told and "could not be saved" in told
+    make_room()
+    window.commands["note.read"].trigger()
+    assert NOTE in window.library.study.read_marks()
+
+
+def test_a_setting_that_cannot_be_stored_holds_until_the_window_closes(window: MainWindow) -> None:
+    make_room = fill_disk(window)
+    window.set_dark(True)
+    assert theme_switch.current.dark
+    assert len(boxes(window)) == 1
+    make_room()
+
+
+def test_places_that_cannot_be_stored_are_told_once_and_stored_later(
+    qtbot: QtBot, window: MainWindow
+) -> None:
+    make_room = fill_disk(window)
+    told = []
+    for node_id in ("1.2.1-01", "1.2.1-02", "1.2.1-03"):
+        window.open_node(node_id)
+        window._save_places()
+        told += boxes(window)
+    assert len(told) == 1
+    make_room()
+    window.open_node("1.2.1-04")
+    window._save_places()
+    assert [place.node_id for place in window.library.study.recent_places(4)] == [
+        "1.2.1-04",
+        "1.2.1-03",
+        "1.2.1-02",
+        "1.2.1-01",
+    ]
+
+
+def test_a_window_that_cannot_save_says_so_and_ends_its_worker_all_the_same(
+    window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(QMessageBox, "exec", lambda box: shown.append(box.text()))
+    make_room = fill_disk(window)
+    window.close()
+    assert len(shown) == 1
+    assert window.client.process_id == 0
+    assert window._indexing is None
+    make_room()
 
 
 def test_the_last_place_is_restored(qapp: object, tmp_path: Path) -> None:

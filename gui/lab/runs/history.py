@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QItemSelectionModel, QSignalBlocker, QSize, Qt, Signal
@@ -25,6 +26,7 @@ from gui.lab.runs.compare import MOST_COMPARED, Compare
 from gui.lab.runs.stored_run import UNLIKE, StoredRun, local_time
 from gui.lab.worker.wire import FrameError
 from gui.theme import Theme, theme_switch
+from gui.unsaved import stored
 
 if TYPE_CHECKING:
     from gui.library.runs import RunRecord, Runs
@@ -199,21 +201,20 @@ class History(QWidget):
 
     def rename(self, run_id: int, name: str) -> None:
         assert self._runs is not None
-        self._runs.rename(run_id, name)
+        stored(self, partial(self._runs.rename, run_id, name))
         self._fill()
 
     def _pin(self) -> None:
         assert self._runs is not None
-        ids = self.selected_ids()
+        runs, ids = self._runs, self.selected_ids()
         pinned = not all(self._records[run].pinned for run in ids)
-        for run_id in ids:
-            self._runs.pin(run_id, pinned)
+        all(stored(self, partial(runs.pin, run_id, pinned)) for run_id in ids)  # to the first that fails
         self._fill()
 
     def _delete(self) -> None:
         assert self._runs is not None
-        for run_id in self.selected_ids():
-            self._runs.delete(run_id)
+        runs, ids = self._runs, self.selected_ids()
+        all(stored(self, partial(runs.delete, run_id)) for run_id in ids)
         self.list.setFocus()
         self._fill()
 

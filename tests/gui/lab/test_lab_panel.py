@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QPushButton, QSlider
+from PySide6.QtWidgets import QMessageBox, QPushButton, QSlider
 
 from gui.lab.panel import LabPanel
 from gui.lab.runs.history import WIDEST_COLUMN
@@ -284,6 +284,26 @@ def test_a_stored_run_of_a_lab_that_has_changed_says_what_does_not_fit(
     panel.open_record(runs.listed()[0].id)
     assert panel.form.values()["bits"] == changed["schema"]["properties"]["bits"]["default"]
     assert "bits = 3 is not possible; allowed: 4" in panel._notice.plain_text()
+
+
+def test_a_run_that_cannot_be_renamed_pinned_or_deleted_stays_and_says_why(
+    qtbot: Any, panel: LabPanel, runs: Runs
+) -> None:
+    ended(qtbot, panel, lambda: panel.open(samples.description(), {"bits": "3"}))
+    panel._show_history(True)
+    history = panel._history
+    assert history is not None
+    history.list.selectAll()
+    runs._database.connection.execute("pragma query_only = on")
+    for change in (lambda: history.rename(runs.listed()[0].id, "new"), history._pin, history._delete):
+        change()
+        (box,) = history.findChildren(QMessageBox)
+        assert "could not be saved" in box.text()
+        box.close()
+        qtbot.waitUntil(lambda: not history.findChildren(QMessageBox))
+        history.list.selectAll()
+    (record,) = runs.listed()
+    assert (record.name, record.pinned, history.list.topLevelItemCount()) == ("", False, 1)
 
 
 def stored_by_another_version(runs: Runs) -> int:
