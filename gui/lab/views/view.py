@@ -13,6 +13,7 @@ from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QWidget
 
 from gui.lab.views.plain_strokes import plain_strokes
+from gui.lab.views.svg_fonts import with_fallbacks
 from gui.language import language_switch
 from gui.theme import Theme, theme_switch
 
@@ -110,7 +111,7 @@ def render_svg(widget: QWidget, title: str, flags: QWidget.RenderFlag = WHOLE) -
     painter = QPainter(generator)
     widget.render(painter, QPoint(0, 0), QRegion(), flags)
     painter.end()
-    return plain_strokes(bytes(buffer.data().data()).decode()).encode()
+    return with_fallbacks(plain_strokes(bytes(buffer.data().data()).decode())).encode()
 
 
 def render_png(widget: QWidget, scale: float, flags: QWidget.RenderFlag = WHOLE) -> bytes:
