@@ -281,6 +281,12 @@ class NoteBrowser(QTextBrowser):
         self.complete()  # it may select all, or go to the end
         super().keyPressEvent(event)
 
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Tab goes from link to link while the text has the keyboard; from what lies upon it, onwards."""
+        if self.window().focusWidget() is self:
+            return super().focusNextPrevChild(forward)
+        return QTextEdit.focusNextPrevChild(self, forward)
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         position = self.scroll_position()
         grown, bar = event.size() - event.oldSize(), self.horizontalScrollBar().sizeHint().height()

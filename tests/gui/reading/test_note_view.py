@@ -9,6 +9,7 @@ from unittest.mock import patch
 import pytest
 from PySide6.QtCore import QPoint, QPointF, QSizeF, Qt, QUrl
 from PySide6.QtGui import QGuiApplication, QImage, QTextCursor, QWheelEvent
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 
 from gui.language import language_switch
@@ -372,6 +373,17 @@ def test_contents_stand_beside_a_wide_page_and_follow(view: NoteView) -> None:
     assert not view.contents_button.isHidden()
     gap = view.width() - view.contents_button.geometry().right()
     assert 0 < gap < 40, "at the right edge of the page as it is now, not as it was beside the contents"
+
+
+def test_tab_leaves_the_contents_button_at_once(view: NoteView) -> None:
+    """It went through the page's links first, unseen: a Tab for each."""
+    view.resize(700, 600)
+    view.contents_button.setFocus(Qt.FocusReason.TabFocusReason)
+    QTest.keyClick(view.contents_button, Qt.Key.Key_Tab)
+    assert view.focusWidget() is view.browser
+    QTest.keyClick(view.browser, Qt.Key.Key_Tab)
+    assert view.focusWidget() is view.browser
+    assert view.browser.textCursor().charFormat().isAnchor()
 
 
 def test_the_place_survives_a_new_width(view: NoteView) -> None:
