@@ -242,12 +242,13 @@ def test_next_question_crosses_sections(window: MainWindow) -> None:
     assert window.tree.current_id() == "1.2.2-01"
 
 
-def test_the_window_is_named_after_what_is_read_in_it(window: MainWindow) -> None:
+def test_the_window_is_named_after_what_is_read_in_it(qtbot: QtBot, window: MainWindow) -> None:
     window.open_node(NOTE)
     node = window.library.outline.nodes[NOTE]
     for language in ("en", "zh"):
         window.set_language(language)
-        assert window.windowTitle() == f"{NOTE} {node.title(language)} – InferLab"
+        named = f"{NOTE} {node.title(language)} – InferLab"
+        qtbot.waitUntil(lambda named=named: window.windowTitle() == named)
     window.open_node("1.2")
     assert window.windowTitle().startswith("1.2 ")
 
