@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ROW = 28
 MOST_ROWS_SHOWN = 14
 WIDEST_CELL, MOST_HEAD_LINES = 320, 3
+WORD_JOINER = "\u2060"
 BOLD = 1.08  # how much wider than the measured face
 Index = QModelIndex | QPersistentModelIndex
 
@@ -93,7 +94,8 @@ class Rows(QAbstractTableModel):
             return None
         column = self._result["columns"][section]
         if role == Qt.ItemDataRole.DisplayRole:
-            return with_unit_title(column["title"], self._units[section][1])
+            # Qt would break a line behind the stroke of a unit.
+            return with_unit_title(column["title"], self._units[section][1].replace("/", f"/{WORD_JOINER}"))
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = Qt.AlignmentFlag.AlignRight if self.numeric(section) else Qt.AlignmentFlag.AlignLeft
             return int(side | Qt.AlignmentFlag.AlignVCenter) | int(Qt.TextFlag.TextWordWrap)
