@@ -13,12 +13,15 @@ import threading
 from typing import TYPE_CHECKING
 
 from gui.library.backups import Backups
+from gui.library.in_memory import open_in_memory, require_writable, unsaved_notice
 from gui.library.repair import open_or_repair
 from gui.library.schema import MIGRATIONS, Migration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+_IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class LibraryError(Exception):
@@ -32,12 +35,16 @@ class NewerSchemaError(LibraryError):
 class Database:
     """An open database. Belongs to the thread that opened it.
 
-    ``notice`` is what the user must be told, in both languages, or None: a repair is known when ``open``
-    returns, a failed daily backup once ``wait_for_backup`` or ``close`` has returned.
+    ``on_disk`` is False for one in memory, which ends with the window. ``notice`` is what the user must be
+    told, in both languages, or None: a repair is known when ``open`` returns, a failed daily backup once
+    ``wait_for_backup`` or ``close`` has returned.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, notice: str | None) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, notice: str | None, on_disk: bool = True
+    ) -> None:
         self.path = path
+        self.on_disk = on_disk
         self.connection = connection
         self.notice = notice
         self._backup: threading.Thread | None = None
@@ -46,15 +53,16 @@ class Database:
     def open(cls, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> Database:
         """Open or create the database; LibraryError where that is impossible, NewerSchemaError where unwise.
 
+        Where it cannot be written (read-only, disk full) it is opened in memory with what can be read of it,
+        and ``notice`` says that nothing will be saved; one that is in use for long is refused.
         A damaged or lost file is replaced by the newest good backup, and ``notice`` says so. The daily backup
         is made on a thread of its own; the one before a migration is complete before the migration begins.
         """
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            database = cls(path, *open_or_repair(path))
+            database = cls._opened(path)
             try:
                 database._migrate(migrations)
-                due = Backups(path).due()
+                due = database.on_disk and Backups(path).due()
             except BaseException:
                 database.close()
                 raise
@@ -66,6 +74,17 @@ class Database:
             database._backup = threading.Thread(target=database._back_up, name="backup")
             database._backup.start()
         return database
+
+    @classmethod
+    def _opened(cls, path: Path) -> Database:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            require_writable(path)
+            return cls(path, *open_or_repair(path))
+        except (OSError, sqlite3.Error) as error:
+            if getattr(error, "sqlite_errorcode", None) in _IN_USE:
+                raise
+            return cls(path, open_in_memory(path), unsaved_notice(path, error), on_disk=False)
 
     def close(self) -> None:
         """Wait for a backup under way, and close."""
@@ -109,7 +128,7 @@ class Database:
                 f"Your data was written by a newer InferLab (schema {found}; this version knows {known}): "
                 f"please upgrade InferLab.\n{self.path}"
             )
-        if 0 < found < known:
+        if 0 < found < known and self.on_disk:
             Backups(self.path).make()
         for version in range(found, known):
             with self.transaction() as connection:

@@ -336,9 +336,45 @@ def test_a_database_in_use_is_never_taken_for_damaged(path: Path, monkeypatch: p
     assert marks(path) == {"1.2.1-00"}
 
 
-def test_a_folder_that_cannot_be_used_is_a_clear_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["file/inferlab.db", "."])
+def test_where_no_database_can_be_the_app_works_and_says_that_nothing_will_be_saved(
+    tmp_path: Path, place: str
+) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(LibraryError, match="无法打开用户数据"):
-        Database.open(tmp_path / "file" / "inferlab.db")
-    with pytest.raises(LibraryError, match="cannot be opened"):
-        Database.open(tmp_path)
+    with opened(tmp_path / place) as database:
+        assert database.notice is not None
+        assert "不会保存" in database.notice and "will not be saved" in database.notice
+        assert str((tmp_path / place).parent) in database.notice
+        Study(database).mark_read("1.2.1-01")
+        assert set(Study(database).read_marks()) == {"1.2.1-01"}
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_read_only_database_is_shown_with_its_latest_saves_and_left_as_it_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(path, marks=2)
+    writer = Database.open(path)
+    writer.wait_for_backup()
+    Study(writer).mark_read("9.9.9-99")  # in the log alone
+    before = {file: file.read_bytes() for file in path.parent.rglob("*") if file.is_file()}
+    monkeypatch.setattr("gui.library.in_memory.os.access", lambda _place, _mode: False)
+    with opened(path) as database:
+        assert database.notice is not None
+        study = Study(database)
+        assert set(study.read_marks()) == {"1.2.1-00", "1.2.1-01", "9.9.9-99"}
+        study.mark_read("1.2.1-05")
+        assert "1.2.1-05" in study.read_marks()
+    assert {file: file.read_bytes() for file in path.parent.rglob("*") if file.is_file()} == before
+    writer.close()
+
+
+def test_a_database_that_can_be_neither_written_nor_read_starts_empty(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(path)
+    path.write_bytes(b"no database" * 1000)
+    monkeypatch.setattr("gui.library.in_memory.os.access", lambda _place, _mode: False)
+    with opened(path) as database:
+        assert Study(database).read_marks() == {}
+        Study(database).set("theme", "dark")
