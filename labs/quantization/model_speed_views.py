@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from labs.quantization.packed_model import EndToEnd
 
 _MEASURED, _ESTIMATED = Provenance.MEASURED, Provenance.ESTIMATED
+# Of its bound: more than the spread of a timing.
+_ABOVE = 1.1
 
 
 def model_bars(runs: dict[str, EndToEnd], reasons: dict[str, Text], roofs: Roofs, phase: str) -> Bars:
@@ -126,6 +128,7 @@ def explanation(kernels: Kernels, runs: dict[str, EndToEnd], roofs: Roofs, threa
                 "waiting; measure again when it is idle.",
             )
         )
+    parts += _beyond(kernels)
     if roofs.peaks["bf16"] < roofs.peaks["fp32"]:
         ratio = roofs.peaks["fp32"] / roofs.peaks["bf16"]
         parts.append(
@@ -144,6 +147,25 @@ def explanation(kernels: Kernels, runs: dict[str, EndToEnd], roofs: Roofs, threa
         body=Text(zh="\n\n".join(part.zh for part in parts), en="\n\n".join(part.en for part in parts)),
         wide=True,
     )
+
+
+def _beyond(kernels: Kernels) -> list[Text]:
+    """Kernels that beat their bound: what a roof was measured at is then not all that the machine can do."""
+    shares = [kernel.share for found in kernels.values() for kernel in found if kernel.timing]
+    above = [share for share in shares if share > _ABOVE]
+    if not above:
+        return []
+    best = f"{100 * max(above):.0f}"
+    zh = (
+        f"**{len(shares)} 个内核里有 {len(above)} 个快过“上限”**（最快的到 {best}%）：上限是在另一时刻量的，"
+        "那时有别的程序占着内存或处理器。请空闲时再测。"
+    )
+    en = (
+        f"**{len(above)} of {len(shares)} kernels beat their bound** (the fastest reached {best} % of it): "
+        "the bounds were measured at another moment, when other programs took memory or processor. "
+        "Measure again when the machine is idle."
+    )
+    return [Text(zh=zh, en=en)]
 
 
 def _account(mode: str, kernels: Kernels, run: EndToEnd | None) -> Text:
