@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+# Found once: a child forked beside threads may find the loader's lock taken for ever.
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 # Adds half of the machine's memory to the kernel's count against this process: the window, which holds the
 # user's work, is then not the one that is killed.
 _OOM_SCORE = 500
@@ -20,8 +22,8 @@ _BELOW_NORMAL_PRIORITY_CLASS = 0x4000
 
 def die_with_parent() -> None:
     """On Linux the kernel kills this process when its parent dies. Elsewhere the end of stdin has to do."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def die_first_without_memory() -> None:
