@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gui.library.backups import passes_check
+from gui.library.repair import prepare
 
 
 def require_writable(path: Path) -> None:
@@ -39,8 +40,7 @@ def open_in_memory(path: Path) -> sqlite3.Connection:
 
 def _empty() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.text_factory = lambda stored: stored.decode("utf-8", "replace")
-    connection.execute("pragma foreign_keys = on")
+    prepare(connection)
     return connection
 
 

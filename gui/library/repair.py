@@ -46,12 +46,10 @@ def open_or_repair(path: Path) -> tuple[sqlite3.Connection, str | None]:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
-    # SQLite's check looks at pages, not at the text in them: a bad byte costs a character, not every reading.
-    connection.text_factory = _text
     try:
+        prepare(connection)
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = full")
-        connection.execute("pragma foreign_keys = on")
         if not passes_check(connection):
             damaged = sqlite3.DatabaseError(f"damaged: {path}")
             damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
@@ -62,8 +60,13 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _text(stored: bytes) -> str:
-    return stored.decode("utf-8", "replace")
+def prepare(connection: sqlite3.Connection) -> None:
+    """What every connection to the user's data is set to, wherever that lies.
+
+    SQLite's check looks at pages, not at the text in them: a bad byte costs a character, not every reading.
+    """
+    connection.text_factory = lambda stored: stored.decode("utf-8", "replace")
+    connection.execute("pragma foreign_keys = on")
 
 
 def _set_aside(path: Path) -> Path | None:

@@ -193,10 +193,10 @@ def test_a_broken_lab_exits_with_1_and_its_traceback(fake_catalog: Path) -> None
     assert "Traceback" in done.stderr and "no_such_module" in complaint(done)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-def test_an_interrupt_exits_with_130(fake_catalog: Path) -> None:
+def busy(catalog: Path) -> subprocess.Popen[str]:
+    """A run that has shown a result and will not end by itself."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "labs", "run", "model/printing_then_busy", "--catalog", str(fake_catalog)],
+        [sys.executable, "-m", "labs", "run", "model/printing_then_busy", "--catalog", str(catalog)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -204,6 +204,12 @@ def test_an_interrupt_exits_with_130(fake_catalog: Path) -> None:
     )
     assert process.stderr
     assert process.stderr.readline() == "busy now\n"
+    return process
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_an_interrupt_exits_with_130(fake_catalog: Path) -> None:
+    process = busy(fake_catalog)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -230,15 +236,7 @@ def test_a_lab_that_aborts_has_failed(fake_catalog: Path, language: str, reason:
     ("sent", "status"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)]
 )
 def test_nothing_goes_on_when_it_is_ended(fake_catalog: Path, sent: signal.Signals, status: int) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "labs", "run", "model/printing_then_busy", "--catalog", str(fake_catalog)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr
-    assert process.stderr.readline() == "busy now\n"
+    process = busy(fake_catalog)
     process.send_signal(sent)
     process.communicate(timeout=60)  # until nobody holds its streams any more
     assert process.returncode == status
