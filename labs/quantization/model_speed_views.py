@@ -158,11 +158,11 @@ def _beyond(kernels: Kernels) -> list[Text]:
     best = f"{100 * max(above):.0f}"
     zh = (
         f"**{len(shares)} 个内核里有 {len(above)} 个快过“上限”**（最快的到 {best}%）：上限是在另一时刻量的，"
-        "那时有别的程序占着内存或处理器。请空闲时再测。"
+        "那时机器可能较慢，或有别的程序在用。请空闲时再测。"
     )
     en = (
         f"**{len(above)} of {len(shares)} kernels beat their bound** (the fastest reached {best} % of it): "
-        "the bounds were measured at another moment, when other programs took memory or processor. "
+        "the bounds were measured at another moment, when the machine may have been slower, or shared. "
         "Measure again when the machine is idle."
     )
     return [Text(zh=zh, en=en)]
